@@ -1,0 +1,1 @@
+"""What runs on the compute node: the driver and the kinds of job."""

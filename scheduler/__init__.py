@@ -1,0 +1,1 @@
+"""How a script gets run somewhere: text in, text out. Imports nothing of ours."""

@@ -1,0 +1,233 @@
+"""Somewhere a batch script can run: the verbs, the words, and what a submission can come to.
+
+Paths are absolute paths on the machine that runs the script. The states are Slurm's own twelve,
+because users and administrators know them; a word that nobody listed is `UNKNOWN` with its raw
+text kept: never an exception, and never final.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum
+from pathlib import PurePosixPath
+from typing import Protocol
+
+VOID = "void"
+"""The owner of a claim that nobody may run under any more."""
+
+
+class SchedulerError(Exception):
+    """A scheduler or the way to it did not do what was asked."""
+
+
+class SchedulerUnavailableError(SchedulerError):
+    """The scheduler cannot be reached now; asking again later makes sense."""
+
+
+class JobState(Enum):
+    """Slurm's base states, and one for the words nobody listed."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    SUSPENDED = "SUSPENDED"
+    COMPLETED = "COMPLETED"
+    CANCELLED = "CANCELLED"
+    FAILED = "FAILED"
+    TIMEOUT = "TIMEOUT"
+    NODE_FAIL = "NODE_FAIL"
+    PREEMPTED = "PREEMPTED"
+    BOOT_FAIL = "BOOT_FAIL"
+    DEADLINE = "DEADLINE"
+    OUT_OF_MEMORY = "OUT_OF_MEMORY"
+    UNKNOWN = "UNKNOWN"
+
+    @property
+    def final(self) -> bool:
+        """Whether the scheduler will never report another state for this run."""
+        return self not in _LIVE
+
+
+_LIVE = frozenset({JobState.PENDING, JobState.RUNNING, JobState.SUSPENDED, JobState.UNKNOWN})
+
+
+@dataclass(frozen=True, kw_only=True)
+class StagedFile:
+    """A file to put into a job directory: from a local path, or from bytes."""
+
+    path: PurePosixPath
+    """Relative to the job directory."""
+
+    source: PurePosixPath | None = None
+    """Where it lies on the gateway's own disk; None when *content* has it."""
+
+    content: bytes = b""
+    sha256: str
+    mode: int = 0o600
+
+
+@dataclass(frozen=True, kw_only=True)
+class StagedJob:
+    """A job directory to be made, whole or not at all."""
+
+    directory: PurePosixPath
+    files: tuple[StagedFile, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """One try to submit the script of one attempt."""
+
+    directory: PurePosixPath
+    marker: str
+    """The job name, ``gw-<id>-<attempt>``: how the scheduler can be asked for it later."""
+
+    try_number: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submitted:
+    """The scheduler took it and named it."""
+
+    native_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refused:
+    """The scheduler said no, and why."""
+
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Uncertain:
+    """Nobody knows whether the scheduler took it: look before trying again."""
+
+    text: str
+
+
+Submission = Submitted | Refused | Uncertain
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobReport:
+    """What a scheduler says of one job, or of one element of an array."""
+
+    native_id: str
+    """The scheduler's id of the whole job, the array's for its elements."""
+
+    task: int | None
+    """Array index; None for a job that is no array, or for an array's still folded rest."""
+
+    marker: str
+    """The job name as the scheduler has it."""
+
+    state: JobState
+    raw_state: str
+    reason: str = ""
+    exit_code: int | None = None
+    signal: int | None = None
+    started: datetime | None = None
+    ended: datetime | None = None
+    restarts: int = 0
+    tasks_waiting: tuple[int, ...] = ()
+    """The indices that a folded row of pending array elements stands for."""
+
+    source: str = ""
+    """Which question was answered: ``local``, ``squeue``, ``sacct``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileEntry:
+    """A file of a job directory, seen without following links."""
+
+    path: str
+    """Relative to the directory that was listed, with ``/``."""
+
+    size: int
+    regular: bool
+    """False for a link, a pipe, a device or a hard-linked file: never opened."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """What the scheduler thinks of a script that was not submitted."""
+
+    accepted: bool
+    text: str
+    start: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """What a site can do, as found."""
+
+    name: str
+    version: str
+    cpus: int
+    memory_bytes: int | None = None
+    max_time: timedelta | None = None
+    max_array: int = 1001
+    notes: tuple[str, ...] = field(default=())
+
+
+class Scheduler(Protocol):
+    """Somewhere a batch script can run.
+
+    Every verb may raise `SchedulerUnavailableError`; `submit` never does: it answers `Uncertain`.
+    """
+
+    def stage(self, jobs: Sequence[StagedJob]) -> None:
+        """Make job directories: each whole, checked against its digests, or not there at all.
+
+        A directory that is already there is left as it is: a second stage finds it done.
+        """
+
+    def submit(self, launches: Sequence[Launch]) -> list[Submission]:
+        """Submit ``job.sh <try>`` of each directory, at most once a try, ever.
+
+        Makes ``submit.<try>/`` first and never removes it; if it was there, answers `Submitted`
+        from its ``native_id``, else `Uncertain`, and submits nothing.
+        """
+
+    def find(self, marker: str) -> list[JobReport]:
+        """List all that the scheduler has, or had, under this job name."""
+
+    def states(self, native_ids: Sequence[str]) -> dict[str, list[JobReport]]:
+        """Say how jobs are, with one question; an id that is unknown is missing from the answer."""
+
+    def cancel(self, native_ids: Sequence[str]) -> None:
+        """End jobs, waiting or running; ids that have ended are no error."""
+
+    def signal(self, native_ids: Sequence[str], name: str) -> None:
+        """Send a signal (``USR1``) to the scripts of running jobs."""
+
+    def claim(self, directory: PurePosixPath, try_number: int, owner: str) -> str:
+        """Take ``claim.<try>`` for an owner; answer who has it: that owner, or an earlier one."""
+
+    def read_claim(self, directory: PurePosixPath, try_number: int) -> str | None:
+        """Read who has ``claim.<try>``; None when nobody has."""
+
+    def read_native_id(self, directory: PurePosixPath, try_number: int) -> str | None:
+        """Read ``submit.<try>/native_id``; None when it is not there."""
+
+    def read(
+        self, directory: PurePosixPath, path: str, offset: int, limit_bytes: int
+    ) -> bytes | None:
+        """Read bytes of a regular file beneath a directory, following no link.
+
+        None when there is no such regular file. A negative *offset* counts from the end.
+        """
+
+    def listing(self, directory: PurePosixPath, limit: int = 10_000) -> list[FileEntry]:
+        """List the files beneath a directory, sorted by path, without following links."""
+
+    def remove(self, directory: PurePosixPath) -> None:
+        """Remove a job directory; one that is not there is no error."""
+
+    def check(self, directory: PurePosixPath) -> Check:
+        """Ask whether the staged script would be taken, and when it could start."""
+
+    def probe(self) -> Probe:
+        """Find out what the site can do."""
