@@ -1,0 +1,139 @@
+"""Files by their content: one copy on disk for the same bytes, named by its SHA-256.
+
+A file is visible under its digest only when it is whole and on the disk, so a name that was handed
+out can be trusted after any crash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from gateway.errors import NoSpaceError, NotFoundError, TooLargeError
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_CHUNK_BYTES = 1 << 20
+_RESERVE = 0.02
+"""Part of the disk that uploads leave free, so that records can still be written."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blob:
+    """A stored content."""
+
+    digest: str
+    """SHA-256, lower-case hexadecimal."""
+
+    size: int
+
+
+class BlobStore:
+    """The folder of contents, two levels deep: ``ab/abcdef...``."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def path(self, digest: str) -> Path:
+        """Say where a content lies.
+
+        Raises
+        ------
+        NotFoundError
+            When there is no such content, or the text is no digest.
+        """
+        if not _DIGEST.fullmatch(digest):
+            raise NotFoundError(f"{digest[:80]!r} is not a SHA-256 digest")
+        path = self._place(digest)
+        if not path.is_file():
+            raise NotFoundError(f"no file with the digest {digest}: upload it first")
+        return path
+
+    def has(self, digest: str) -> bool:
+        """Whether a content is here."""
+        return _DIGEST.fullmatch(digest) is not None and self._place(digest).is_file()
+
+    def size(self, digest: str) -> int:
+        """Say how many bytes a content has."""
+        return self.path(digest).stat().st_size
+
+    def read(self, digest: str) -> bytes:
+        """Read a content whole."""
+        return self.path(digest).read_bytes()
+
+    def open(self, digest: str) -> BinaryIO:
+        """Open a content for reading."""
+        return self.path(digest).open("rb")
+
+    def put(self, content: bytes) -> Blob:
+        """Keep bytes; the same bytes again cost nothing."""
+        digest = hashlib.sha256(content).hexdigest()
+        if not self.has(digest):
+            self.add([content], limit_bytes=len(content))
+        return Blob(digest=digest, size=len(content))
+
+    def add(self, chunks: Iterable[bytes], *, limit_bytes: int) -> Blob:
+        """Keep what comes, up to a limit.
+
+        Raises
+        ------
+        TooLargeError
+            When more than *limit_bytes* come; nothing is kept.
+        NoSpaceError
+            When the disk is nearly full; nothing is kept.
+        """
+        unfinished = self._root / f".{secrets.token_hex(8)}.part"
+        digest = hashlib.sha256()
+        size = 0
+        try:
+            with unfinished.open("xb", opener=_private) as file:
+                for chunk in chunks:
+                    size += len(chunk)
+                    if size > limit_bytes:
+                        raise TooLargeError(f"the file has more than {limit_bytes} bytes")
+                    self._require_space(len(chunk))
+                    digest.update(chunk)
+                    file.write(chunk)
+                file.flush()
+                os.fsync(file.fileno())
+            place = self._place(digest.hexdigest())
+            place.parent.mkdir(exist_ok=True, mode=0o700)
+            unfinished.replace(place)
+            _sync_folder(place.parent)
+        except OSError as error:
+            raise NoSpaceError(f"the file could not be kept: {error.strerror}") from error
+        finally:
+            unfinished.unlink(missing_ok=True)
+        return Blob(digest=digest.hexdigest(), size=size)
+
+    def _place(self, digest: str) -> Path:
+        return self._root / digest[:2] / digest
+
+    def _require_space(self, wanted_bytes: int) -> None:
+        disk = os.statvfs(self._root)
+        if disk.f_bavail * disk.f_frsize - wanted_bytes < disk.f_blocks * disk.f_frsize * _RESERVE:
+            raise NoSpaceError("the gateway's disk is nearly full: ask its administrator")
+
+
+def read_chunks(stream: BinaryIO) -> Iterable[bytes]:
+    """Read a stream to its end, a piece at a time."""
+    while chunk := stream.read(_CHUNK_BYTES):
+        yield chunk
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,307 @@
+"""What a site has decided: TOML, then the environment, into frozen values.
+
+`config/default.toml` has every key with its meaning. A key that nobody knows, a value of the wrong
+type and a missing or weak secret stop the start with one clear line.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar, get_origin, get_type_hints
+
+from gateway.resources import cupboard
+
+_WEAK = frozenset({"changeme", "secret", "password", "default", "dev", "test", "insecure"})
+_SECRET_BYTES = 32
+SECRET_FILE = "secret.key"  # noqa: S105 - the name of a file
+
+
+_Part = TypeVar("_Part")
+
+
+class SettingsError(Exception):
+    """The site's settings cannot be used; the message is one line for the administrator."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerSettings:
+    """How the web processes listen."""
+
+    host: str
+    port: int
+    url: str
+    workers: int
+    threads: int
+    streams: int
+    trusted_proxies: int
+    allowed_hosts: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StateSettings:
+    """Where the gateway keeps its own files."""
+
+    directory: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RedisSettings:
+    """Where the store is."""
+
+    url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitSettings:
+    """How much anybody may ask for."""
+
+    json_bytes: int
+    file_bytes: int
+    model_bytes: int
+    files_per_problem: int
+    problems_per_user: int
+    jobs_per_user: int
+    queued_per_user: int
+    elements_per_job: int
+    result_bytes: int
+    result_files: int
+    log_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerSettings:
+    """How the reconciler paces itself."""
+
+    tick_s: float
+    idle_tick_s: float
+    lease_s: float
+    max_tries: int
+    unconfirmed_s: float
+    unconfirmed_polls: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterSettings:
+    """One site that runs jobs."""
+
+    scheduler: str
+    title: str = ""
+    default: bool = False
+    cpus: int = 0
+    python: str = ""
+    base: str = ""
+    sandbox: str = "none"
+    accounts: str = "service"
+    look_again_s: float = 20.0
+    max_time: str = "7-00:00:00"
+    default_time: str = "1:00:00"
+    max_cpus_per_job: int = 0
+    max_array: int = 1000
+    checkpoint_s: float = 300.0
+    partitions: tuple[str, ...] = ()
+    prolog: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All that a site has decided."""
+
+    server: ServerSettings
+    state: StateSettings
+    redis: RedisSettings
+    limits: LimitSettings
+    worker: WorkerSettings
+    clusters: Mapping[str, ClusterSettings]
+    state_directory: Path
+    """Absolute; made by `prepare_state`."""
+
+    secret_key: bytes = field(repr=False)
+    """At least 32 bytes; signs access tokens and previews."""
+
+    @property
+    def url(self) -> str:
+        """The address that people type, without a slash at its end."""
+        return (self.server.url or f"http://{self.server.host}:{self.server.port}").rstrip("/")
+
+    @property
+    def default_cluster(self) -> str:
+        """The cluster that is taken when nobody names one."""
+        chosen = [name for name, cluster in self.clusters.items() if cluster.default]
+        return chosen[0] if chosen else next(iter(self.clusters))
+
+
+def load_settings(
+    environment: Mapping[str, str] | None = None, *, with_secret: bool = True
+) -> Settings:
+    """Read defaults, the site's file and the environment.
+
+    Parameters
+    ----------
+    environment
+        None: the process's own.
+    with_secret
+        False for commands that sign nothing: the secret is then random and of no use.
+
+    Raises
+    ------
+    SettingsError
+        One line that says which key or secret is wrong and what to do.
+    """
+    env = os.environ if environment is None else environment
+    tree = tomllib.loads((cupboard("config") / "default.toml").read_text(encoding="utf-8"))
+    if site := env.get("GATEWAY_CONFIG"):
+        _merge(tree, _read_site(Path(site)))
+    _merge_environment(tree, env)
+    clusters = {
+        name: _build(ClusterSettings, table, f"clusters.{name}")
+        for name, table in tree.pop("clusters", {}).items()
+    }
+    if not clusters:
+        raise SettingsError("no cluster is configured: add a [clusters.NAME] table")
+    parts = {
+        name: kind
+        for name, kind in get_type_hints(Settings).items()
+        if is_dataclass(kind) and name in tree
+    }
+    if unknown := sorted(set(tree) - set(parts)):
+        raise SettingsError(f"unknown section [{unknown[0]}]; known: {', '.join(sorted(parts))}")
+    built: dict[str, Any] = {
+        name: _build(kind, tree[name], name)  # type: ignore[arg-type]  # checked by is_dataclass
+        for name, kind in parts.items()
+    }
+    directory = _state_directory(built["state"].directory, env)
+    secret = _secret(env, directory) if with_secret else secrets.token_bytes(_SECRET_BYTES)
+    settings = Settings(**built, clusters=clusters, state_directory=directory, secret_key=secret)
+    return replace(settings, clusters=_complete(settings))
+
+
+def prepare_state(directory: Path) -> None:
+    """Make the state directory, 0700, and its secret; refuse one that others can reach."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    check_state(directory)
+    path = directory / SECRET_FILE
+    if not path.exists():
+        unfinished = directory / f".{SECRET_FILE}.{os.getpid()}"
+        unfinished.touch(mode=0o600)
+        unfinished.write_text(secrets.token_hex(_SECRET_BYTES) + "\n", encoding="ascii")
+        try:
+            path.hardlink_to(unfinished)  # never replaces a secret that another process made
+        except FileExistsError:
+            pass
+        finally:
+            unfinished.unlink()
+
+
+def check_state(directory: Path) -> None:
+    """Refuse a state directory that belongs to somebody else or that others may enter."""
+    status = directory.stat()
+    if status.st_uid != os.getuid():
+        raise SettingsError(f"{directory} belongs to uid {status.st_uid}, not to the gateway")
+    if status.st_mode & 0o077:
+        raise SettingsError(
+            f"{directory} can be read by others (mode {status.st_mode & 0o777:04o}): "
+            f"chmod 0700 {directory}"
+        )
+
+
+def _read_site(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"GATEWAY_CONFIG={path}: {error}") from error
+
+
+def _merge(tree: dict[str, Any], other: Mapping[str, Any]) -> None:
+    for key, value in other.items():
+        if isinstance(value, dict) and isinstance(tree.get(key), dict):
+            _merge(tree[key], value)
+        else:
+            tree[key] = value
+
+
+def _merge_environment(tree: dict[str, Any], env: Mapping[str, str]) -> None:
+    """Take ``GATEWAY_SERVER__PORT=80``; the value is read as TOML, else as text."""
+    for name, text in env.items():
+        if not name.startswith("GATEWAY_") or "__" not in name:
+            continue
+        *sections, key = name.removeprefix("GATEWAY_").lower().split("__")
+        table = tree
+        for section in sections:
+            table = table.setdefault(section, {})
+        table[key] = _value(text)
+    for name, section in (("GATEWAY_REDIS_URL", "redis"), ("GATEWAY_URL", "server")):
+        if name in env:
+            tree[section]["url"] = env[name]
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _build(kind: type[_Part], table: Any, path: str) -> _Part:
+    if not isinstance(table, dict):
+        raise SettingsError(f"[{path}] must be a table")
+    hints = get_type_hints(kind)
+    known = {item.name for item in fields(kind)}  # type: ignore[arg-type]  # a dataclass
+    if unknown := sorted(set(table) - known):
+        raise SettingsError(f"unknown key {path}.{unknown[0]}; known: {', '.join(sorted(known))}")
+    return kind(**{key: _typed(hints[key], value, f"{path}.{key}") for key, value in table.items()})
+
+
+def _typed(hint: Any, value: Any, path: str) -> Any:
+    """Check one value against its annotation; whole numbers may stand for real ones."""
+    if get_origin(hint) is tuple and isinstance(value, list):
+        return tuple(_typed(str, item, path) for item in value)
+    if hint is float and type(value) in (int, float):
+        return float(value)
+    if hint in (str, int, bool) and type(value) is hint:
+        return value
+    if isinstance(value, dict) and hint not in (str, int, bool, float):
+        return {key: _typed(str, item, f"{path}.{key}") for key, item in value.items()}
+    wanted = getattr(hint, "__name__", str(hint))
+    raise SettingsError(f"{path} = {value!r} is not of type {wanted}")
+
+
+def _state_directory(configured: str, env: Mapping[str, str]) -> Path:
+    if configured or env.get("GATEWAY_STATE"):
+        return Path(configured or env["GATEWAY_STATE"]).expanduser().absolute()
+    base = env.get("XDG_STATE_HOME") or str(Path(env.get("HOME", "/")) / ".local" / "state")
+    return Path(base) / "bumps-gateway"
+
+
+def _secret(env: Mapping[str, str], directory: Path) -> bytes:
+    text = env.get("GATEWAY_SECRET_KEY")
+    where = "GATEWAY_SECRET_KEY"
+    if text is None:
+        path = directory / SECRET_FILE
+        where = str(path)
+        try:
+            text = path.read_text(encoding="ascii").strip()
+        except FileNotFoundError:
+            raise SettingsError(
+                f"no secret: run 'bumps-gateway init' to make {path}, or set GATEWAY_SECRET_KEY"
+            ) from None
+    if text.lower() in _WEAK or len(text.encode()) < _SECRET_BYTES or len(set(text)) < 8:
+        raise SettingsError(f"{where} is too weak: take 32 random bytes (openssl rand -hex 32)")
+    return text.encode()
+
+
+def _complete(settings: Settings) -> dict[str, ClusterSettings]:
+    """Fill what a cluster leaves open from what this host has."""
+    return {
+        name: replace(
+            cluster,
+            title=cluster.title or name,
+            base=cluster.base or str(settings.state_directory / "jobs" / name),
+        )
+        for name, cluster in settings.clusters.items()
+    }
