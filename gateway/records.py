@@ -7,7 +7,7 @@ A field that the data lack takes its default: that is how a record grows without
 from __future__ import annotations
 
 import types
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -56,9 +56,9 @@ def from_document(kind: type[Record], document: Mapping[str, Any]) -> Record:
 
 
 @cache
-def _hints(kind: Hashable) -> dict[str, Any]:
+def _hints(kind: Any) -> dict[str, Any]:
     hints = get_type_hints(kind)
-    return {item.name: hints[item.name] for item in fields(kind)}  # type: ignore[arg-type]
+    return {item.name: hints[item.name] for item in fields(kind)}
 
 
 def _read(hint: Any, value: Any) -> Any:

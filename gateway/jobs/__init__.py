@@ -1,0 +1,1 @@
+"""Jobs: what was asked to run, whether it runs, and what came out."""

@@ -1,0 +1,216 @@
+"""What the gateway knows of a job.
+
+A job belongs to a user and holds one or more attempts; the last one is current. An attempt is a
+run that the user asked for (first run, rerun, resume) and has a directory of its own; a *try* is
+one submission of it. Terminal states of an attempt never change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from gateway.records import Document
+from scheduler.base import JobState
+
+
+class Stage(Enum):
+    """How far an attempt got towards its scheduler (API: ``submission``)."""
+
+    NONE = "none"
+    STAGED = "staged"
+    UNCERTAIN = "uncertain"
+    SUBMITTED = "submitted"
+    REFUSED = "refused"
+
+
+class Tracking(Enum):
+    """How much the last word about a job is worth."""
+
+    FRESH = "fresh"
+    STALE = "stale"
+    UNCONFIRMED = "unconfirmed"
+    LOST = "lost"
+
+
+class Wish(Enum):
+    """What the user wants of the current attempt."""
+
+    RUN = "run"
+    STOP = "stop"
+    CANCEL = "cancel"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What the fit says of itself."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProblemRef:
+    """The problem of a job, as it was when the job was made."""
+
+    id: str | None
+    version: int
+    name: str
+    type: str
+    digest: str
+    """SHA-256 of the canonical problem document."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One run that the user asked for."""
+
+    number: int
+    plan: str
+    """Digest of the plan: script, job.json and the table of staged files."""
+
+    directory: str
+    script_sha256: str
+    asked: datetime
+    tasks: int = 1
+    method: str = ""
+    time_limit_s: float | None = None
+    resumed_from: int | None = None
+    """Number of the attempt that this one continues; None when it starts afresh."""
+
+    stage: Stage = Stage.NONE
+    try_number: int = 0
+    looks: int = 0
+    """How often we looked in vain for a try whose outcome is not known."""
+
+    looked: datetime | None = None
+    native_id: str | None = None
+    stop_sent: datetime | None = None
+    twins: int = 0
+    """Further jobs of this attempt that the scheduler made, and that exited or were cancelled."""
+
+    state: JobState = JobState.PENDING
+    raw_state: str = ""
+    reason: str = ""
+    reason_text: str = "Accepted; waiting for the gateway to hand it over."
+    source: str = "accepted"
+    observed: datetime | None = None
+    tracking: Tracking = Tracking.FRESH
+    tracking_since: datetime | None = None
+    missing_polls: int = 0
+    task_states: Mapping[str, int] = field(default_factory=dict)
+    started: datetime | None = None
+    ended: datetime | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    restarts: int = 0
+    collected: bool = False
+    dataset: str | None = None
+    """Id of the dataset of results; None while there is none."""
+
+    verdict: Verdict | None = None
+    chisq: float | None = None
+    resumable: bool = False
+    error: str = ""
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing about this attempt will change by itself."""
+        return self.state.final and (self.collected or self.stage is not Stage.SUBMITTED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A job as it is stored."""
+
+    id: str
+    owner: str
+    kind: str
+    title: str
+    cluster: str
+    created: datetime
+    updated: datetime
+    correlation_id: str
+    request: Document
+    """The validated request, whole: what "run again with changes" fills the form with."""
+
+    problem: ProblemRef
+    options: Document
+    seed: int
+    attempts: tuple[Attempt, ...]
+    mode: str = "fit"
+    notes: str = ""
+    tags: tuple[str, ...] = ()
+    elements: int = 0
+    pack: int = 1
+    wish: Wish = Wish.RUN
+    wish_by: str = ""
+    version: int = 0
+    """Raised by each change; compare-and-set goes by it."""
+
+    parent: str | None = None
+    """Id of the job that this one was cloned from."""
+
+    @property
+    def attempt(self) -> Attempt:
+        """The current attempt."""
+        return self.attempts[-1]
+
+    @property
+    def marker(self) -> str:
+        """The name of the current attempt at its scheduler."""
+        return marker(self.id, self.attempt.number)
+
+    @property
+    def final(self) -> bool:
+        """Whether the current attempt has ended for good."""
+        return self.attempt.final
+
+    def with_attempt(self, **changes: Any) -> Job:
+        """Change the current attempt."""
+        return replace(self, attempts=(*self.attempts[:-1], replace(self.attempt, **changes)))
+
+
+def marker(id: str, attempt: int) -> str:
+    """Name an attempt at its scheduler: the only thing that is ever put into a job name.
+
+    >>> marker("01J", 2)
+    'gw-01J-2'
+    """
+    return f"gw-{id}-{attempt}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedFile:
+    """A file of an attempt's directory, kept by its content."""
+
+    path: str
+    digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All that an attempt's directory is made of; immutable, kept as one content."""
+
+    script: str
+    job: Document
+    files: tuple[PlannedFile, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """The last step that a running fit reported."""
+
+    t: float
+    step: int
+    steps: int | None
+    chisq: float | None
+    best: tuple[float | None, ...] = ()
+    labels: tuple[str, ...] = ()
+    quantiles: tuple[float | None, ...] = ()
+    phase: str | None = None
+    start_chisq: float | None = None
+    method: str = ""

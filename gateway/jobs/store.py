@@ -1,0 +1,385 @@
+"""What the gateway remembers of jobs, in Redis. No other module knows these keys.
+
+==================================  ======  ====================================================
+key                                 type    holds
+==================================  ======  ====================================================
+``job:{id}``                        hash    ``record`` (JSON), ``version``, ``owner``, ``state``
+``jobs``                            zset    all job ids, by their text (score 0)
+``jobs:{owner}``                    zset    a user's job ids, by their text
+``jobs:{owner}:{state}``            zset    the same, for each state of the current attempt
+``jobs:active``                     set     ids of jobs that the reconciler must look after
+``jobs:deleted``                    set     ids that were deleted: never given again
+``idempotency:jobs:{owner}:{key}``  hash    ``hash`` of the request, ``id`` of its job; as long as it
+``job:{id}:idempotency``            set     the keys above that belong to a job
+``job:{id}:lease``                  string  the token of the reconciler that works on it; expires
+``job:{id}:progress``               string  the last step of a running fit, as JSON
+``job:{id}:curve``                  string  the last curve that a running fit showed, as JSON
+``job:{id}:events``                 stream  live events for SSE; its ids are the Last-Event-ID
+``job:{id}:followed``               hash    how many bytes of each followed file were read
+``jobs:wake``                       list    ids that somebody wants looked at now
+``jobs:pulse``                      string  when the reconciler last finished a round; expires
+==================================  ======  ====================================================
+
+A record changes only by compare-and-set on its version, in one script with all its indexes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import redis
+
+from gateway.errors import ConflictError, InvalidError, NotFoundError
+from gateway.jobs.models import Job, Progress
+from gateway.records import Document, from_document, now, to_document
+from gateway.sidecars import Sidecars
+
+_STREAM_LENGTH = 1_000
+_EVENTS_TTL_S = 3_600
+_SCAN = 200
+_ATTEMPTS = 5
+
+# KEYS: job, jobs, jobs:owner, jobs:owner:state, jobs:active, idempotency (may be "")
+# ARGV: id, owner, record, state, request hash
+# Answers "" when added, the earlier job's id for a known key, "!" when the key has another hash,
+# "?" when the id was given before.
+_ADD = """
+if KEYS[6] ~= '' then
+  local earlier = redis.call('HMGET', KEYS[6], 'id', 'hash')
+  if earlier[1] then
+    if earlier[2] ~= ARGV[5] then return '!' end
+    return earlier[1]
+  end
+end
+if redis.call('EXISTS', KEYS[1]) == 1 or redis.call('SISMEMBER', 'jobs:deleted', ARGV[1]) == 1 then
+  return '?'
+end
+redis.call('HSET', KEYS[1], 'record', ARGV[3], 'version', 0, 'owner', ARGV[2], 'state', ARGV[4])
+redis.call('ZADD', KEYS[2], 0, ARGV[1])
+redis.call('ZADD', KEYS[3], 0, ARGV[1])
+redis.call('ZADD', KEYS[4], 0, ARGV[1])
+redis.call('SADD', KEYS[5], ARGV[1])
+if KEYS[6] ~= '' then
+  redis.call('HSET', KEYS[6], 'id', ARGV[1], 'hash', ARGV[5])
+  redis.call('SADD', KEYS[1] .. ':idempotency', KEYS[6])
+end
+return ''
+"""
+
+# KEYS: job, jobs:active, idempotency (may be "")
+# ARGV: id, expected version, new version, record, owner, new state, active (1 or 0), request hash
+_CHANGE = """
+local now = redis.call('HMGET', KEYS[1], 'version', 'state')
+if not now[1] then return 'gone' end
+if KEYS[3] ~= '' then
+  local earlier = redis.call('HGET', KEYS[3], 'hash')
+  if earlier then
+    if earlier ~= ARGV[8] then return 'other' end
+    return 'replayed'
+  end
+end
+if now[1] ~= ARGV[2] then return 'stale' end
+redis.call('HSET', KEYS[1], 'record', ARGV[4], 'version', ARGV[3], 'state', ARGV[6])
+if now[2] ~= ARGV[6] then
+  redis.call('ZREM', 'jobs:' .. ARGV[5] .. ':' .. now[2], ARGV[1])
+  redis.call('ZADD', 'jobs:' .. ARGV[5] .. ':' .. ARGV[6], 0, ARGV[1])
+end
+if ARGV[7] == '1' then redis.call('SADD', KEYS[2], ARGV[1])
+else redis.call('SREM', KEYS[2], ARGV[1]) end
+if KEYS[3] ~= '' then
+  redis.call('HSET', KEYS[3], 'id', ARGV[1], 'hash', ARGV[8])
+  redis.call('SADD', KEYS[1] .. ':idempotency', KEYS[3])
+end
+return 'changed'
+"""
+
+_RELEASE = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0
+"""
+
+
+class StaleError(ConflictError):
+    """Somebody else changed the job in between: read it again and decide again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replayed:
+    """An earlier request with the same key made this job already."""
+
+    job: Job
+
+
+class JobStore:
+    """Jobs in Redis, and beside each a sidecar file."""
+
+    def __init__(self, client: redis.Redis, sidecars: Sidecars) -> None:
+        self._redis: Any = client
+        self._sidecars = sidecars
+        self._add = client.register_script(_ADD)
+        self._change = client.register_script(_CHANGE)
+        self._release = client.register_script(_RELEASE)
+
+    # ---- records
+
+    def add(self, job: Job, key: str = "", request_hash: str = "") -> Job | Replayed:
+        """Remember a new job, whole or not at all, and at most once for a key.
+
+        Raises
+        ------
+        InvalidError
+            When the key was given before with another request.
+        ConflictError
+            When the id was given before.
+        """
+        entry = f"idempotency:jobs:{job.owner}:{key}" if key else ""
+        state = job.attempt.state.value
+        answer = self._add(
+            keys=[
+                f"job:{job.id}",
+                "jobs",
+                f"jobs:{job.owner}",
+                f"jobs:{job.owner}:{state}",
+                "jobs:active",
+                entry,
+            ],
+            args=[job.id, job.owner, _text(job), state, request_hash],
+        )
+        if answer == "!":
+            raise _other_request(key)
+        if answer == "?":
+            raise ConflictError(f"the job id {job.id} was given before: ask for a new preview")
+        if answer:
+            return Replayed(job=self.get(str(answer)))
+        self._sidecars.write(job.id, to_document(job))
+        return job
+
+    def get(self, id: str) -> Job:
+        """Read a job; NotFoundError when there is none."""
+        text = self._redis.hget(f"job:{id}", "record")
+        if text is None:
+            raise NotFoundError(f"there is no job {id[:80]}")
+        return _job(text)
+
+    def get_many(self, ids: Sequence[str]) -> list[Job]:
+        """Read jobs in one round trip; ids that are gone are left out."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for id in ids:
+                pipe.hget(f"job:{id}", "record")
+            return [_job(text) for text in pipe.execute() if text is not None]
+
+    def replace(self, job: Job, *, key: str = "", request_hash: str = "") -> Job:
+        """Write a changed job if nobody changed it in between.
+
+        Raises
+        ------
+        StaleError
+            When somebody did.
+        InvalidError
+            When the key was given before with another request.
+        """
+        changed = replace(job, version=job.version + 1, updated=now())
+        entry = f"idempotency:jobs:{job.owner}:{key}" if key else ""
+        answer = self._change(
+            keys=[f"job:{job.id}", "jobs:active", entry],
+            args=[
+                *(job.id, job.version, changed.version, _text(changed), job.owner),
+                *(changed.attempt.state.value, "0" if changed.final else "1", request_hash),
+            ],
+        )
+        if answer == "gone":
+            raise NotFoundError(f"there is no job {job.id}")
+        if answer == "other":
+            raise _other_request(key)
+        if answer == "replayed":
+            return self.get(job.id)
+        if answer == "stale":
+            raise StaleError(f"job {job.id} has changed since it was read")
+        self._sidecars.write(job.id, to_document(changed))
+        return changed
+
+    def change(
+        self, id: str, edit: Callable[[Job], Job], *, key: str = "", request_hash: str = ""
+    ) -> Job:
+        """Read, edit and write a job, again when somebody else was quicker."""
+        for _ in range(_ATTEMPTS):
+            job = self.get(id)
+            edited = edit(job)
+            if edited == job:
+                return job
+            try:
+                return self.replace(edited, key=key, request_hash=request_hash)
+            except StaleError:
+                continue
+        raise StaleError(f"job {id} is changing too fast; try again")
+
+    def replayed(self, owner: str, key: str, request_hash: str) -> Job | None:
+        """Find the job that an earlier request with this key was about; None when it is new."""
+        id, earlier = self._redis.hmget(f"idempotency:jobs:{owner}:{key}", "id", "hash")
+        if id is None:
+            return None
+        if earlier != request_hash:
+            raise _other_request(key)
+        return self.get(id)
+
+    def delete(self, job: Job) -> None:
+        """Forget a job; its id is never given again."""
+        keys = self._redis.smembers(f"job:{job.id}:idempotency")
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.sadd("jobs:deleted", job.id)
+            pipe.delete(f"job:{job.id}", *(f"job:{job.id}:{part}" for part in _PARTS), *keys)
+            pipe.zrem("jobs", job.id)
+            pipe.zrem(f"jobs:{job.owner}", job.id)
+            pipe.zrem(f"jobs:{job.owner}:{job.attempt.state.value}", job.id)
+            pipe.srem("jobs:active", job.id)
+            pipe.execute()
+        self._sidecars.remove(job.id)
+
+    # ---- lists
+
+    def count(self, owner: str) -> int:
+        """Count a user's jobs."""
+        return int(self._redis.zcard(f"jobs:{owner}"))
+
+    def count_by_state(self, owner: str, states: Sequence[str]) -> dict[str, int]:
+        """Count a user's jobs in each of these states."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for state in states:
+                pipe.zcard(f"jobs:{owner}:{state}")
+            return dict(zip(states, pipe.execute(), strict=True))
+
+    def newest(self, owner: str, state: str | None, before: str | None) -> Iterator[Job]:
+        """Go through a user's jobs from the newest, from just below an id."""
+        index = f"jobs:{owner}:{state}" if state else f"jobs:{owner}"
+        while True:
+            high = f"({before}" if before else "+"
+            ids = self._redis.zrevrangebylex(index, high, "-", start=0, num=_SCAN)
+            yield from self.get_many(ids)
+            if len(ids) < _SCAN:
+                return
+            before = ids[-1]
+
+    def active(self) -> list[Job]:
+        """List the jobs that the reconciler must look after, oldest first."""
+        return self.get_many(sorted(self._redis.smembers("jobs:active")))
+
+    def all_ids(self) -> list[str]:
+        """List the ids of all jobs."""
+        return list(self._redis.zrange("jobs", 0, -1))
+
+    # ---- the reconciler's lease and wake-up
+
+    def lease(self, id: str, token: str, ttl_s: float) -> bool:
+        """Take a job for one reconciler; False when another has it."""
+        return bool(self._redis.set(f"job:{id}:lease", token, nx=True, px=int(ttl_s * 1000)))
+
+    def release(self, id: str, token: str) -> None:
+        """Give a job back, unless the lease ran out and another took it."""
+        self._release(keys=[f"job:{id}:lease"], args=[token])
+
+    def wake(self, id: str) -> None:
+        """Ask for a look at a job now."""
+        self._redis.rpush("jobs:wake", id)
+
+    def wait_for_wake(self, timeout_s: float) -> bool:
+        """Wait until somebody asks for a look, or a time has passed; say which."""
+        if self._redis.blpop(["jobs:wake"], timeout=timeout_s) is None:
+            return False
+        self._redis.delete("jobs:wake")
+        return True
+
+    def beat(self, ttl_s: float) -> None:
+        """Say that the reconciler lives."""
+        self._redis.set("jobs:pulse", now().isoformat(), px=int(ttl_s * 1000))
+
+    def pulse(self) -> str | None:
+        """Say when the reconciler last finished a round; None when it has been silent too long."""
+        text = self._redis.get("jobs:pulse")
+        return None if text is None else str(text)
+
+    # ---- what a running fit shows
+
+    def followed(self, id: str) -> dict[str, int]:
+        """Say how many bytes of each followed file were read."""
+        return {name: int(text) for name, text in self._redis.hgetall(f"job:{id}:followed").items()}
+
+    def add_events(
+        self,
+        id: str,
+        events: Sequence[Document],
+        *,
+        progress: Progress | None = None,
+        curve: Document | None = None,
+        followed: dict[str, int] | None = None,
+    ) -> None:
+        """Show what a running job reported, and remember how far it was read."""
+        with self._redis.pipeline(transaction=True) as pipe:
+            for event in events:
+                pipe.xadd(
+                    f"job:{id}:events",
+                    {"event": str(event["event"]), "data": json.dumps(event)},
+                    maxlen=_STREAM_LENGTH,
+                )
+            if events:
+                pipe.expire(f"job:{id}:events", _EVENTS_TTL_S)
+            if progress is not None:
+                pipe.set(f"job:{id}:progress", json.dumps(to_document(progress)))
+            if curve is not None:
+                pipe.set(f"job:{id}:curve", json.dumps(curve), ex=_EVENTS_TTL_S)
+            if followed:
+                pipe.hset(f"job:{id}:followed", mapping=followed)
+            pipe.execute()
+
+    def forget_live(self, id: str) -> None:
+        """Drop what only a running job needs."""
+        self._redis.delete(f"job:{id}:followed", f"job:{id}:curve")
+
+    def progress(self, id: str) -> Progress | None:
+        """Read the last step of a job; None when it reported none."""
+        text = self._redis.get(f"job:{id}:progress")
+        return None if text is None else from_document(Progress, json.loads(text))
+
+    def progress_many(self, ids: Sequence[str]) -> dict[str, Progress]:
+        """Read the last steps of jobs in one round trip."""
+        if not ids:
+            return {}
+        texts = self._redis.mget([f"job:{id}:progress" for id in ids])
+        return {
+            id: from_document(Progress, json.loads(text))
+            for id, text in zip(ids, texts, strict=True)
+            if text is not None
+        }
+
+    def curve(self, id: str) -> Document | None:
+        """Read the last curve that a running fit showed."""
+        text = self._redis.get(f"job:{id}:curve")
+        return None if text is None else dict(json.loads(text))
+
+    def events(self, id: str, after: str, wait_ms: int) -> list[tuple[str, str, str]]:
+        """Read live events after an id as (id, event, data), waiting for the first one."""
+        answer = self._redis.xread({f"job:{id}:events": after}, count=200, block=wait_ms)
+        entries = answer[0][1] if isinstance(answer, list) and answer else []
+        if isinstance(answer, dict):
+            entries = next(iter(answer.values()), [[]])[0]
+        return [(key, fields["event"], fields["data"]) for key, fields in entries]
+
+
+_PARTS = ("idempotency", "lease", "progress", "curve", "events", "followed")
+
+
+def _text(job: Job) -> str:
+    return json.dumps(to_document(job), separators=(",", ":"))
+
+
+def _job(text: str) -> Job:
+    return from_document(Job, json.loads(text))
+
+
+def _other_request(key: str) -> InvalidError:
+    return InvalidError.at(
+        "/Idempotency-Key",
+        f"{key[:64]!r} was used before for another request: make a new key for a new request",
+    )
