@@ -1,0 +1,150 @@
+"""What a job asks of the machine, by Slurm's long names, and whether a site gives that much."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import timedelta
+
+from gateway.errors import FieldError
+from scheduler.units import format_memory, format_time, parse_memory, parse_time
+
+__all__ = ["Limits", "Resources", "check_limits", "parse_memory", "parse_time"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """The options of sbatch that a user may set; the template needs nothing to take one more."""
+
+    partition: str | None = None
+    """One, or several with commas: the first that fits."""
+
+    account: str | None = None
+    qos: str | None = None
+    time: timedelta | None = None
+    """Wall time limit; None takes the site's default."""
+
+    nodes: int | None = None
+    ntasks: int | None = None
+    cpus_per_task: int | None = None
+    mem: int | None = None
+    """Bytes for the whole job on a node; not together with *mem_per_cpu*."""
+
+    mem_per_cpu: int | None = None
+    gres: str | None = None
+    gpus_per_node: str | None = None
+    """``[type:]number``; not together with *gres*."""
+
+    constraint: str | None = None
+    reservation: str | None = None
+    licenses: str | None = None
+    mail_type: tuple[str, ...] = ()
+    mail_user: str | None = None
+    nice: int | None = None
+    exclusive: bool = False
+
+    @property
+    def cpus(self) -> int:
+        """How many processors one job, or one task of an array, takes."""
+        return (self.ntasks or self.nodes or 1) * (self.cpus_per_task or 1)
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """How much memory one job takes; None when nothing is asked."""
+        if self.mem_per_cpu is not None:
+            return self.mem_per_cpu * self.cpus
+        return self.mem
+
+    def to_directives(self) -> dict[str, str | int]:
+        """Write what is set in the forms of sbatch, ready for the script.
+
+        >>> Resources(time=timedelta(hours=1), mem=2**31, cpus_per_task=2).to_directives()
+        {'time': '0-01:00:00', 'cpus_per_task': 2, 'mem': '2048M'}
+        """
+        directives: dict[str, str | int] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is None or value is False or value == ():
+                continue
+            directives[field.name] = _written(field.name, value)
+        return directives
+
+
+def _written(name: str, value: str | int | timedelta | tuple[str, ...]) -> str | int:
+    if isinstance(value, timedelta):
+        return format_time(value)
+    if isinstance(value, tuple):
+        return ",".join(value)
+    if name in {"mem", "mem_per_cpu"}:
+        return format_memory(int(value))
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a site gives to one job; None is no limit of the gateway's."""
+
+    max_time: timedelta | None = None
+    max_cpus_per_job: int | None = None
+    max_memory_bytes: int | None = None
+    max_array: int | None = None
+    """Number of tasks of one array."""
+
+    max_nodes: int | None = None
+    partitions: tuple[str, ...] = ()
+    """Those that may be asked for; empty when the site checks that itself."""
+
+
+def check_limits(resources: Resources, limits: Limits, tasks: int = 1) -> list[FieldError]:
+    """Compare what is asked with what a site gives; an empty list is agreement."""
+    return [
+        *_time_errors(resources, limits),
+        *_size_errors(resources, limits, tasks),
+        *_partition_errors(resources, limits),
+    ]
+
+
+def _time_errors(resources: Resources, limits: Limits) -> list[FieldError]:
+    time, most = resources.time, limits.max_time
+    if time is None or most is None or time <= most:
+        return []
+    return [_error("time", f"{format_time(time)} is more than this site gives a job: ", most)]
+
+
+def _size_errors(resources: Resources, limits: Limits, tasks: int) -> list[FieldError]:
+    errors = []
+    if _exceeds(resources.cpus, limits.max_cpus_per_job):
+        name = "cpus_per_task" if (resources.cpus_per_task or 1) > 1 else "ntasks"
+        text = f"{resources.cpus} processors are more than this site gives a job: "
+        errors.append(_error(name, text, limits.max_cpus_per_job))
+    if _exceeds(resources.memory_bytes, limits.max_memory_bytes):
+        name = "mem" if resources.mem_per_cpu is None else "mem_per_cpu"
+        text = f"{format_memory(resources.memory_bytes or 0)} is more than this site gives a job: "
+        errors.append(_error(name, text, format_memory(limits.max_memory_bytes or 0)))
+    if _exceeds(resources.nodes, limits.max_nodes):
+        text = f"{resources.nodes} nodes are more than this site gives a job: "
+        errors.append(_error("nodes", text, limits.max_nodes))
+    if _exceeds(tasks, limits.max_array):
+        detail = (
+            f"{tasks} tasks are more than this site takes in one array: at most {limits.max_array};"
+            " put more elements into each task (pack)"
+        )
+        errors.append(FieldError(pointer="/pack", detail=detail))
+    return errors
+
+
+def _partition_errors(resources: Resources, limits: Limits) -> list[FieldError]:
+    if resources.partition is None or not limits.partitions:
+        return []
+    strange = [one for one in resources.partition.split(",") if one not in limits.partitions]
+    text = f"{', '.join(strange)} is not open to this gateway: choose "
+    return [_error("partition", text, ", ".join(limits.partitions))] if strange else []
+
+
+def _exceeds(asked: int | None, most: int | None) -> bool:
+    return asked is not None and most is not None and asked > most
+
+
+def _error(name: str, text: str, most: object) -> FieldError:
+    written = format_time(most) if isinstance(most, timedelta) else str(most)
+    limit = written if name == "partition" else f"at most {written}"
+    return FieldError(pointer=f"/resources/{name}", detail=f"{text}{limit}")

@@ -1,0 +1,199 @@
+"""The batch script of a job: rendered from checked values, the same for every scheduler.
+
+Every ``#SBATCH`` line is made here from a value that matched the pattern of its option; quoting
+would not help, because sbatch reads these lines one by one and knows no shell. Nothing that a user
+typed freely (title, notes, tags) comes into the script at all.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import cache
+
+from jinja2 import FileSystemLoader, StrictUndefined, Template
+from jinja2.sandbox import SandboxedEnvironment
+
+from gateway.errors import GatewayError, InvalidError
+from gateway.resources import cupboard
+
+_NAMES = r"[A-Za-z0-9][A-Za-z0-9_.@:+-]{0,63}"
+_COUNT = r"[1-9][0-9]{0,6}"
+_MEMORY = r"[1-9][0-9]{0,11}[KMGT]?"
+_GRES = r"[a-z][a-z0-9_]{0,15}(:[A-Za-z0-9][A-Za-z0-9_.-]{0,31})?(:[1-9][0-9]{0,3})?"
+_TIME = r"[0-9]{1,5}(-[0-9]{1,2})?(:[0-9]{1,2}){0,2}"
+_MAIL_TYPE = "(BEGIN|END|FAIL|REQUEUE|TIME_LIMIT(_(50|80|90))?|ARRAY_TASKS|INVALID_DEPEND)"
+
+OPTIONS: Mapping[str, str] = {
+    "partition": rf"{_NAMES}(,{_NAMES}){{0,15}}",
+    "account": _NAMES,
+    "qos": _NAMES,
+    "time": _TIME,
+    "nodes": _COUNT,
+    "ntasks": _COUNT,
+    "cpus_per_task": _COUNT,
+    "mem": _MEMORY,
+    "mem_per_cpu": _MEMORY,
+    "gres": rf"{_GRES}(,{_GRES}){{0,7}}",
+    "gpus_per_node": r"([A-Za-z0-9][A-Za-z0-9_.-]{0,31}:)?[1-9][0-9]{0,3}",
+    "constraint": r"[A-Za-z0-9_\[(][A-Za-z0-9_.&|*()\[\]-]{0,127}",
+    "reservation": _NAMES,
+    "licenses": rf"{_NAMES}(,{_NAMES}){{0,7}}",
+    "mail_type": rf"{_MAIL_TYPE}(,{_MAIL_TYPE}){{0,7}}",
+    "mail_user": r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}@[A-Za-z0-9][A-Za-z0-9.-]{0,189}",
+    "nice": r"[0-9]{1,9}",
+    "exclusive": r"True",
+}
+"""What a value of each option must look like, whole; an option that is not here is refused."""
+
+_MARKER = r"gw-[0-9A-Za-z]{1,40}-[1-9][0-9]{0,5}"
+_COMMENT = r"[A-Za-z0-9][A-Za-z0-9_.@:+-]{0,199}"
+_WORKDIR = r"/[A-Za-z0-9_.@:+=,/-]{1,1023}"
+_VARIABLE = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
+
+
+class ScriptError(GatewayError):
+    """A value of ours or of the site's settings cannot stand in a script."""
+
+
+def signal_lead(time_limit: timedelta, checkpoint: timedelta) -> int:
+    """Say how many seconds before the time limit a job is told to save what it has.
+
+    Two checkpoints, at least three minutes; but never more than a quarter of the time, because
+    Slurm sends the signal at once when the lead is longer than the job.
+
+    >>> signal_lead(timedelta(hours=8), timedelta(minutes=5))
+    600
+    >>> signal_lead(timedelta(minutes=2), timedelta(minutes=5))
+    30
+    """
+    lead = min(max(timedelta(seconds=180), 2 * checkpoint), time_limit / 4)
+    return min(max(1, int(lead.total_seconds())), 65535)
+
+
+def render_script(
+    resources: Mapping[str, str | int],
+    *,
+    marker: str,
+    comment: str,
+    workdir: str,
+    python: str,
+    environment: Mapping[str, str],
+    tasks: int = 1,
+    throttle: int | None = None,
+    signal_lead_s: int = 60,
+    resumable: bool = False,
+    prolog: tuple[str, ...] = (),
+) -> str:
+    """Write the script of one attempt.
+
+    Parameters
+    ----------
+    resources
+        By Slurm's long names with ``_`` for ``-``, as `Resources.to_directives` gives them.
+    marker
+        The job name, ``gw-<id>-<attempt>``.
+    tasks
+        1 for a single job, else an array with the indices 0 to *tasks* - 1.
+    throttle
+        How many tasks may run at once; None for no limit of ours.
+    prolog
+        Lines of the site's settings, such as ``module load python``, run before the driver.
+
+    Raises
+    ------
+    InvalidError
+        If a resource is not of the form that its option takes; it names the field.
+    ScriptError
+        If one of the other values cannot stand in a script; it names the value.
+    """
+    directives = [
+        *_own(marker, comment, workdir, tasks, throttle),
+        f"--signal=B:USR1@{_whole('signal_lead_s', signal_lead_s, 1, 65535)}",
+        "--requeue" if resumable else "--no-requeue",
+        *(_directive(option, value) for option, value in resources.items()),
+    ]
+    for name, value in environment.items():
+        _matching("environment", _VARIABLE, name)
+        _printable(f"environment {name}", value)
+    return _template().render(
+        directives=directives,
+        workdir=workdir,
+        python=_printable("python", python),
+        environment=dict(environment),
+        prolog=[_command(line) for line in prolog],
+    )
+
+
+def _own(marker: str, comment: str, workdir: str, tasks: int, throttle: int | None) -> list[str]:
+    """Make the directives that no user has a say in."""
+    _whole("tasks", tasks, 1, 1_000_000)
+    index = "%a" if tasks > 1 else "0"
+    limit = "" if throttle is None else f"%{_whole('throttle', throttle, 1, 1_000_000)}"
+    return [
+        f"--job-name={_matching('marker', _MARKER, marker)}",
+        f"--comment={_matching('comment', _COMMENT, comment)}",
+        f"--chdir={_matching('workdir', _WORKDIR, workdir)}",
+        f"--output=stdout.{index}.txt",
+        f"--error=stderr.{index}.txt",
+        "--open-mode=append",
+        "--export=NONE",
+        *([f"--array=0-{tasks - 1}{limit}"] if tasks > 1 else []),
+    ]
+
+
+def _directive(option: str, value: str | int) -> str:
+    """Write one resource as a directive, or refuse it by name."""
+    pattern, text = OPTIONS.get(option), str(value)
+    if pattern is None:
+        raise InvalidError.at(
+            f"/resources/{option[:64]}",
+            f"this gateway passes no such option on; known are {', '.join(OPTIONS)}",
+        )
+    if re.fullmatch(pattern, text) is None:
+        raise InvalidError.at(
+            f"/resources/{option}", f"{text[:64]!r} is not a value that --{option} takes"
+        )
+    name = option.replace("_", "-")
+    return f"--{name}" if option == "exclusive" else f"--{name}={text}"
+
+
+def _matching(name: str, pattern: str, text: str) -> str:
+    if re.fullmatch(pattern, text) is None:
+        raise ScriptError(f"{name} {text[:64]!r} cannot stand in a batch script: want {pattern}")
+    return text
+
+
+def _printable(name: str, text: str) -> str:
+    # isprintable refuses line ends of every alphabet, NUL, bidirectional marks and lone surrogates.
+    if not text.isprintable():
+        raise ScriptError(f"{name} {text[:64]!r} cannot stand in a batch script: not printable")
+    return text
+
+
+def _command(line: str) -> str:
+    if not line.strip() or line.lstrip().startswith("#"):
+        raise ScriptError(f"prolog line {line[:64]!r} is no command")
+    return _printable("prolog line", line)
+
+
+def _whole(name: str, value: int, minimum: int, maximum: int) -> int:
+    if not minimum <= value <= maximum:
+        raise ScriptError(f"{name} is {value}, but must lie between {minimum} and {maximum}")
+    return int(value)
+
+
+@cache
+def _template() -> Template:
+    environment = SandboxedEnvironment(
+        loader=FileSystemLoader(cupboard("templates") / "slurm"),
+        undefined=StrictUndefined,
+        autoescape=False,  # shell, not HTML: values are checked above or quoted
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["quote"] = shlex.quote
+    return environment.get_template("job.sh.j2")

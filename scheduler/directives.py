@@ -1,0 +1,138 @@
+"""What the ``#SBATCH`` lines of a script ask for, for schedulers that must read them themselves.
+
+Slurm's sbatch reads them on its own. Local execution and the C API do not, so they are read here:
+only from the head of the script, before its first command, as sbatch does.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from scheduler.units import parse_memory, parse_time
+
+_ARRAY = re.compile(r"([0-9]{1,7})-([0-9]{1,7})(?:%([0-9]{1,7}))?")
+_SIGNAL = re.compile(r"(B:)?([A-Z0-9]{1,8})(?:@([0-9]{1,5}))?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Directives:
+    """The options of a script that every scheduler must obey, and all others as text."""
+
+    job_name: str = ""
+    time: timedelta | None = None
+    cpus: int = 1
+    """Of one task: ``ntasks`` times ``cpus-per-task``."""
+
+    nodes: int = 1
+    memory_bytes: int | None = None
+    tasks: tuple[int, ...] = ()
+    """Array indices; empty for a job that is no array."""
+
+    throttle: int | None = None
+    """How many tasks of the array may run at once; None for no such limit."""
+
+    output: str = "slurm-%j.out"
+    error: str = ""
+    chdir: str = ""
+    signal: str = ""
+    """Name of the signal that announces the time limit; empty for none."""
+
+    signal_batch: bool = False
+    """Whether only the batch shell gets it (``B:``)."""
+
+    signal_lead: timedelta = timedelta(seconds=60)
+    append: bool = False
+    others: dict[str, str] = field(default_factory=dict)
+
+
+def parse_directives(script: str) -> Directives:
+    r"""Read the ``#SBATCH`` lines of a script.
+
+    >>> wanted = parse_directives("#!/bin/bash\n#SBATCH --time=2:00\n#SBATCH --array=0-3%2\necho")
+    >>> wanted.time.seconds, wanted.tasks, wanted.throttle
+    (120, (0, 1, 2, 3), 2)
+
+    Raises
+    ------
+    ValueError
+        If the script has no ``#!`` line, or a line cannot be read; the message names the option.
+    """
+    if not script.startswith("#!"):
+        raise ValueError("the script does not begin with #! and the path of its interpreter")
+    options = dict(_options(script))
+    ntasks, per_task = _number(options, "ntasks"), _number(options, "cpus-per-task")
+    tasks, throttle = _array(options.pop("array", ""))
+    signal = _parse("signal", _SIGNAL, options.pop("signal", ""))
+    time, output = options.pop("time", ""), options.pop("output", "slurm-%j.out")
+    nodes = _number(options, "nodes")
+    return Directives(
+        job_name=options.pop("job-name", ""),
+        time=parse_time(time) if time else None,
+        cpus=ntasks * per_task,
+        nodes=nodes,
+        memory_bytes=_memory(options, ntasks * per_task),
+        tasks=tasks,
+        throttle=throttle,
+        output=output,
+        error=options.pop("error", output),
+        chdir=options.pop("chdir", ""),
+        signal=signal[2] if signal else "",
+        signal_batch=bool(signal and signal[1]),
+        signal_lead=timedelta(seconds=int(signal[3] or 60) if signal else 60),
+        append=options.pop("open-mode", "") == "append",
+        others=options,
+    )
+
+
+def _options(script: str) -> list[tuple[str, str]]:
+    options = []
+    for line in script.split("\n")[1:]:
+        if line.startswith("#SBATCH"):
+            options += _one_line(line.removeprefix("#SBATCH"))
+        elif line.strip() and not line.startswith("#"):
+            break
+    return options
+
+
+def _one_line(text: str) -> list[tuple[str, str]]:
+    options = []
+    for word in shlex.split(text, comments=True):
+        if not word.startswith("--"):
+            raise ValueError(f"#SBATCH {word}: only the long form --option=value is read here")
+        name, _, value = word[2:].partition("=")
+        options.append((name, value))
+    return options
+
+
+def _number(options: dict[str, str], name: str) -> int:
+    text = options.pop(name, "1")
+    if not re.fullmatch(r"[0-9]{1,7}", text) or int(text) < 1:
+        raise ValueError(f"--{name}={text}: must be a whole number of at least 1")
+    return int(text)
+
+
+def _array(text: str) -> tuple[tuple[int, ...], int | None]:
+    if (found := _parse("array", _ARRAY, text)) is None:
+        return (), None
+    first, last = int(found[1]), int(found[2])
+    if last < first:
+        raise ValueError(f"--array={text}: the last index is below the first")
+    return tuple(range(first, last + 1)), int(found[3]) if found[3] else None
+
+
+def _memory(options: dict[str, str], cpus: int) -> int | None:
+    whole, per_cpu = options.pop("mem", ""), options.pop("mem-per-cpu", "")
+    if whole:
+        return parse_memory(whole)
+    return parse_memory(per_cpu) * cpus if per_cpu else None
+
+
+def _parse(name: str, pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    if not text:
+        return None
+    if (found := pattern.fullmatch(text)) is None:
+        raise ValueError(f"--{name}={text}: not a form that is read here")
+    return found

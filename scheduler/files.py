@@ -1,0 +1,244 @@
+"""Files on this host: written whole, and read without trusting what lies in a job directory.
+
+A job may put anything into its directory: links to other people's files, pipes that never answer,
+files of a terabyte. So every component of a path is opened relative to its parent's descriptor and
+follows no link, and only regular files with one name are read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+
+from scheduler.base import FileEntry, SchedulerError, StagedFile
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_PLAIN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_MAX_DEPTH = 32
+_CHUNK_BYTES = 1 << 20
+
+
+def write_whole(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Write a file that readers, and a host that loses its power, see whole or not at all."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with os.fdopen(handle, "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    unfinished.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a directory durable."""
+    handle = os.open(folder, _FOLDER)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def stage(directory: Path, files: tuple[StagedFile, ...]) -> None:
+    """Make a job directory, checked and whole; one that is there already is left as it is."""
+    if directory.is_dir():
+        return
+    directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    part = directory.with_name(directory.name + ".part")
+    remove_tree(part)
+    part.mkdir(mode=0o700)
+    folders = {part}
+    for file in files:
+        target = part / _beneath(file.path)
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folders.update(parent for parent in target.parents if part in (parent, *parent.parents))
+        _put(file, target)
+    for folder in folders:
+        sync_folder(folder)
+    part.rename(directory)
+    sync_folder(directory.parent)
+
+
+def _beneath(path: PurePosixPath) -> PurePosixPath:
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise SchedulerError(f"{str(path)!r} does not lie beneath its job directory")
+    return path
+
+
+def _put(file: StagedFile, target: Path) -> None:
+    digest = hashlib.sha256()
+    handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "wb") as stream:
+        for chunk in _chunks(file):
+            stream.write(chunk)
+            digest.update(chunk)
+        os.fchmod(stream.fileno(), file.mode)
+        stream.flush()
+        os.fsync(stream.fileno())
+    if digest.hexdigest() != file.sha256:
+        raise SchedulerError(
+            f"{file.path} arrived with SHA-256 {digest.hexdigest()}, not {file.sha256}: "
+            "its source has changed since it was registered"
+        )
+
+
+def _chunks(file: StagedFile) -> Iterator[bytes]:
+    if file.source is None:
+        yield file.content
+        return
+    with Path(file.source).open("rb") as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            yield chunk
+
+
+@contextmanager
+def opened_beneath(directory: Path, path: str) -> Iterator[int | None]:
+    """Open a regular file with one name beneath a directory; None when there is none."""
+    handle = None
+    with suppress(OSError, ValueError):
+        handle = _open_beneath(directory, PurePosixPath(path))
+    try:
+        yield handle
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def _open_beneath(directory: Path, path: PurePosixPath) -> int | None:
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        return None
+    folder = os.open(directory, _FOLDER)
+    try:
+        for name in path.parts[:-1]:
+            inner = os.open(name, _FOLDER, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        # Looked at before it is opened: opening some devices already does something.
+        if not _is_plain(os.stat(path.name, dir_fd=folder, follow_symlinks=False)):
+            return None
+        handle = os.open(path.name, _PLAIN, dir_fd=folder)
+    finally:
+        os.close(folder)
+    if not _is_plain(os.fstat(handle)):
+        os.close(handle)
+        return None
+    return handle
+
+
+def _is_plain(status: os.stat_result) -> bool:
+    return stat.S_ISREG(status.st_mode) and status.st_nlink == 1
+
+
+def read_beneath(directory: Path, path: str, offset: int, limit_bytes: int) -> bytes | None:
+    """Read part of a regular file; a negative *offset* counts from its end."""
+    with opened_beneath(directory, path) as handle:
+        if handle is None:
+            return None
+        if offset < 0:
+            offset = max(0, os.fstat(handle).st_size + offset)
+        parts, missing = [], limit_bytes
+        while missing > 0 and (part := os.pread(handle, min(missing, _CHUNK_BYTES), offset)):
+            parts.append(part)
+            offset += len(part)
+            missing -= len(part)
+        return b"".join(parts)
+
+
+def list_beneath(directory: Path, limit: int) -> list[FileEntry]:
+    """List what lies beneath a directory, at most *limit* entries, without following links."""
+    entries: list[FileEntry] = []
+    waiting = [PurePosixPath()]
+    while waiting and len(entries) < limit:
+        folder = waiting.pop()
+        for name, status in _scan(directory, folder, limit - len(entries)):
+            path = folder / name
+            if stat.S_ISDIR(status.st_mode) and len(path.parts) < _MAX_DEPTH:
+                waiting.append(path)
+            else:
+                entries.append(_entry(path, status))
+    return sorted(entries[:limit], key=lambda entry: entry.path)
+
+
+def _entry(path: PurePosixPath, status: os.stat_result) -> FileEntry:
+    text = str(path)
+    if not text.isprintable():  # a line end, a control character, no UTF-8: named, never opened
+        escaped = text.encode("unicode_escape", "surrogatepass").decode("ascii")
+        return FileEntry(path=escaped, size=status.st_size, regular=False)
+    return FileEntry(path=text, size=status.st_size, regular=_is_plain(status))
+
+
+def _scan(top: Path, folder: PurePosixPath, limit: int) -> list[tuple[str, os.stat_result]]:
+    try:
+        handle = os.open(top, _FOLDER)
+    except OSError:
+        return []
+    try:
+        for name in folder.parts:
+            inner = os.open(name, _FOLDER, dir_fd=handle)
+            os.close(handle)
+            handle = inner
+        found = []
+        with os.scandir(handle) as scan:
+            for entry in scan:
+                found.append((entry.name, entry.stat(follow_symlinks=False)))
+                if len(found) >= limit:
+                    break
+    except OSError:  # replaced by something else while it was read, or not for us to read
+        return []
+    else:
+        return found
+    finally:
+        os.close(handle)
+
+
+def remove_tree(directory: Path) -> None:
+    """Remove a directory however deep it is nested; one that is not there is no error."""
+    try:
+        top = os.open(directory, _FOLDER)
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:
+        raise SchedulerError(f"{directory} is not a directory, so it is not removed") from None
+    try:
+        while _empty_once(top):
+            pass
+    finally:
+        os.close(top)
+    directory.rmdir()
+    sync_folder(directory.parent)
+
+
+def _empty_once(top: int) -> bool:
+    """Remove what can be removed at the top, and lift up what lies one level deeper."""
+    left = False
+    for name in os.listdir(top):
+        if not stat.S_ISDIR(os.stat(name, dir_fd=top, follow_symlinks=False).st_mode):
+            os.unlink(name, dir_fd=top)
+            continue
+        try:
+            os.rmdir(name, dir_fd=top)
+        except OSError:
+            left = True
+            _lift(top, name)
+    return left
+
+
+def _lift(top: int, name: str) -> None:
+    """Move a directory's content one level up, so that depth needs no recursion."""
+    # A job may take its own rights away from a directory; lstat has said that it is no link.
+    os.chmod(name, 0o700, dir_fd=top)
+    inner = os.open(name, _FOLDER, dir_fd=top)
+    try:
+        for child in os.listdir(inner):
+            if stat.S_ISDIR(os.stat(child, dir_fd=inner, follow_symlinks=False).st_mode):
+                lifted = f".{secrets.token_hex(16)}"
+                os.rename(child, lifted, src_dir_fd=inner, dst_dir_fd=top)
+            else:
+                os.unlink(child, dir_fd=inner)
+    finally:
+        os.close(inner)
