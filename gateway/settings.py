@@ -57,6 +57,22 @@ class RedisSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AccountSettings:
+    """How people sign in."""
+
+    access_s: float
+    session_days: float
+    session_max_days: float
+    sessions: int
+    tokens: int
+    guesses_per_pair: int
+    guesses_per_address: int
+    guesses_per_name: int
+    registration: bool
+    registrations: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class LimitSettings:
     """How much anybody may ask for."""
 
@@ -115,6 +131,7 @@ class Settings:
     server: ServerSettings
     state: StateSettings
     redis: RedisSettings
+    accounts: AccountSettings
     limits: LimitSettings
     worker: WorkerSettings
     clusters: Mapping[str, ClusterSettings]

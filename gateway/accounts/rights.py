@@ -1,0 +1,71 @@
+"""The one place that says who may do what to whose things."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from gateway.accounts.models import AdminError, Identity, Scope, ScopeError
+from gateway.errors import NotFoundError
+
+
+class Right(Enum):
+    """What somebody wants to do with a thing, and the scope that this takes."""
+
+    READ = Scope.READ
+    WRITE = Scope.SUBMIT
+    ADMIN = Scope.ADMIN
+
+
+def may(identity: Identity, right: Right, owner: str) -> bool:
+    """Say whether somebody may do this with a thing of *owner*.
+
+    An administrator may, as far as the token in use has the scope ``admin``.
+    """
+    if right.value not in identity.scopes:
+        return False
+    is_administrator = identity.admin and Scope.ADMIN in identity.scopes
+    if right is Right.ADMIN:
+        return is_administrator
+    return identity.user == owner or is_administrator
+
+
+def require_may(identity: Identity, right: Right, owner: str | None, what: str) -> None:
+    """Let pass who may; answer everybody else as if the thing were not there.
+
+    Parameters
+    ----------
+    owner
+        None when there is no such thing: the same error in the same words, so that a stranger
+        cannot tell the two apart.
+    what
+        The thing in words, such as ``job 01J...``.
+
+    Raises
+    ------
+    NotFoundError
+        For what is missing and for what is a stranger's.
+    ScopeError
+        For one's own, when only the token is too narrow.
+    """
+    if owner is None or not may(identity, Right.READ, owner):
+        raise NotFoundError(
+            f"there is no {what} that you may see: check the id, or who is signed in"
+        )
+    if not may(identity, right, owner):
+        raise ScopeError(right.value)
+
+
+def require_admin(identity: Identity) -> None:
+    """Let administrators pass.
+
+    Raises
+    ------
+    AdminError
+        For everybody else.
+    ScopeError
+        For an administrator whose token lacks the scope.
+    """
+    if not identity.admin:
+        raise AdminError
+    if Scope.ADMIN not in identity.scopes:
+        raise ScopeError(Scope.ADMIN)
