@@ -1,0 +1,117 @@
+"""The ``auto`` method: bumps's fitters in a row, for people who do not know which one to take.
+
+A local fit from the start; parameters in which the model is linear are found and solved for;
+many starts over decades or over the given ranges, judged by one evaluation each, the promising
+ones fitted; differential evolution where the starts do not agree; a polish to the last digits; the
+covariance; and a verdict in words. The searching steps are bumps's own fitters
+(Levenberg-Marquardt, differential evolution, simplex), each through its `FitDriver`.
+
+Only the declaration stands here, on the standard library alone; the work is in
+`fitters.auto_pipeline`, which needs numpy and bumps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .base import Option
+
+AUTO_OPTIONS: tuple[Option, ...] = (
+    Option(
+        name="starts",
+        type="int",
+        default=40,
+        label="Starts",
+        help="The most local fits from other starts; fewer are run when they agree. "
+        "0: only from the given start.",
+        minimum=0,
+        maximum=10000,
+    ),
+    Option(
+        name="steps",
+        type="int",
+        default=100,
+        label="Steps",
+        help="The most iterations of each local fit, and generations of differential evolution.",
+        minimum=1,
+        maximum=100000,
+    ),
+    Option(
+        name="xtol",
+        type="float",
+        default=1e-12,
+        label="x tolerance",
+        help="The last polish ends when no value changes by more than this part.",
+        above=0.0,
+        maximum=0.1,
+    ),
+    Option(
+        name="time",
+        type="float",
+        default=0.0,
+        label="Time limit",
+        help="Stop after this long and keep the best point; 0: no limit.",
+        minimum=0.0,
+        unit="h",
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One step of the row, and what it brought."""
+
+    name: str
+    evaluations: int
+    nllf_before: float
+    nllf_after: float
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoResult:
+    """Where the row ended, and how far to trust it."""
+
+    x: list[float]
+    nllf: float
+    dx: list[float] | None
+    """As bumps gives it, not scaled by chi-square; infinite for what the data do not determine."""
+
+    covariance: list[list[float]] | None
+    converged: bool
+    code: str
+    """A verdict code of ``result.json``."""
+
+    text: str
+    evaluations: int
+    stages: tuple[Stage, ...]
+
+
+def run_auto(
+    problem: Any,
+    options: Mapping[str, object],
+    progress: Callable[..., None],
+    stopping: Callable[[], bool],
+    seed: int,
+) -> AutoResult:
+    """Fit a bumps FitProblem without being told how.
+
+    The problem is left at the result. The same seed gives the same result, unless it is stopped.
+
+    Parameters
+    ----------
+    options
+        Some of `AUTO_OPTIONS` by name; what is missing has its default.
+    progress
+        Called at least once a second between evaluations, with ``step, steps, nllf, best, phase``;
+        ``phase`` is ``search``, ``polish`` or ``covariance``.
+    stopping
+        Asked before each evaluation; once true, the best point so far is the result.
+    """
+    from .auto_pipeline import Pipeline
+
+    known = {option.name: option.default for option in AUTO_OPTIONS}
+    settings = {name: float(str(options.get(name, default))) for name, default in known.items()}
+    return Pipeline(problem, settings, progress, stopping, seed).run()

@@ -1,0 +1,1 @@
+"""The fitters, and the problems that they are tried on."""
