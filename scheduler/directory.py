@@ -1,7 +1,8 @@
 """Who may run in a job directory: the lock of a try, and its claim.
 
-``submit.<try>/`` is made once and never removed, so a try is submitted at most once. ``claim.<try>``
-is a hard link of a file that holds its owner: a link appears whole, and only for the first.
+``submit.<try>/`` is made once and never removed, so a try is submitted at most once.
+``claim.<try>`` is a hard link of a file that holds its owner: a link appears whole, and only for
+the first.
 """
 
 from __future__ import annotations

@@ -96,6 +96,11 @@ def _chunks(file: StagedFile) -> Iterator[bytes]:
             yield chunk
 
 
+def names_in(folder: Path) -> list[str]:
+    """List the names in a directory of our own."""
+    return [path.name for path in folder.iterdir()]
+
+
 @contextmanager
 def opened_beneath(directory: Path, path: str) -> Iterator[int | None]:
     """Open a regular file with one name beneath a directory; None when there is none."""
@@ -234,7 +239,7 @@ def _lift(top: int, name: str) -> None:
     os.chmod(name, 0o700, dir_fd=top)
     inner = os.open(name, _FOLDER, dir_fd=top)
     try:
-        for child in os.listdir(inner):
+        for child in os.listdir(inner):  # noqa: PTH208 - a descriptor, which Path cannot hold
             if stat.S_ISDIR(os.stat(child, dir_fd=inner, follow_symlinks=False).st_mode):
                 lifted = f".{secrets.token_hex(16)}"
                 os.rename(child, lifted, src_dir_fd=inner, dst_dir_fd=top)
@@ -242,3 +247,38 @@ def _lift(top: int, name: str) -> None:
                 os.unlink(child, dir_fd=inner)
     finally:
         os.close(inner)
+
+
+def used_bytes(directory: Path, most_entries: int = 100_000) -> int:
+    """Measure what a directory takes on the disk; holes in files take nothing."""
+    total, seen, waiting = 0, 0, [PurePosixPath()]
+    while waiting and seen < most_entries:
+        folder = waiting.pop()
+        for name, status in _scan(directory, folder, most_entries - seen):
+            seen += 1
+            total += status.st_blocks * 512
+            if stat.S_ISDIR(status.st_mode):
+                waiting.append(folder / name)
+    return total
+
+
+def open_log(directory: Path, name: str, *, append: bool) -> int:
+    """Open a file for what a job prints, unless something strange lies there under its name.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made, or is a link, a pipe, a device or a file with a second name.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_APPEND
+    folder = os.open(directory, _FOLDER)
+    try:
+        handle = os.open(name, flags, 0o600, dir_fd=folder)
+    finally:
+        os.close(folder)
+    if not _is_plain(os.fstat(handle)):
+        os.close(handle)
+        raise OSError(f"{name} is no plain file with one name")
+    if not append:
+        os.ftruncate(handle, 0)
+    return handle
