@@ -1,0 +1,151 @@
+"""Errors in one form: RFC 9457 problem details for programs, a page for people.
+
+Every error type has a page of its own at ``/errors/<name>``, which is its ``type``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from apiflask import HTTPError
+from flask import Flask, Response, json, render_template, request
+from redis import RedisError
+from werkzeug.exceptions import HTTPException
+
+from gateway import errors
+from gateway.errors import FieldError, GatewayError, InvalidError, UnavailableError
+from gateway.web.auth import challenge
+from gateway.web.context import is_api
+from gateway.web.correlation import request_id
+
+PROBLEM = "application/problem+json"
+_log = structlog.get_logger("gateway.errors")
+_FORM_LOCATIONS = {"json", "form", "json_or_form", "form_and_files", "files"}
+
+
+def handle_errors(app: Flask) -> None:
+    """Answer every error of this app in our form."""
+    app.register_error_handler(GatewayError, answer)
+    app.register_error_handler(RedisError, _store_away)
+    app.register_error_handler(HTTPError, _invalid)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def answer(error: GatewayError) -> Response:
+    """Say what went wrong to who asked."""
+    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        _log.warning("unavailable", error=str(error))
+    response = _respond(error.status, str(error), slug(type(error)), error.errors)
+    if error.status == HTTPStatus.UNAUTHORIZED or hasattr(error, "scope"):
+        challenge(response, error)
+    if error.retry_after_s is not None:
+        response.headers["Retry-After"] = str(error.retry_after_s)
+    return response
+
+
+def slug(kind: type[GatewayError]) -> str:
+    """Name an error type in its address.
+
+    >>> slug(errors.TooManyRequestsError)
+    'too-many-requests'
+    """
+    words = re.findall(r"[A-Z][a-z]*", kind.__name__.removesuffix("Error"))
+    return "-".join(words).lower()
+
+
+def kinds(root: type[GatewayError] = GatewayError) -> Iterator[type[GatewayError]]:
+    """Walk all error types."""
+    yield root
+    for kind in root.__subclasses__():
+        yield from kinds(kind)
+
+
+def _store_away(error: RedisError) -> Response:
+    _log.error("store", error=str(error))
+    return answer(UnavailableError("the store does not answer: nothing was lost, try again"))
+
+
+def _invalid(error: HTTPError) -> Response:
+    """Answer what APIFlask found against a schema."""
+    if error.status_code == HTTPStatus.UNPROCESSABLE_ENTITY and isinstance(error.detail, Mapping):
+        return answer(InvalidError(list(field_errors(error.detail))))
+    status = HTTPStatus(error.status_code)
+    return _respond(status, error.message or status.description, _status_slug(status))
+
+
+def field_errors(detail: Mapping[str, Any]) -> Iterator[FieldError]:
+    """Turn marshmallow's nested messages into JSON pointers.
+
+    >>> [(e.pointer, e.detail) for e in field_errors({"json": {"a": {0: {"b/c": ["is bad"]}}}})]
+    [('/a/0/b~1c', 'is bad')]
+    """
+    for location, messages in detail.items():
+        start = "" if location in _FORM_LOCATIONS else f"/{location}"
+        yield from _walk(messages, start)
+
+
+def _walk(messages: Any, pointer: str) -> Iterator[FieldError]:
+    if isinstance(messages, Mapping):
+        for key, inner in messages.items():
+            step = "" if key == "_schema" else "/" + str(key).replace("~", "~0").replace("/", "~1")
+            yield from _walk(inner, pointer + step)
+    elif isinstance(messages, list | tuple):
+        for message in messages:
+            yield from _walk(message, pointer)
+    else:
+        yield FieldError(pointer=pointer, detail=str(messages))
+
+
+def _http(error: HTTPException) -> Response:
+    """Answer what Flask and Werkzeug raise: no such route, wrong method, too large, redirects."""
+    if error.response is not None or error.code is None or error.code < HTTPStatus.BAD_REQUEST:
+        ready = error.get_response()
+        return Response(ready.get_data(), ready.status_code, ready.headers)
+    status = HTTPStatus(error.code)
+    detail = error.description or status.description
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        detail = "something went wrong here: tell the site's administrator the request id"
+    response = _respond(status, detail, _status_slug(status))
+    for name, value in error.get_headers():
+        if name.lower() not in ("content-type", "content-length"):
+            response.headers[name] = str(value)
+    return response
+
+
+def _unexpected(error: Exception) -> Response:
+    """Answer a mistake of ours: everything into the log, nothing to the asker but the id."""
+    _log.exception("unexpected", exc_info=error)
+    return answer(
+        GatewayError("something went wrong here: tell the site's administrator the request id")
+    )
+
+
+def _status_slug(status: HTTPStatus) -> str:
+    named = (
+        kind for kind in kinds() if kind.status == status and kind.__module__ == errors.__name__
+    )
+    kind = next(named, None)
+    return slug(kind) if kind else status.phrase.lower().replace(" ", "-")
+
+
+def _respond(
+    status: HTTPStatus, detail: str, name: str, found: tuple[FieldError, ...] = ()
+) -> Response:
+    problem: dict[str, Any] = {
+        "type": f"/errors/{name}",
+        "title": status.phrase,
+        "status": int(status),
+        "detail": detail,
+        "instance": request.path,
+        "request_id": request_id(),
+    }
+    if found:
+        problem["errors"] = [{"pointer": item.pointer, "detail": item.detail} for item in found]
+    if is_api() or not request.accept_mimetypes.accept_html:
+        return Response(json.dumps(problem) + "\n", status, mimetype=PROBLEM)
+    return Response(render_template("error.html", problem=problem), status)

@@ -1,0 +1,139 @@
+"""How the API describes itself: OpenAPI 3.1 from the views, and a page that needs no network."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from apiflask import APIBlueprint, APIFlask
+from flask import abort, current_app, render_template
+
+from gateway import __version__
+from gateway.accounts.models import Scope
+from gateway.resources import cupboard
+from gateway.web.access import access_of, public, scope_of
+from gateway.web.errors import PROBLEM, kinds, slug
+
+SPEC_PATH = "/api/v1/openapi.json"
+PROBLEM_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "description": "RFC 9457 problem details",
+    "required": ["type", "title", "status", "detail", "request_id"],
+    "properties": {
+        "type": {"type": "string", "format": "uri-reference"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "instance": {"type": "string"},
+        "request_id": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "detail"],
+                "properties": {
+                    "pointer": {"type": "string", "description": "JSON pointer (RFC 6901)"},
+                    "detail": {"type": "string"},
+                },
+            },
+        },
+    },
+}
+_CLOSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+_ANY = (HTTPStatus.BAD_REQUEST, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+_BODY = (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+
+docs = APIBlueprint("docs", __name__, enable_openapi=False)
+
+
+def make_app(import_name: str = "gateway") -> APIFlask:
+    """Make an app without routes that knows where its pages lie and how it describes itself."""
+    html = cupboard("templates") / "html"
+    app = APIFlask(
+        import_name,
+        title="bumps-gateway",
+        version=__version__,
+        spec_path=SPEC_PATH,
+        docs_path=None,
+        template_folder=str(html),
+        static_folder=str(html / "static"),
+        static_url_path="/static",
+    )
+    app.description = "Fits with bumps on a cluster: one click is at most one job."
+    app.config.update(
+        AUTO_OPERATION_ID=True,
+        AUTO_SERVERS=False,
+        VALIDATION_ERROR_SCHEMA=PROBLEM_SCHEMA,
+        HTTP_ERROR_SCHEMA=PROBLEM_SCHEMA,
+        SECURITY_SCHEMES={
+            "token": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "an API token (bgw_...) made with POST /auth/tokens or on the page",
+            },
+            "session": {
+                "type": "apiKey",
+                "in": "cookie",
+                "name": "__Host-bgw-access",
+                "description": "a browser's session; writes carry X-CSRF-Token too",
+            },
+        },
+    )
+    app.view_functions["openapi.spec"] = public(app.view_functions["openapi.spec"])
+    app.spec_processor(lambda spec: complete(app, spec))
+    return app
+
+
+def complete(app: APIFlask, spec: Any) -> Any:
+    """Add what holds for every operation: who may call it, and the errors it may answer."""
+    spec["components"].setdefault("schemas", {})["Problem"] = PROBLEM_SCHEMA
+    for unused in ("HTTPError", "ValidationError"):
+        spec["components"]["schemas"].pop(unused, None)
+    views = {
+        f"{method.lower()}_{rule.endpoint.replace('.', '_')}": (rule.endpoint, method)
+        for rule in app.url_map.iter_rules()
+        for method in rule.methods or ()
+    }
+    for path in spec["paths"].values():
+        for operation in path.values():
+            endpoint, method = views[operation["operationId"]]
+            _complete_operation(operation, app.view_functions[endpoint], method)
+    return spec
+
+
+def _complete_operation(operation: dict[str, Any], view: Any, method: str) -> None:
+    access = access_of(view)
+    statuses = [*_ANY]
+    if access.public:
+        operation["security"] = []
+    else:
+        scope = scope_of(access, method)
+        operation["security"] = [{"token": []}, {"session": []}]
+        operation["x-scope"] = str(scope)
+        statuses += _CLOSED
+    if method not in {"GET", "DELETE"}:
+        statuses += _BODY
+    responses = operation["responses"]
+    for status in statuses:
+        responses.setdefault(str(int(status)), {"description": status.phrase})
+    for code, response in responses.items():
+        if int(code) >= HTTPStatus.BAD_REQUEST:
+            schema = {"$ref": "#/components/schemas/Problem"}
+            response["content"] = {PROBLEM: {"schema": schema}}
+
+
+@docs.get("/api/spec.html")
+@public
+def page() -> str:
+    """Show the API's document, read by a small script of ours: no network but this site."""
+    return render_template("spec.html", spec_path=SPEC_PATH, scopes=list(Scope))
+
+
+@docs.get("/errors/<name>")
+@public
+def error_kind(name: str) -> str:
+    """Say what a problem's type means."""
+    found = next((kind for kind in kinds() if slug(kind) == name), None)
+    if found is None:
+        abort(404)
+    return render_template("error_kind.html", kind=found, name=name, app=current_app.name)
