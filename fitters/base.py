@@ -17,7 +17,22 @@ Document = dict[str, Any]
 
 
 class FitError(Exception):
-    """A job cannot be done as it is; the message is for its user."""
+    """A job cannot be done as it is; the message is for its user.
+
+    Parameters
+    ----------
+    code
+        The verdict code of the failed result (docs/contracts.rst).
+    error
+        The user's own error: its type, message, file, line and traceback.
+    """
+
+    def __init__(
+        self, message: str, *, code: str = "fit_error", error: Document | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.error = error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +62,15 @@ class Job:
     task: int
     out: Path
     """Where result files go; made already."""
+
+    data: Path
+    """Where the files of the problem lie; an element may have a folder of its own."""
+
+    resume: Path
+    """Where an earlier attempt's files lie, if ``run.resume``."""
+
+    started: float
+    """When the driver began (Unix time): the wall time counts from here."""
 
     stopping: Callable[[], bool]
     """True once somebody asked for a graceful stop."""

@@ -1,0 +1,126 @@
+"""Run one task of a job: ``python driver.pyz DIR [--task N]``.
+
+Reads ``job.json``; writes ``events.<task>.jsonl``, ``out/``, ``result.<task>.json`` and, last,
+``manifest.<task>.json``. TERM, INT and USR1 ask for a graceful stop. Exit codes: 0 a result was
+written, also that of a failed fit; 3 the job directory cannot be read; 4 the driver itself failed;
+143 ended by TERM after saving.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from .base import Document, FitError, Job
+from .elements import run_elements
+from .environment import prepare_environment
+from .events import Events
+from .files import make_folder, read_json, write_json, write_manifest
+from .kinds import load_kind
+from .stopping import Stop
+from .versions import versions
+
+DONE, UNREADABLE, BROKEN, TERMINATED = 0, 3, 4, 143
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a task and return the exit code."""
+    started = time.time()
+    stop = Stop()
+    stop.install()
+    arguments = _parse(argv)
+    directory = Path(arguments.directory).resolve()
+    task = _task_number(arguments.task)
+    try:
+        document = _read_job(directory)
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"The job directory {directory} cannot be read: {error}\n")
+        return UNREADABLE
+    try:
+        prepare_environment(directory)
+        _run_task(document, directory, task, stop, started)
+    except Exception:  # noqa: BLE001 - the outermost frame: say what broke, and that it was us
+        traceback.print_exc()
+        return BROKEN
+    return TERMINATED if stop.signal is signal.SIGTERM else DONE
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="driver.pyz", description="Run one task of a job.")
+    parser.add_argument("directory", help="where job.json and data/ lie")
+    parser.add_argument("--task", type=int, help="the array index; else $SLURM_ARRAY_TASK_ID, or 0")
+    return parser.parse_args(argv)
+
+
+def _task_number(given: int | None) -> int:
+    if given is not None:
+        return given
+    return int(os.environ.get("SLURM_ARRAY_TASK_ID") or 0)
+
+
+def _read_job(directory: Path) -> Document:
+    document = read_json(directory / "job.json")
+    if document.get("format") != 1:
+        raise ValueError(f"job.json: format must be 1, not {document.get('format')!r}")
+    for name in ("kind", "options", "run"):
+        if name not in document:
+            raise ValueError(f"job.json: {name} is missing")
+    return document
+
+
+def _run_task(document: Document, directory: Path, task: int, stop: Stop, started: float) -> None:
+    out = make_folder(directory / "out")
+    events = Events(directory / f"events.{task}.jsonl")
+    job = Job(
+        document=document,
+        directory=directory,
+        task=task,
+        out=out,
+        data=directory / "data",
+        resume=directory / "resume",
+        started=started,
+        stopping=stop,
+    )
+    folders = [out]
+    if document.get("elements"):
+        result, folders = run_elements(job, events)
+    else:
+        result = run_one(job, events)
+    os.chdir(directory)
+    write_json(directory / f"result.{task}.json", result)
+    write_manifest(directory, task, folders)
+
+
+def run_one(job: Job, events: Events) -> Document:
+    """Do one job, or one element of it, and give its result; a failure is a result too."""
+    head: Document = {"format": 1, "kind": job.document["kind"]}
+    try:
+        result = load_kind(str(job.document["kind"])).fit(job, events)
+    except FitError as error:
+        result = failed_result(job.document, error)
+        events.message("error", str(error))
+    events("end", status=result["status"], chisq=result.get("chisq"))
+    return {**head, **result}
+
+
+def failed_result(document: Document, error: FitError) -> Document:
+    """Give the result of a job that could not be done."""
+    return {
+        "status": "failed",
+        "verdict": {"code": error.code, "text": str(error)},
+        "method": document["options"].get("fit"),
+        "options": document["options"],
+        "seed": document["run"].get("seed"),
+        "versions": versions(),
+        "chisq": None,
+        "parameters": [],
+        "resumable": False,
+        "error": error.error,
+        "files": [],
+    }
