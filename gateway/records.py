@@ -49,7 +49,8 @@ def to_document(value: Any) -> Any:
 
 def from_document(kind: type[Record], document: Mapping[str, Any]) -> Record:
     """Read a record; fields that it does not know are left out."""
-    hints = _hints(kind)
+    known: Any = kind  # mypy takes no type variable as a cache key
+    hints = _hints(known)
     return kind(
         **{key: _read(hints[key], value) for key, value in document.items() if key in hints}
     )

@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from gateway.errors import NoSpaceError, NotFoundError, TooLargeError
 
@@ -92,7 +92,7 @@ class BlobStore:
         digest = hashlib.sha256()
         size = 0
         try:
-            with unfinished.open("xb", opener=_private) as file:
+            with _create(unfinished) as file:
                 for chunk in chunks:
                     size += len(chunk)
                     if size > limit_bytes:
@@ -121,14 +121,14 @@ class BlobStore:
             raise NoSpaceError("the gateway's disk is nearly full: ask its administrator")
 
 
-def read_chunks(stream: BinaryIO) -> Iterable[bytes]:
+def read_chunks(stream: IO[bytes]) -> Iterable[bytes]:
     """Read a stream to its end, a piece at a time."""
     while chunk := stream.read(_CHUNK_BYTES):
         yield chunk
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+def _create(path: Path) -> BinaryIO:
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -7,15 +7,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from marshmallow import (
-    RAISE,
-    Schema,
-    ValidationError,
-    fields,
-    post_load,
-    pre_load,
-    validates_schema,
-)
+from apiflask import Schema
+from marshmallow import RAISE, ValidationError, fields, post_load, pre_load, validates_schema
 from marshmallow.validate import Range
 
 from gateway.jobs.resources import Resources, parse_memory, parse_time

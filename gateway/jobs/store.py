@@ -9,7 +9,7 @@ key                                 type    holds
 ``jobs:{owner}:{state}``            zset    the same, for each state of the current attempt
 ``jobs:active``                     set     ids of jobs that the reconciler must look after
 ``jobs:deleted``                    set     ids that were deleted: never given again
-``idempotency:jobs:{owner}:{key}``  hash    ``hash`` of the request, ``id`` of its job; as long as it
+``idempotency:jobs:{owner}:{key}``  hash    ``hash`` of the request, ``id`` of its job
 ``job:{id}:idempotency``            set     the keys above that belong to a job
 ``job:{id}:lease``                  string  the token of the reconciler that works on it; expires
 ``job:{id}:progress``               string  the last step of a running fit, as JSON
@@ -26,7 +26,7 @@ A record changes only by compare-and-set on its version, in one script with all 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -167,8 +167,8 @@ class JobStore:
     def get_many(self, ids: Sequence[str]) -> list[Job]:
         """Read jobs in one round trip; ids that are gone are left out."""
         with self._redis.pipeline(transaction=False) as pipe:
-            for id in ids:
-                pipe.hget(f"job:{id}", "record")
+            for job_id in ids:
+                pipe.hget(f"job:{job_id}", "record")
             return [_job(text) for text in pipe.execute() if text is not None]
 
     def replace(self, job: Job, *, key: str = "", request_hash: str = "") -> Job:
@@ -218,12 +218,12 @@ class JobStore:
 
     def replayed(self, owner: str, key: str, request_hash: str) -> Job | None:
         """Find the job that an earlier request with this key was about; None when it is new."""
-        id, earlier = self._redis.hmget(f"idempotency:jobs:{owner}:{key}", "id", "hash")
-        if id is None:
+        job_id, earlier = self._redis.hmget(f"idempotency:jobs:{owner}:{key}", "id", "hash")
+        if job_id is None:
             return None
         if earlier != request_hash:
             raise _other_request(key)
-        return self.get(id)
+        return self.get(job_id)
 
     def delete(self, job: Job) -> None:
         """Forget a job; its id is never given again."""
@@ -272,13 +272,17 @@ class JobStore:
 
     # ---- the reconciler's lease and wake-up
 
-    def lease(self, id: str, token: str, ttl_s: float) -> bool:
-        """Take a job for one reconciler; False when another has it."""
-        return bool(self._redis.set(f"job:{id}:lease", token, nx=True, px=int(ttl_s * 1000)))
+    def lease(self, ids: Sequence[str], token: str, ttl_s: float) -> set[str]:
+        """Take jobs for one reconciler; answer those that no other one has."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for job_id in ids:
+                pipe.set(f"job:{job_id}:lease", token, nx=True, px=int(ttl_s * 1000))
+            return {job_id for job_id, taken in zip(ids, pipe.execute(), strict=True) if taken}
 
-    def release(self, id: str, token: str) -> None:
-        """Give a job back, unless the lease ran out and another took it."""
-        self._release(keys=[f"job:{id}:lease"], args=[token])
+    def release(self, ids: Iterable[str], token: str) -> None:
+        """Give jobs back, unless the lease ran out and another took one."""
+        for job_id in ids:
+            self._release(keys=[f"job:{job_id}:lease"], args=[token])
 
     def wake(self, id: str) -> None:
         """Ask for a look at a job now."""
@@ -346,10 +350,10 @@ class JobStore:
         """Read the last steps of jobs in one round trip."""
         if not ids:
             return {}
-        texts = self._redis.mget([f"job:{id}:progress" for id in ids])
+        texts = self._redis.mget([f"job:{job_id}:progress" for job_id in ids])
         return {
-            id: from_document(Progress, json.loads(text))
-            for id, text in zip(ids, texts, strict=True)
+            job_id: from_document(Progress, json.loads(text))
+            for job_id, text in zip(ids, texts, strict=True)
             if text is not None
         }
 

@@ -1,0 +1,30 @@
+"""The web application: the only place where the rooms' pages and routes meet."""
+
+from __future__ import annotations
+
+from apiflask import APIFlask
+
+from gateway.accounts.api import bp as accounts_api
+from gateway.accounts.pages import bp as accounts_pages
+from gateway.clusters.api import bp as clusters_api
+from gateway.datasets.api import bp as files_api
+from gateway.health import bp as health
+from gateway.jobs.api import bp as jobs_api
+from gateway.problems.api import bp as problems_api
+from gateway.services import open_gateway
+from gateway.settings import Settings
+from gateway.web.install import install
+from gateway.web.openapi import make_app
+
+API = "/api/v1"
+
+
+def create_app(settings: Settings) -> APIFlask:
+    """Make the application of one web process."""
+    app = make_app()
+    install(app, open_gateway(settings))
+    for blueprint in (accounts_api, files_api, problems_api, jobs_api, clusters_api):
+        app.register_blueprint(blueprint, url_prefix=API)
+    for blueprint in (health, accounts_pages):
+        app.register_blueprint(blueprint)
+    return app

@@ -1,0 +1,321 @@
+"""Jobs over HTTP."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from apiflask import APIBlueprint
+from flask import Response, current_app, jsonify, request
+
+from gateway.accounts.models import Identity
+from gateway.accounts.rights import Right, may
+from gateway.datasets.models import Dataset
+from gateway.errors import ConflictError, NotFoundError
+from gateway.jobs.bundle import write_bundle
+from gateway.jobs.listing import JobFilter, find_jobs
+from gateway.jobs.models import Job
+from gateway.jobs.plan import script_sha256
+from gateway.jobs.present import API, present
+from gateway.jobs.schemas import (
+    AgainSchema,
+    JobListQuery,
+    JobListSchema,
+    JobPatchSchema,
+    JobRequest,
+    JobRequestSchema,
+    JobSchema,
+    LogQuery,
+    LogSchema,
+    PreviewSchema,
+    ResultsSchema,
+    ScriptSchema,
+)
+from gateway.jobs.service import Again, Request, find_attempt
+from gateway.records import Document
+from gateway.web.context import gateway, identity
+from gateway.web.correlation import request_id
+from gateway.web.downloads import send_ref
+from gateway.web.etag import etag_of, with_etag
+from gateway.web.idempotency import REPLAYED, idempotency_key, request_hash
+from gateway.web.install import STREAMS
+from gateway.web.paging import page_of, paged
+from gateway.web.sse import Event, event_stream
+
+bp = APIBlueprint("jobs", __name__, tag="jobs")
+_RESULT_BYTES = 20_000_000
+_Responses = dict[int | str, dict[str, str | dict[str, dict[str, Any]]]]
+_STREAM: _Responses = {200: {"description": "events", "content": {"text/event-stream": {}}}}
+_FILE: _Responses = {
+    200: {"description": "the file", "content": {"application/octet-stream": {}}},
+    206: {"description": "a part of it", "content": {"application/octet-stream": {}}},
+}
+_ZIP: _Responses = {200: {"description": "a zip file", "content": {"application/zip": {}}}}
+
+
+@bp.post("/jobs/preview")
+@bp.input(JobRequestSchema, arg_name="wanted")
+@bp.output(PreviewSchema)
+def preview_job(wanted: JobRequest) -> Document:
+    """Show the script that this request would run, byte for byte; nothing is queued."""
+    preview = gateway().jobs.preview(_request(wanted.raw), wanted)
+    return {
+        "script": preview.plan.script,
+        "sha256": script_sha256(preview.plan),
+        "draft": preview.draft,
+        "warnings": preview.warnings,
+        "tasks": preview.tasks,
+    }
+
+
+@bp.post("/jobs")
+@bp.input(JobRequestSchema, arg_name="wanted")
+@bp.output(JobSchema, status_code=202)
+def create_job(wanted: JobRequest) -> tuple[Document, int, dict[str, str]]:
+    """Queue a job: 202, and its state is at the Location. The same key makes the same job."""
+    job, replayed = gateway().jobs.submit(_request(wanted.raw), wanted)
+    return _accepted(job, replayed=replayed)
+
+
+@bp.get("/jobs")
+@bp.input(JobListQuery, location="query", arg_name="query")
+@bp.output(JobListSchema)
+def list_jobs(query: dict[str, Any]) -> tuple[dict[str, Any], int, dict[str, str]]:
+    """List your jobs, newest first."""
+    page = page_of(query)
+    services, user = gateway(), identity().user
+    jobs, last = find_jobs(services.job_store, user, JobFilter(**query), page.limit, page.after)
+    steps = services.job_store.progress_many([job.id for job in jobs])
+    body, status, headers = paged([present(job, steps.get(job.id)) for job in jobs], last)
+    body["total"] = services.job_store.count(user)
+    return body, status, headers
+
+
+@bp.get("/jobs/<job_id>")
+@bp.output(JobSchema)
+def get_job(job_id: str) -> Any:
+    """Say how a job is; 304 when nothing has changed since the ETag."""
+    document = _present(gateway().jobs.get(identity(), job_id))
+    etag = etag_of({key: value for key, value in document.items() if key != "age_s"})
+    return with_etag(jsonify(document), etag)
+
+
+@bp.patch("/jobs/<job_id>")
+@bp.input(JobPatchSchema, arg_name="changes")
+@bp.output(JobSchema)
+def edit_job(job_id: str, changes: dict[str, Any]) -> Document:
+    """Change title, notes or tags."""
+    return _present(gateway().jobs.edit(identity(), job_id, changes))
+
+
+@bp.delete("/jobs/<job_id>")
+@bp.output({}, status_code=204)
+def delete_job(job_id: str) -> str:
+    """Forget a job that has ended, with its results."""
+    gateway().jobs.delete(identity(), job_id)
+    return ""
+
+
+@bp.post("/jobs/<job_id>/cancel")
+@bp.output(JobSchema, status_code=202)
+def cancel_job(job_id: str) -> tuple[Document, int, dict[str, str]]:
+    """Ask for the end of a job; CANCELLED only when its scheduler says so."""
+    return _accepted(gateway().jobs.cancel(identity(), job_id))
+
+
+@bp.post("/jobs/<job_id>/stop")
+@bp.output(JobSchema, status_code=202)
+def stop_job(job_id: str) -> tuple[Document, int, dict[str, str]]:
+    """Ask a fit to stop early and keep its result."""
+    return _accepted(gateway().jobs.stop(identity(), job_id))
+
+
+@bp.post("/jobs/<job_id>/resume")
+@bp.input(AgainSchema, arg_name="change")
+@bp.output(JobSchema, status_code=202)
+def resume_job(job_id: str, change: dict[str, Any]) -> tuple[Document, int, dict[str, str]]:
+    """Continue a fit with what it has: more samples, more time."""
+    return _accepted(gateway().jobs.resume(_request([job_id, "resume"]), job_id, Again(**change)))
+
+
+@bp.post("/jobs/<job_id>/rerun")
+@bp.input(AgainSchema, arg_name="change")
+@bp.output(JobSchema, status_code=202)
+def rerun_job(job_id: str, change: dict[str, Any]) -> tuple[Document, int, dict[str, str]]:
+    """Run a job that has ended once more from its start."""
+    return _accepted(gateway().jobs.rerun(_request([job_id, "rerun"]), job_id, Again(**change)))
+
+
+@bp.get("/jobs/<job_id>/script")
+@bp.output(ScriptSchema)
+def get_script(job_id: str) -> Document:
+    """Show what was, or will be, submitted."""
+    job = gateway().jobs.get(identity(), job_id)
+    plan = gateway().jobs.plan(job)
+    return {
+        "script": plan.script,
+        "sha256": script_sha256(plan),
+        "job": plan.job,
+        "attempt": job.attempt.number,
+    }
+
+
+@bp.get("/jobs/<job_id>/log")
+@bp.input(LogQuery, location="query", arg_name="query")
+@bp.output(LogSchema)
+def get_log(job_id: str, query: dict[str, Any]) -> Document:
+    """Read a part of a log, by offset in bytes; a negative one counts from the end."""
+    job = gateway().jobs.get(identity(), job_id)
+    number = find_attempt(job, query["attempt"]).number
+    logs = gateway().logs
+    path = logs.path(job.id, number, query["stream"], query["task"])
+    offset, content, size = logs.read(path, query["offset"], query["limit"])
+    return {
+        "stream": query["stream"],
+        "task": query["task"],
+        "attempt": number,
+        "offset": offset,
+        "next_offset": offset + len(content),
+        "size": size,
+        "text": content.decode("utf-8", "replace"),
+        "cut": size >= logs.limit_bytes,
+    }
+
+
+@bp.get("/jobs/<job_id>/events")
+@bp.doc(responses=_STREAM)
+def stream_events(job_id: str) -> Response:
+    """Follow a job live (SSE); Last-Event-ID goes on from there."""
+    who, services = identity(), gateway()
+    services.jobs.get(who, job_id)
+    state = _JobStream(services.job_store, services.jobs, who, job_id)
+    return event_stream(current_app.extensions[STREAMS], who.user, state.read, state.may_read)
+
+
+@bp.get("/jobs/<job_id>/results")
+@bp.output(ResultsSchema)
+def get_results(job_id: str) -> Any:
+    """Read what came out: 202 while nothing has."""
+    job = gateway().jobs.get(identity(), job_id)
+    dataset = _dataset(job)
+    if dataset is None:
+        if not job.final:
+            return _accepted(job)
+        raise NotFoundError(f"job {job_id} left no results: {job.attempt.reason_text}")
+    return _results(job, dataset)
+
+
+@bp.get("/jobs/<job_id>/files/<path:path>")
+@bp.doc(responses=_FILE)
+def get_file(job_id: str, path: str) -> Response:
+    """Send one result file, as an attachment; ranges and digests as in RFC 9110 and RFC 9530."""
+    job = gateway().jobs.get(identity(), job_id)
+    dataset = _dataset(job)
+    ref = dataset.file(path) if dataset else None
+    if ref is None:
+        raise NotFoundError(f"job {job_id} left no file {path[:100]!r}")
+    return send_ref(gateway().files, ref)
+
+
+@bp.get("/jobs/<job_id>/bundle.zip")
+@bp.doc(responses=_ZIP)
+def get_bundle(job_id: str) -> Response:
+    """Send everything that is needed to do it again, as one zip file."""
+    job = gateway().jobs.get(identity(), job_id)
+    dataset = _dataset(job)
+    if dataset is None:
+        raise ConflictError(f"job {job_id} has no results yet: {job.attempt.reason_text}")
+    response = Response(
+        write_bundle(gateway().blobs, job, gateway().jobs.plan(job), dataset),
+        mimetype="application/zip",
+    )
+    response.headers["Content-Disposition"] = f'attachment; filename="{job.id}.zip"'
+    return response
+
+
+class _JobStream:
+    """What a reader of one job's events is told: its state at first, then what is new."""
+
+    def __init__(self, store: Any, jobs: Any, who: Identity, job_id: str) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._who = who
+        self._id = job_id
+        self._version = -1
+
+    def may_read(self) -> bool:
+        """Whether the reader may still see the job."""
+        try:
+            return may(self._who, Right.READ, self._store.get(self._id).owner)
+        except NotFoundError:
+            return False
+
+    def read(self, after: str | None, wait_s: float) -> list[Event]:
+        """Wait for what is new since an id."""
+        job = self._store.get(self._id)
+        start = after or "0"
+        entries = self._store.events(self._id, start, int(wait_s * 1000) if after else 1)
+        events = [Event(id=key, event=kind, data=json.loads(data)) for key, kind, data in entries]
+        job = self._store.get(self._id)
+        if job.version != self._version:
+            self._version = job.version
+            at = events[-1].id if events else (after or "0-0")
+            document = present(job, self._store.progress(self._id))
+            events.append(Event(id=at, event="job", data=document, last=job.final))
+        return events
+
+
+def _request(content: Any) -> Request:
+    """Say who asks, with which key, in which trail."""
+    body = request.get_json(silent=True) if isinstance(content, list) else None
+    return Request(
+        identity=identity(),
+        correlation_id=request_id(),
+        key=idempotency_key() or "",
+        request_hash=request_hash([request.path, content, body]),
+    )
+
+
+def _present(job: Job) -> Document:
+    return present(job, gateway().job_store.progress(job.id))
+
+
+def _accepted(job: Job, *, replayed: bool = False) -> tuple[Document, int, dict[str, str]]:
+    headers = {"Location": f"{API}/{job.id}"}
+    if replayed:
+        headers[REPLAYED] = "true"
+    if not job.final:
+        headers["Retry-After"] = "2"
+    return _present(job), 202, headers
+
+
+def _dataset(job: Job) -> Dataset | None:
+    if job.attempt.dataset is None:
+        return None
+    return gateway().files.dataset(job.attempt.dataset)
+
+
+def _results(job: Job, dataset: Dataset) -> Document:
+    blobs = gateway().blobs
+    results = [
+        json.loads(blobs.read(ref.digest))
+        for ref in dataset.files
+        if ref.path.startswith("result.") and ref.size <= _RESULT_BYTES
+    ]
+    return {
+        "job": job.id,
+        "attempt": job.attempt.number,
+        "state": job.attempt.state.value,
+        "complete": dataset.complete,
+        "results": results,
+        "files": [
+            {
+                "path": ref.path,
+                "size": ref.size,
+                "digest": ref.digest,
+                "href": f"{API}/{job.id}/files/{ref.path}",
+            }
+            for ref in dataset.files
+        ],
+        "links": {"bundle": f"{API}/{job.id}/bundle.zip", "job": f"{API}/{job.id}"},
+    }

@@ -1,0 +1,231 @@
+"""Follow running jobs: only the new bytes of their events and logs, each time.
+
+Event files are written by jobs and so by strangers: a line that is too long, is no JSON or has a
+number where none belongs is left out, never trusted and never an error.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from gateway.jobs.models import Job, Progress
+from gateway.jobs.store import JobStore
+from gateway.records import Document
+from scheduler.base import Scheduler
+
+_CHUNK_BYTES = 256 * 1024
+_LINE_BYTES = 128 * 1024
+_TASKS_AT_ONCE = 64
+_VALUES = 1_000
+_WORDS = 2_000
+STREAMS = ("stdout", "stderr")
+_EVENTS = frozenset({"start", "step", "curve", "checkpoint", "message", "end"})
+
+
+class LogFolder:
+    """Where the gateway keeps what jobs printed: the web process reads here, the worker writes."""
+
+    def __init__(self, root: Path, limit_bytes: int) -> None:
+        self._root = root
+        self.limit_bytes = limit_bytes
+
+    def path(self, id: str, attempt: int, stream: str, task: int) -> Path:
+        """Say where one log lies."""
+        return self._root / id[-2:] / id / str(attempt) / f"{stream}.{task}.txt"
+
+    def append(self, path: Path, offset: int, content: bytes) -> None:
+        """Add bytes that belong at an offset; the same bytes again change nothing."""
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            os.pwrite(handle, content, offset)
+        finally:
+            os.close(handle)
+
+    def read(self, path: Path, offset: int, limit_bytes: int) -> tuple[int, bytes, int]:
+        """Read from an offset, negative from the end; answer (offset, bytes, size of the log)."""
+        try:
+            with path.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                start = max(0, size + offset) if offset < 0 else min(offset, size)
+                file.seek(start)
+                return start, file.read(limit_bytes), size
+        except FileNotFoundError:
+            return 0, b"", 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _News:
+    """What one task has newly reported."""
+
+    events: list[Document]
+    read: dict[str, int]
+
+
+class Follower:
+    """Brings the news of running jobs into the store, and their logs into the log folder."""
+
+    def __init__(self, store: JobStore, logs: LogFolder) -> None:
+        self._store = store
+        self._logs = logs
+
+    def follow(self, scheduler: Scheduler, job: Job, tasks: Sequence[int]) -> None:
+        """Read what is new of some tasks of a job."""
+        directory = PurePosixPath(job.attempt.directory)
+        followed = self._store.followed(job.id)
+        events: list[Document] = []
+        read: dict[str, int] = {}
+        for task in tasks[:_TASKS_AT_ONCE]:
+            news = self._events(scheduler, directory, job, task, followed)
+            events.extend(news.events)
+            read.update(news.read)
+            read.update(self._copy_logs(scheduler, directory, job, task, followed))
+        if events or read:
+            self._store.add_events(
+                job.id,
+                events,
+                progress=_progress(events, self._store.progress(job.id)),
+                curve=_last_curve(events),
+                followed=read,
+            )
+
+    def _events(
+        self,
+        scheduler: Scheduler,
+        directory: PurePosixPath,
+        job: Job,
+        task: int,
+        followed: dict[str, int],
+    ) -> _News:
+        path = f"events.{task}.jsonl"
+        name = f"{job.attempt.number}/{path}"
+        offset = followed.get(name, 0)
+        content = scheduler.read(directory, path, offset, _CHUNK_BYTES)
+        if not content:
+            return _News(events=[], read={})
+        whole = content.rfind(b"\n") + 1
+        if not whole and len(content) >= _LINE_BYTES:
+            whole = len(content)  # a line without an end: step over it
+        events = [event for line in content[:whole].splitlines() if (event := read_event(line))]
+        return _News(events=events, read={name: offset + whole} if whole else {})
+
+    def _copy_logs(
+        self,
+        scheduler: Scheduler,
+        directory: PurePosixPath,
+        job: Job,
+        task: int,
+        followed: dict[str, int],
+    ) -> dict[str, int]:
+        read: dict[str, int] = {}
+        for stream in STREAMS:
+            path = f"{stream}.{task}.txt"
+            name = f"{job.attempt.number}/{path}"
+            offset = followed.get(name, 0)
+            room = min(_CHUNK_BYTES, self._logs.limit_bytes - offset)
+            content = scheduler.read(directory, path, offset, room) if room > 0 else None
+            if content:
+                place = self._logs.path(job.id, job.attempt.number, stream, task)
+                self._logs.append(place, offset, content)
+                read[name] = offset + len(content)
+        return read
+
+    def finish(self, scheduler: Scheduler, job: Job) -> None:
+        """Read all that is left of a job that has ended."""
+        tasks = range(job.attempt.tasks)
+        for first in range(0, len(tasks), _TASKS_AT_ONCE):
+            group = tasks[first : first + _TASKS_AT_ONCE]
+            before: dict[str, int] | None = None
+            while before != (before := self._store.followed(job.id)):
+                self.follow(scheduler, job, group)
+
+
+def read_event(line: bytes) -> Document | None:
+    """Read one event line; None for what is no event.
+
+    >>> read_event(b'{"event": "step", "t": 1, "step": 3, "chisq": NaN}')["chisq"] is None
+    True
+    >>> read_event(b'{"event": "rm -rf"}') is None, read_event(b"[" * 200) is None
+    (True, True)
+    """
+    if len(line) > _LINE_BYTES:
+        return None
+    try:
+        document = json.loads(line, parse_constant=lambda _: None)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(document, dict) or document.get("event") not in _EVENTS:
+        return None
+    if not is_number(document.get("t")):
+        return None
+    return {str(key)[:64]: _bounded(value) for key, value in list(document.items())[:40]}
+
+
+def _bounded(value: Any) -> Any:
+    if isinstance(value, str):
+        return value[:_WORDS]
+    if isinstance(value, list):
+        return [_bounded(item) for item in value[:_VALUES]]
+    if isinstance(value, dict):
+        return {str(key)[:64]: _bounded(item) for key, item in list(value.items())[:100]}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def is_number(value: object) -> bool:
+    """Whether a JSON value is a finite number (a bool is none)."""
+    return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+
+
+def _progress(events: Sequence[Document], before: Progress | None) -> Progress | None:
+    """Fold new events into the last known step; None when nothing about it is new."""
+    state = before
+    for event in events:
+        if event["event"] == "start":
+            state = Progress(
+                t=event["t"],
+                step=0,
+                steps=_int(event.get("steps")),
+                chisq=_float(event.get("chisq")),
+                start_chisq=_float(event.get("chisq")),
+                labels=tuple(str(label) for label in _list(event.get("labels"))),
+                method=str(event.get("method", ""))[:40],
+            )
+        elif event["event"] == "step":
+            state = Progress(
+                t=event["t"],
+                step=_int(event.get("step")) or 0,
+                steps=_int(event.get("steps")),
+                chisq=_float(event.get("chisq")),
+                best=tuple(_float(value) for value in _list(event.get("best"))),
+                quantiles=tuple(_float(value) for value in _list(event.get("quantiles"))),
+                phase=str(event["phase"])[:40] if event.get("phase") else None,
+                labels=state.labels if state else (),
+                start_chisq=state.start_chisq if state else None,
+                method=state.method if state else "",
+            )
+    return state if state is not before else None
+
+
+def _last_curve(events: Sequence[Document]) -> Document | None:
+    curves = [event for event in events if event["event"] == "curve"]
+    return curves[-1] if curves else None
+
+
+def _int(value: object) -> int | None:
+    return int(value) if is_number(value) else None  # type: ignore[call-overload]
+
+
+def _float(value: object) -> float | None:
+    return float(value) if is_number(value) else None  # type: ignore[arg-type]
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []

@@ -1,0 +1,53 @@
+"""A user's jobs, newest first, narrowed by state, kind, tag and words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.errors import InvalidError
+from gateway.jobs.models import Job
+from gateway.jobs.store import JobStore
+from scheduler.base import JobState
+
+_SCANNED = 5_000
+"""How many jobs one page may look through; the next page goes on from there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobFilter:
+    """Which jobs; None does not narrow."""
+
+    state: str | None = None
+    kind: str | None = None
+    tag: str | None = None
+    q: str | None = None
+    """Words that must all stand in title, problem name, notes, tags or id."""
+
+    def matches(self, job: Job) -> bool:
+        """Whether a job is one of them."""
+        if self.kind is not None and job.kind != self.kind:
+            return False
+        if self.tag is not None and self.tag not in job.tags:
+            return False
+        if not self.q:
+            return True
+        text = " ".join((job.title, job.problem.name, job.notes, *job.tags, job.id)).casefold()
+        return all(word in text for word in self.q.casefold().split())
+
+
+def find_jobs(
+    store: JobStore, owner: str, wanted: JobFilter, limit: int, before: str | None
+) -> tuple[list[Job], str | None]:
+    """Answer a page of jobs, and the id that it ends with; None when nothing is left."""
+    if wanted.state is not None and wanted.state not in JobState.__members__:
+        known = ", ".join(JobState.__members__)
+        raise InvalidError.at("/query/state", f"{wanted.state!r} is no state; known: {known}")
+    found: list[Job] = []
+    last = None
+    for count, job in enumerate(store.newest(owner, wanted.state, before), start=1):
+        if len(found) == limit or count > _SCANNED:
+            return found, last
+        last = job.id
+        if wanted.matches(job):
+            found.append(job)
+    return found, None

@@ -1,0 +1,42 @@
+"""Wake the reconciler sooner than its next round, through RQ.
+
+A nudge may get lost: the loop looks by itself. So a failure here is logged, and the job is safe.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import redis
+import structlog
+from rq import Queue
+from rq.serializers import JSONSerializer
+
+from gateway.database import store_url
+from gateway.settings import Settings
+
+QUEUE = "nudges"
+TASK = "gateway.worker.wake"
+_TTL_S = 60
+_log = structlog.get_logger("nudge")
+
+
+class Nudge:
+    """Asks for a look at a job."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @cached_property
+    def _queue(self) -> Any:
+        # RQ keeps bytes of its own in Redis, so it gets a connection that decodes nothing.
+        client = redis.Redis.from_url(store_url(self._settings), socket_timeout=2.0)
+        return Queue(QUEUE, connection=client, serializer=JSONSerializer)
+
+    def __call__(self, id: str) -> None:
+        """Put a message on the queue."""
+        try:
+            self._queue.enqueue(TASK, id, ttl=_TTL_S, result_ttl=0, failure_ttl=_TTL_S)
+        except redis.RedisError as error:
+            _log.warning("nudge lost; the loop will look by itself", job=id, error=str(error))

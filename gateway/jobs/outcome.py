@@ -1,0 +1,167 @@
+"""From what a scheduler reports to what the record says."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from gateway.jobs import words
+from gateway.jobs.models import Attempt, Job, Stage, Tracking, Wish
+from gateway.records import now
+from scheduler.base import JobReport, JobState
+
+_WORST_FIRST = (
+    JobState.OUT_OF_MEMORY,
+    JobState.NODE_FAIL,
+    JobState.BOOT_FAIL,
+    JobState.TIMEOUT,
+    JobState.DEADLINE,
+    JobState.PREEMPTED,
+    JobState.FAILED,
+    JobState.CANCELLED,
+    JobState.UNKNOWN,
+    JobState.COMPLETED,
+)
+_TERM = 15
+_SHELL_SIGNAL = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExitRecord:
+    """What the script's EXIT trap wrote for one task."""
+
+    rc: int
+    ended: datetime | None
+
+
+def read_exit(document: Any) -> ExitRecord | None:
+    """Read an exit file; None when it is not of that form (a user can write there)."""
+    if not isinstance(document, dict) or type(document.get("rc")) is not int:
+        return None
+    end = document.get("end")
+    ended = None
+    if isinstance(end, int | float) and 0 < end < 1 << 34:
+        ended = datetime.fromtimestamp(end, UTC)
+    return ExitRecord(rc=document["rc"], ended=ended)
+
+
+def observe(job: Job, reports: Sequence[JobReport]) -> Job:
+    """Write down what a scheduler says; only the age changes when it says the same."""
+    counts = Counter(state for report in reports for state in [report.state.value])
+    state = _overall(reports)
+    leading = next(report for report in reports if report.state is state)
+    started = [report.started for report in reports if report.started]
+    return job.with_attempt(
+        state=state,
+        raw_state=leading.raw_state,
+        reason=leading.reason,
+        reason_text=words.reason_text(leading),
+        source=leading.source or job.attempt.source,
+        observed=now(),
+        tracking=Tracking.FRESH,
+        tracking_since=None,
+        missing_polls=0,
+        task_states=_counts(job.attempt, reports, counts),
+        started=min(started) if started else job.attempt.started,
+        restarts=max(report.restarts for report in reports),
+        exit_code=leading.exit_code,
+        signal=leading.signal,
+    )
+
+
+def missing(job: Job) -> Job:
+    """Write down that a scheduler that answers does not know the job. Absent is not done."""
+    attempt = job.attempt
+    return job.with_attempt(
+        tracking=Tracking.UNCONFIRMED if attempt.tracking is not Tracking.LOST else Tracking.LOST,
+        tracking_since=attempt.tracking_since or now(),
+        missing_polls=attempt.missing_polls + 1,
+    )
+
+
+def stale(job: Job, why: str) -> Job:
+    """Write down that nobody answered: the state stays, only its age grows."""
+    attempt = job.attempt
+    if attempt.tracking is Tracking.STALE:
+        return job
+    return job.with_attempt(tracking=Tracking.STALE, tracking_since=now(), error=why[:2000])
+
+
+def cancelled_before_start(job: Job) -> Job:
+    """End a job of which nothing ever ran."""
+    text = words.STOPPED_BEFORE_START if job.wish is Wish.STOP else words.CANCELLED_BEFORE_START
+    return job.with_attempt(
+        state=JobState.CANCELLED,
+        raw_state="",
+        reason_text=text,
+        source="gateway",
+        observed=now(),
+        ended=now(),
+        collected=True,
+    )
+
+
+def refused(job: Job, why: str) -> Job:
+    """End a job that the scheduler did not take."""
+    return job.with_attempt(
+        stage=Stage.REFUSED,
+        state=JobState.FAILED,
+        reason="Refused",
+        reason_text=f"The scheduler refused it: {why.strip() or 'without a reason'}",
+        source="submission",
+        observed=now(),
+        ended=now(),
+        collected=True,
+        error=why[:4000],
+    )
+
+
+def by_exit_files(job: Job, exits: Sequence[ExitRecord]) -> Job:
+    """Say how a job ended that its scheduler has forgotten."""
+    if len(exits) < job.attempt.tasks:
+        return job.with_attempt(
+            tracking=Tracking.LOST,
+            tracking_since=job.attempt.tracking_since or now(),
+            reason_text=words.LOST,
+        )
+    worst = max((record.rc for record in exits), default=0)
+    state = _by_status(worst, job.wish)
+    return job.with_attempt(
+        state=state,
+        raw_state="",
+        reason_text=words.state_text(state),
+        source="exit file",
+        observed=now(),
+        tracking=Tracking.FRESH,
+        tracking_since=None,
+        exit_code=worst,
+    )
+
+
+def _by_status(rc: int, wish: Wish) -> JobState:
+    if rc == 0:
+        return JobState.COMPLETED
+    if rc == _SHELL_SIGNAL + _TERM and wish is not Wish.RUN:
+        return JobState.CANCELLED
+    return JobState.FAILED
+
+
+def _overall(reports: Sequence[JobReport]) -> JobState:
+    states = {report.state for report in reports}
+    live = (JobState.RUNNING, JobState.SUSPENDED, JobState.PENDING)
+    if found := [state for state in live if state in states]:
+        return found[0]
+    return next(state for state in _WORST_FIRST if state in states)
+
+
+def _counts(attempt: Attempt, reports: Sequence[JobReport], counts: Counter[str]) -> dict[str, int]:
+    """Count the tasks of an array by state; folded rows count for each index they stand for."""
+    if attempt.tasks == 1:
+        return {}
+    for report in reports:
+        if report.task is None and report.tasks_waiting:
+            counts[report.state.value] += len(report.tasks_waiting) - 1
+    return dict(counts)

@@ -1,0 +1,198 @@
+"""Check a request against its problem and its site, and complete it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from fitters.bumps_options import METHODS, OptionsError
+from gateway.accounts.models import Identity
+from gateway.datasets.service import Files
+from gateway.errors import FieldError, InvalidError
+from gateway.jobs.kinds import check_kind_options, is_resumable
+from gateway.jobs.models import ProblemRef
+from gateway.jobs.plan import Wanted, with_defaults
+from gateway.jobs.resources import Limits, check_limits, parse_time
+from gateway.jobs.schemas import JobRequest
+from gateway.records import Document
+from gateway.settings import ClusterSettings, Settings
+
+_SEEDS = 2**31
+NO_PROBLEM = ProblemRef(id=None, version=0, name="", type="none", digest="")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProblemForJob:
+    """What a job needs to know of its problem."""
+
+    ref: ProblemRef
+    job: Document
+    """``problem`` of job.json: type, entry, args, python."""
+
+    files: Mapping[str, str]
+    """Name below ``data/`` -> digest."""
+
+    n_parameters: int | None
+    """How many parameters are fitted; None when nobody knows before it runs."""
+
+    n_points: int | None
+
+
+class Problems(Protocol):
+    """Where the problems come from."""
+
+    def for_job(self, identity: Identity, id: str, version: int | None) -> ProblemForJob:
+        """Find one that somebody may use; NotFoundError otherwise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A request that can run."""
+
+    wanted: Wanted
+    cluster: str
+    problem: ProblemRef
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Naming:
+    """What the request itself does not say."""
+
+    id: str
+    attempt: int
+    correlation_id: str
+    seed: int | None = None
+    """What a preview has drawn; None: take the request's, or draw one."""
+
+
+class Preparer:
+    """Turns requests into what is planned."""
+
+    def __init__(self, problems: Problems, files: Files, settings: Settings) -> None:
+        self._problems = problems
+        self._files = files
+        self._settings = settings
+
+    def prepare(self, identity: Identity, request: JobRequest, naming: Naming) -> Prepared:
+        """Check and complete a request.
+
+        Raises
+        ------
+        InvalidError
+            With every field that is wrong.
+        """
+        errors: list[FieldError] = []
+        name = request.cluster or self._settings.default_cluster
+        cluster = self._settings.clusters.get(name)
+        if cluster is None:
+            known = ", ".join(self._settings.clusters)
+            raise InvalidError.at("/cluster", f"{name[:64]!r} is no cluster here; known: {known}")
+        problem = self._problem(identity, request)
+        options = self._options(request, problem, errors)
+        errors.extend(self._element_errors(identity, request, problem))
+        wanted = _wanted(identity, request, naming, problem, options)
+        errors.extend(
+            check_limits(with_defaults(request.resources, cluster), _limits(cluster), wanted.tasks)
+        )
+        if errors:
+            raise InvalidError(errors)
+        return Prepared(
+            wanted=wanted,
+            cluster=name,
+            problem=problem.ref,
+            warnings=tuple(_warnings(request, options, problem)),
+        )
+
+    def _problem(self, identity: Identity, request: JobRequest) -> ProblemForJob:
+        if request.problem_id is None:
+            return ProblemForJob(ref=NO_PROBLEM, job={}, files={}, n_parameters=None, n_points=None)
+        return self._problems.for_job(identity, request.problem_id, request.problem_version)
+
+    def _options(
+        self, request: JobRequest, problem: ProblemForJob, errors: list[FieldError]
+    ) -> Document:
+        try:
+            return check_kind_options(
+                request.kind, request.options, problem.n_parameters, problem.n_points
+            )
+        except OptionsError as error:
+            errors.extend(
+                FieldError(pointer=f"/options/{name}", detail=text) for name, text in error.problems
+            )
+            return {}
+
+    def _element_errors(
+        self, identity: Identity, request: JobRequest, problem: ProblemForJob
+    ) -> list[FieldError]:
+        most = self._settings.limits.elements_per_job
+        if len(request.elements) > most:
+            text = f"{len(request.elements)} elements are more than this site takes: at most {most}"
+            return [FieldError(pointer="/elements", detail=text)]
+        errors = []
+        for index, row in enumerate(request.elements):
+            where = f"/elements/{index}/files"
+            for name, digest in row["files"].items():
+                if name not in problem.files:
+                    known = ", ".join(sorted(problem.files))
+                    text = f"the problem has no file {name!r} to replace; it has {known}"
+                    errors.append(FieldError(pointer=where, detail=text))
+                elif not self._files.owns(identity.user, digest):
+                    text = f"you have no file with the digest {digest}: upload it first"
+                    errors.append(FieldError(pointer=f"{where}/{name}", detail=text))
+        return errors
+
+
+def _wanted(
+    identity: Identity,
+    request: JobRequest,
+    naming: Naming,
+    problem: ProblemForJob,
+    options: Document,
+) -> Wanted:
+    seed = request.seed if request.seed is not None else naming.seed
+    return Wanted(
+        id=naming.id,
+        attempt=naming.attempt,
+        owner=identity.user,
+        correlation_id=naming.correlation_id,
+        kind=request.kind,
+        title=request.title,
+        mode=request.mode,
+        problem=problem.job,
+        files=problem.files,
+        options=options,
+        seed=seed if seed is not None else secrets.randbelow(_SEEDS),
+        resources=request.resources,
+        shake=request.shake,
+        simulate=request.simulate,
+        start=request.start,
+        elements=request.elements,
+        pack=request.pack,
+        resumable=is_resumable(options),
+    )
+
+
+def _limits(cluster: ClusterSettings) -> Limits:
+    return Limits(
+        max_time=parse_time(cluster.max_time),
+        max_cpus_per_job=cluster.max_cpus_per_job or cluster.cpus or None,
+        max_array=cluster.max_array,
+        partitions=cluster.partitions,
+    )
+
+
+def _warnings(request: JobRequest, options: Document, problem: ProblemForJob) -> list[str]:
+    """Say what will work but was probably not meant."""
+    method = METHODS.get(str(options.get("fit")))
+    found = []
+    cpus = request.resources.cpus
+    if method and not method.parallel and cpus > 1:
+        found.append(f"{method.name} uses one processor; the other {cpus - 1} would idle.")
+    if problem.n_points is not None and problem.n_parameters is not None:
+        dof = problem.n_points - problem.n_parameters
+        if dof <= 0:
+            found.append(f"{problem.n_points} points cannot fix {problem.n_parameters} parameters.")
+    return found

@@ -1,0 +1,112 @@
+"""A job as it is read: the record, its live progress, its age and its links."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.jobs.models import Attempt, Job, Progress
+from gateway.records import Document, now, time_text, to_document
+
+API = "/api/v1/jobs"
+
+
+def present(job: Job, progress: Progress | None) -> Document:
+    """Write a job for its reader."""
+    attempt = job.attempt
+    return {
+        **_identity(job),
+        **_attempt_state(attempt),
+        "wish": job.wish.value,
+        "final": job.final,
+        "progress": to_document(progress),
+        "attempts": [_short(item) for item in job.attempts],
+        "links": links(job),
+    }
+
+
+def _identity(job: Job) -> Document:
+    return {
+        "id": job.id,
+        "owner": job.owner,
+        "kind": job.kind,
+        "mode": job.mode,
+        "title": job.title,
+        "notes": job.notes,
+        "tags": list(job.tags),
+        "created": time_text(job.created),
+        "updated": time_text(job.updated),
+        "version": job.version,
+        "correlation_id": job.correlation_id,
+        "parent": job.parent,
+        "problem": to_document(job.problem),
+        "options": job.options,
+        "seed": job.seed,
+        "request": job.request,
+        "cluster": job.cluster,
+        "elements": job.elements,
+        "pack": job.pack,
+    }
+
+
+def _attempt_state(attempt: Attempt) -> Document:
+    return {
+        "attempt": attempt.number,
+        "try": attempt.try_number,
+        "native_id": attempt.native_id,
+        "restarts": attempt.restarts,
+        "twins": attempt.twins,
+        "state": attempt.state.value,
+        "raw_state": attempt.raw_state,
+        "reason": attempt.reason,
+        "reason_text": attempt.reason_text,
+        "source": attempt.source,
+        "observed": _time(attempt.observed),
+        "age_s": None if attempt.observed is None else (now() - attempt.observed).total_seconds(),
+        "submission": attempt.stage.value,
+        "tracking": attempt.tracking.value,
+        "tracking_since": _time(attempt.tracking_since),
+        "task_states": dict(attempt.task_states),
+        "resumable": attempt.resumable,
+        "started": _time(attempt.started),
+        "ended": _time(attempt.ended),
+        "exit_code": attempt.exit_code,
+        "signal": attempt.signal,
+        "error": attempt.error,
+        "script_sha256": attempt.script_sha256,
+        "dataset": attempt.dataset,
+        "verdict": to_document(attempt.verdict),
+        "chisq": attempt.chisq,
+    }
+
+
+def _short(attempt: Attempt) -> Document:
+    return {
+        "attempt": attempt.number,
+        "state": attempt.state.value,
+        "native_id": attempt.native_id,
+        "started": _time(attempt.started),
+        "ended": _time(attempt.ended),
+        "reason_text": attempt.reason_text,
+        "resumed_from": attempt.resumed_from,
+        "verdict": to_document(attempt.verdict),
+        "chisq": attempt.chisq,
+    }
+
+
+def links(job: Job) -> dict[str, str]:
+    """Say where else there is something about a job."""
+    own = f"{API}/{job.id}"
+    found = {
+        "self": own,
+        "page": f"/jobs/{job.id}",
+        "events": f"{own}/events",
+        "log": f"{own}/log",
+        "script": f"{own}/script",
+    }
+    if job.attempt.dataset:
+        found |= {"results": f"{own}/results", "bundle": f"{own}/bundle.zip"}
+    return found
+
+
+def _time(instant: Any) -> str | None:
+    return None if instant is None else time_text(instant)

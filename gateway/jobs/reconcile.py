@@ -1,0 +1,363 @@
+"""The loop that puts everything right.
+
+Each round reads the live jobs, asks each cluster one question for all of them, lets `decide` say
+the next step for each, and carries the steps out, many jobs in one call. Nothing else submits,
+cancels or collects. It may be killed at any point: what it had in mind stands in the records, and
+the next round goes on from there. Two of them may run at once: a lease keeps them from working on
+the same job, and where a lease has run out, compare-and-set and the claims keep them from harm.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import PurePosixPath
+
+import structlog
+
+from gateway.datasets.blobs import BlobStore
+from gateway.faults import crash_point
+from gateway.jobs import decide as steps
+from gateway.jobs import outcome, words
+from gateway.jobs.conclude import Concluder
+from gateway.jobs.decide import Evidence, decide
+from gateway.jobs.follow import Follower
+from gateway.jobs.models import Job, Stage, Tracking
+from gateway.jobs.plan import staged_job
+from gateway.jobs.store import JobStore, StaleError
+from gateway.records import now
+from gateway.settings import Settings
+from scheduler.base import (
+    JobReport,
+    JobState,
+    Launch,
+    Refused,
+    Scheduler,
+    SchedulerError,
+    SchedulerUnavailableError,
+    Submitted,
+)
+
+_PASSES = 12
+"""Steps that one round may take with one job: staging, submitting, adopting ... in one go."""
+
+_log = structlog.get_logger("reconcile")
+_SETTLED = (steps.Wait, steps.Update, steps.Missing, steps.LookAgain, steps.DecideByFiles)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pair:
+    job: Job
+    action: steps.Action
+    evidence: Evidence
+
+
+class Reconciler:
+    """Brings every live job one step on, a round at a time."""
+
+    def __init__(
+        self,
+        *,
+        store: JobStore,
+        blobs: BlobStore,
+        follower: Follower,
+        concluder: Concluder,
+        schedulers: Mapping[str, Scheduler],
+        settings: Settings,
+    ) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._follower = follower
+        self._concluder = concluder
+        self._schedulers = schedulers
+        self._settings = settings
+
+    def round(self) -> int:
+        """Bring every live job on; answer how many are left alive."""
+        groups: dict[str, list[Job]] = defaultdict(list)
+        for job in self._store.active():
+            groups[job.cluster].append(job)
+        for cluster, jobs in groups.items():
+            self._leased(cluster, jobs)
+        return sum(len(jobs) for jobs in groups.values())
+
+    def _leased(self, cluster: str, jobs: Sequence[Job]) -> None:
+        token = secrets.token_hex(8)
+        ids = [job.id for job in jobs]
+        mine = self._store.lease(ids, token, self._settings.worker.lease_s)
+        try:
+            # Read again under the lease: another reconciler may have moved them on.
+            fresh = self._store.get_many([job.id for job in jobs if job.id in mine])
+            self._cluster_round(cluster, fresh)
+        finally:
+            self._store.release(mine, token)
+
+    def _cluster_round(self, cluster: str, jobs: list[Job]) -> None:
+        scheduler = self._schedulers.get(cluster)
+        if scheduler is None:
+            self._mark_stale(jobs, f"the cluster {cluster!r} is no longer configured")
+            return
+        try:
+            reports = self._ask(scheduler, jobs)
+            for _ in range(_PASSES):
+                if not jobs:
+                    break
+                jobs = self._one_pass(scheduler, jobs, reports)
+        except SchedulerUnavailableError as error:
+            _log.warning("cluster unreachable", cluster=cluster, error=str(error))
+            self._mark_stale(jobs, str(error))
+
+    def _one_pass(
+        self, scheduler: Scheduler, jobs: Sequence[Job], reports: Mapping[str, list[JobReport]]
+    ) -> list[Job]:
+        """Take one step with each job; answer those that may take another at once."""
+        by_kind: dict[type, list[_Pair]] = defaultdict(list)
+        for job in jobs:
+            evidence = self._evidence(scheduler, job, reports)
+            action = decide(job, evidence, max_tries=self._settings.worker.max_tries)
+            by_kind[type(action)].append(_Pair(job=job, action=action, evidence=evidence))
+        moved: list[Job] = []
+        for kind, pairs in by_kind.items():
+            done = self._carry_out(scheduler, kind, pairs)
+            if kind not in _SETTLED:
+                moved.extend(done)
+        return [job for job in moved if not job.final and job.attempt.stage is not Stage.SUBMITTED]
+
+    # ---- finding out
+
+    def _ask(self, scheduler: Scheduler, jobs: Sequence[Job]) -> dict[str, list[JobReport]]:
+        """Ask one question for all submitted jobs of a cluster."""
+        ids = [
+            job.attempt.native_id
+            for job in jobs
+            if job.attempt.stage is Stage.SUBMITTED and job.attempt.native_id
+        ]
+        return scheduler.states(ids) if ids else {}
+
+    def _evidence(
+        self, scheduler: Scheduler, job: Job, reports: Mapping[str, list[JobReport]]
+    ) -> Evidence:
+        attempt = job.attempt
+        directory = PurePosixPath(attempt.directory)
+        if attempt.stage is Stage.SUBMITTED:
+            found = tuple(
+                report
+                for report in reports.get(attempt.native_id or "", [])
+                if report.marker == job.marker
+            )
+            return Evidence(asked=True, reports=found, absent_long=self._absent_long(job))
+        if attempt.stage is not Stage.UNCERTAIN:
+            return Evidence()
+        return Evidence(
+            asked=True,
+            reports=tuple(scheduler.find(job.marker)),
+            claim=scheduler.read_claim(directory, attempt.try_number),
+            native_id=scheduler.read_native_id(directory, attempt.try_number),
+            may_look_again=self._may_look_again(job),
+        )
+
+    def _may_look_again(self, job: Job) -> bool:
+        looked = job.attempt.looked
+        pause = timedelta(seconds=self._settings.clusters[job.cluster].look_again_s)
+        return looked is None or now() - looked >= pause
+
+    def _absent_long(self, job: Job) -> bool:
+        attempt, worker = job.attempt, self._settings.worker
+        since = attempt.tracking_since
+        return (
+            attempt.tracking in (Tracking.UNCONFIRMED, Tracking.LOST)
+            and attempt.missing_polls >= worker.unconfirmed_polls
+            and since is not None
+            and now() - since >= timedelta(seconds=worker.unconfirmed_s)
+        )
+
+    # ---- carrying out
+
+    def _carry_out(self, scheduler: Scheduler, kind: type, pairs: Sequence[_Pair]) -> list[Job]:
+        if kind is steps.StageIt:
+            return self._stage(scheduler, [pair.job for pair in pairs])
+        if kind in (steps.SubmitIt, steps.NextTry):
+            return self._submit(scheduler, pairs)
+        return [job for pair in pairs if (job := self._safely(scheduler, pair))]
+
+    def _safely(self, scheduler: Scheduler, pair: _Pair) -> Job | None:
+        """Carry out one step; somebody else's change in between only means: next round."""
+        try:
+            return self._step(scheduler, pair)
+        except StaleError:
+            return None
+
+    def _step(self, scheduler: Scheduler, pair: _Pair) -> Job | None:
+        """Carry out a step that concerns one job alone; answer it if it may take another."""
+        if pair.job.attempt.stage is Stage.SUBMITTED:
+            return self._step_submitted(scheduler, pair)
+        job = pair.job
+        match pair.action:
+            case steps.TakeClaim(owner=owner):
+                directory = PurePosixPath(job.attempt.directory)
+                scheduler.claim(directory, job.attempt.try_number, owner)
+                return job
+            case steps.Adopt(native_id=native_id, twins=twins):
+                return self._adopt(scheduler, job, native_id, twins)
+            case steps.LookAgain():
+                self._store.replace(job.with_attempt(looks=job.attempt.looks + 1, looked=now()))
+            case steps.EndCancelled():
+                return self._store.replace(outcome.cancelled_before_start(job))
+            case steps.Refuse():
+                return self._store.replace(outcome.refused(job, job.attempt.error))
+        return None
+
+    def _step_submitted(self, scheduler: Scheduler, pair: _Pair) -> Job | None:
+        job = pair.job
+        match pair.action:
+            case steps.CancelIt(native_ids=native_ids):
+                scheduler.cancel(native_ids)
+                self._update(scheduler, job, pair.evidence)
+            case steps.StopIt(native_id=native_id):
+                scheduler.signal([native_id], "USR1")
+                self._store.replace(job.with_attempt(stop_sent=now()))
+            case steps.Update():
+                self._update(scheduler, job, pair.evidence)
+            case steps.Missing():
+                self._store.replace(outcome.missing(job))
+            case steps.DecideByFiles():
+                self._concluder.by_files(scheduler, job)
+            case steps.Collect():
+                return self._concluder.conclude(scheduler, self._last_word(job, pair.evidence))
+        return None
+
+    def _stage(self, scheduler: Scheduler, jobs: Sequence[Job]) -> list[Job]:
+        crash_point("stage-before")
+        try:
+            scheduler.stage([staged_job(job, self._blobs) for job in jobs])
+        except SchedulerUnavailableError:
+            raise
+        except SchedulerError as error:
+            if len(jobs) == 1:
+                self._note_trouble(jobs[0], f"its directory could not be made: {error}")
+                return []
+            # One bad directory must not hold up the others.
+            return [done for job in jobs for done in self._stage(scheduler, [job])]
+        crash_point("stage-after")
+        staged = self._replace_all(jobs, lambda job: job.with_attempt(stage=Stage.STAGED, error=""))
+        crash_point("stage-stored")
+        return staged
+
+    def _submit(self, scheduler: Scheduler, pairs: Sequence[_Pair]) -> list[Job]:
+        """Write the tries down, call once for all, write the outcomes down."""
+        tries = {pair.job.id: _try_number(pair.action) for pair in pairs}
+        written = self._replace_all(
+            [pair.job for pair in pairs],
+            lambda job: job.with_attempt(
+                stage=Stage.UNCERTAIN,
+                try_number=tries[job.id],
+                looks=0,
+                looked=now(),
+                reason_text=words.UNCERTAIN,
+            ),
+        )
+        crash_point("try-written")
+        outcomes = scheduler.submit([_launch(job) for job in written])
+        crash_point("submit-after")
+        results = dict(zip((job.id for job in written), outcomes, strict=True))
+        stored = self._replace_all(written, lambda job: _with_outcome(job, results[job.id]))
+        crash_point("submit-stored")
+        for job in stored:
+            _log.info(
+                "submitted",
+                job=job.id,
+                attempt=job.attempt.number,
+                try_number=job.attempt.try_number,
+                native_id=job.attempt.native_id,
+                stage=job.attempt.stage.value,
+                correlation_id=job.correlation_id,
+            )
+        return stored
+
+    def _adopt(self, scheduler: Scheduler, job: Job, native_id: str, twins: tuple[str, ...]) -> Job:
+        """Believe an id that holds the claim; only then end its twins."""
+        if twins:
+            scheduler.cancel(twins)
+            _log.warning("twins cancelled", job=job.id, kept=native_id, twins=list(twins))
+        return self._store.replace(
+            job.with_attempt(
+                stage=Stage.SUBMITTED,
+                native_id=native_id,
+                twins=job.attempt.twins + len(twins),
+                reason_text=words.state_text(JobState.PENDING),
+            )
+        )
+
+    def _update(self, scheduler: Scheduler, job: Job, evidence: Evidence) -> None:
+        observed = outcome.observe(job, evidence.reports)
+        running = [r.task or 0 for r in evidence.reports if r.state is JobState.RUNNING]
+        if running:
+            self._follower.follow(scheduler, job, running)
+        if _says_something_new(job, observed):
+            self._store.replace(observed)
+
+    def _last_word(self, job: Job, evidence: Evidence) -> Job:
+        return outcome.observe(job, evidence.reports) if evidence.reports else job
+
+    def _replace_all(self, jobs: Iterable[Job], edit: Callable[[Job], Job]) -> list[Job]:
+        """Write jobs; those that somebody else changed in between are left for the next round."""
+        written = []
+        for job in jobs:
+            try:
+                written.append(self._store.replace(edit(job)))
+            except StaleError:
+                _log.info("changed meanwhile", job=job.id)
+        return written
+
+    def _mark_stale(self, jobs: Sequence[Job], why: str) -> None:
+        self._replace_all(
+            [job for job in jobs if job.attempt.tracking is not Tracking.STALE],
+            lambda job: outcome.stale(job, why),
+        )
+
+    def _note_trouble(self, job: Job, text: str) -> None:
+        _log.warning("trouble", job=job.id, error=text)
+        if job.attempt.error != text:
+            self._replace_all(
+                [job], lambda job: job.with_attempt(error=text, reason_text=f"Held up: {text}")
+            )
+
+
+def _try_number(action: steps.Action) -> int:
+    if not isinstance(action, steps.SubmitIt | steps.NextTry):
+        raise TypeError(f"{action} submits nothing")
+    return action.try_number
+
+
+def _launch(job: Job) -> Launch:
+    return Launch(
+        directory=PurePosixPath(job.attempt.directory),
+        marker=job.marker,
+        try_number=job.attempt.try_number,
+    )
+
+
+def _with_outcome(job: Job, result: object) -> Job:
+    match result:
+        case Submitted(native_id=native_id):
+            return job.with_attempt(
+                stage=Stage.SUBMITTED,
+                native_id=native_id,
+                reason_text=words.state_text(JobState.PENDING),
+                observed=now(),
+            )
+        case Refused(text=text):
+            return outcome.refused(job, text)
+        case _:
+            return job.with_attempt(looked=now())
+
+
+def _says_something_new(before: Job, after: Job) -> bool:
+    """Whether a report is worth a write: an age alone is written every ten seconds."""
+    old, new = before.attempt, after.attempt
+    if replace(old, observed=None) != replace(new, observed=None):
+        return True
+    return old.observed is None or now() - old.observed > timedelta(seconds=10)

@@ -1,0 +1,365 @@
+"""The verbs of jobs: what people and programs can do with them.
+
+A request never waits for a cluster: it writes down what is wanted, durably, and the reconciler does
+it. One click is at most one job: the idempotency key is part of the same atomic write as the job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Protocol
+
+import structlog
+
+from gateway.accounts.models import Identity
+from gateway.accounts.rights import Right, require_may
+from gateway.datasets.blobs import BlobStore
+from gateway.datasets.service import Files
+from gateway.errors import ConflictError, NotFoundError, TooManyRequestsError
+from gateway.faults import crash_point
+from gateway.ids import is_id, new_id
+from gateway.jobs import drafts
+from gateway.jobs.models import Attempt, Job, Plan, Wish
+from gateway.jobs.plan import directory, keep_plan, load_plan, make_plan, script_sha256
+from gateway.jobs.prepare import Naming, Prepared, Preparer, Problems
+from gateway.jobs.resources import Resources
+from gateway.jobs.schemas import JobRequest, JobRequestSchema
+from gateway.jobs.store import JobStore, Replayed
+from gateway.records import Document, now
+from gateway.settings import Settings
+
+_log = structlog.get_logger("jobs")
+_SESSION = "session.h5"
+
+
+class Wake(Protocol):
+    """Ask the reconciler to look now; correctness never depends on it."""
+
+    def __call__(self, id: str) -> None:
+        """Ask for a look at one job."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """Who asks for a job, with which key, in which trail."""
+
+    identity: Identity
+    correlation_id: str
+    key: str = ""
+    """Idempotency key; empty for none."""
+
+    request_hash: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Again:
+    """What another attempt does differently."""
+
+    options: Document = field(default_factory=dict)
+    resources: Resources = field(default_factory=Resources)
+    seed: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """What would run."""
+
+    plan: Plan
+    draft: str
+    warnings: tuple[str, ...]
+    tasks: int
+
+
+class JobService:
+    """Jobs, for those who may."""
+
+    def __init__(
+        self,
+        *,
+        store: JobStore,
+        files: Files,
+        blobs: BlobStore,
+        problems: Problems,
+        settings: Settings,
+        wake: Wake,
+    ) -> None:
+        self._store = store
+        self._files = files
+        self._blobs = blobs
+        self._preparer = Preparer(problems, files, settings)
+        self._settings = settings
+        self._wake = wake
+
+    # ---- asking for jobs
+
+    def preview(self, request: Request, wanted: JobRequest) -> Preview:
+        """Make the plan of a job without making the job."""
+        naming = Naming(id=new_id(), attempt=1, correlation_id=request.correlation_id)
+        prepared = self._preparer.prepare(request.identity, wanted, naming)
+        plan = self._plan(prepared)
+        draft = drafts.Draft(
+            id=naming.id,
+            owner=request.identity.user,
+            correlation_id=request.correlation_id,
+            seed=prepared.wanted.seed,
+            sha256=script_sha256(plan),
+        )
+        return Preview(
+            plan=plan,
+            draft=drafts.sign(self._settings.secret_key, draft),
+            warnings=prepared.warnings,
+            tasks=prepared.wanted.tasks,
+        )
+
+    def submit(self, request: Request, wanted: JobRequest) -> tuple[Job, bool]:
+        """Accept a job; answer it, and whether the key had made it before."""
+        user = request.identity.user
+        if request.key:
+            earlier = self._store.replayed(user, request.key, request.request_hash)
+            if earlier is not None:
+                return earlier, True
+        self._require_room(user)
+        draft = drafts.read(self._settings.secret_key, wanted.draft, user) if wanted.draft else None
+        naming = _naming(request, draft)
+        prepared = self._preparer.prepare(request.identity, wanted, naming)
+        plan = self._plan(prepared)
+        if draft and script_sha256(plan) != draft.sha256:
+            raise ConflictError("the job has changed since its preview: look at a new preview")
+        job = self._new_job(wanted, prepared, plan)
+        crash_point("accept-before-store")
+        added = self._store.add(job, request.key, request.request_hash)
+        if isinstance(added, Replayed):
+            return added.job, True
+        crash_point("accept-after-sidecar")
+        _log.info("accepted", job=job.id, kind=job.kind, user=user, correlation=job.correlation_id)
+        self._wake(job.id)
+        return added, False
+
+    def resume(self, request: Request, id: str, change: Again) -> Job:
+        """Continue the last attempt with what it had: more samples, more time."""
+        job = self._own(request.identity, id, Right.WRITE)
+        if earlier := self._repeated(request):
+            return earlier
+        if not job.final:
+            raise ConflictError(f"job {id} has not ended: it cannot be continued yet")
+        if not job.attempt.resumable:
+            raise ConflictError(
+                f"attempt {job.attempt.number} of job {id} left nothing that "
+                f"{job.attempt.method} could continue: run it again instead"
+            )
+        left = self._files.dataset(job.attempt.dataset or "").files
+        kept = {
+            ref.path.removeprefix("out/"): ref.digest
+            for ref in left
+            if ref.path.startswith("out/") and ref.path.endswith(_SESSION)
+        }
+        return self._again(request, job, change, kept)
+
+    def rerun(self, request: Request, id: str, change: Again) -> Job:
+        """Run a job that has ended once more from its start, as a new attempt."""
+        job = self._own(request.identity, id, Right.WRITE)
+        if earlier := self._repeated(request):
+            return earlier
+        if not job.final:
+            raise ConflictError(f"job {id} has not ended: cancel it before you run it again")
+        return self._again(request, job, change, None)
+
+    def _repeated(self, request: Request) -> Job | None:
+        """Find what this very request has done already; None when it is new."""
+        if not request.key:
+            return None
+        user = request.identity.user
+        return self._store.replayed(user, request.key, request.request_hash)
+
+    # ---- ending jobs
+
+    def cancel(self, identity: Identity, id: str) -> Job:
+        """Ask for the end of a job; what it has is not waited for."""
+        return self._wish(identity, id, Wish.CANCEL)
+
+    def stop(self, identity: Identity, id: str) -> Job:
+        """Ask a running job to stop and keep what it has."""
+        return self._wish(identity, id, Wish.STOP)
+
+    def delete(self, identity: Identity, id: str) -> None:
+        """Forget a job that has ended, with its results."""
+        job = self._own(identity, id, Right.WRITE)
+        if not job.final:
+            raise ConflictError(f"job {id} has not ended: cancel it first")
+        for attempt in job.attempts:
+            if attempt.dataset:
+                self._files.delete_dataset(attempt.dataset)
+        self._store.delete(job)
+
+    def edit(self, identity: Identity, id: str, changes: Mapping[str, object]) -> Job:
+        """Change title, notes or tags."""
+        self._own(identity, id, Right.WRITE)
+        known = {name: value for name, value in changes.items() if name in ("title", "notes")}
+        if "tags" in changes:
+            known["tags"] = tuple(changes["tags"])  # type: ignore[arg-type]  # checked by schema
+        return self._store.change(id, lambda job: replace(job, **known))  # type: ignore[arg-type]
+
+    # ---- looking
+
+    def get(self, identity: Identity, id: str) -> Job:
+        """Read a job that somebody may see."""
+        return self._own(identity, id, Right.READ)
+
+    def plan(self, job: Job, attempt: int | None = None) -> Plan:
+        """Read what was, or will be, submitted for an attempt."""
+        return load_plan(find_attempt(job, attempt).plan, self._blobs)
+
+    # ---- helpers
+
+    def _own(self, identity: Identity, id: str, right: Right) -> Job:
+        job = None
+        if is_id(id):
+            try:
+                job = self._store.get(id)
+            except NotFoundError:
+                job = None
+        require_may(identity, right, job.owner if job else None, f"job {id[:40]}")
+        if job is None:
+            raise NotFoundError(f"there is no job {id[:40]}")
+        return job
+
+    def _wish(self, identity: Identity, id: str, wish: Wish) -> Job:
+        self._own(identity, id, Right.WRITE)
+
+        def edit(job: Job) -> Job:
+            if job.final:
+                state = job.attempt.state.value
+                raise ConflictError(
+                    f"job {id} has ended ({state}): nothing is left to {wish.value}"
+                )
+            if job.wish is Wish.CANCEL:
+                return job
+            return replace(job, wish=wish, wish_by=identity.user)
+
+        job = self._store.change(id, edit)
+        _log.info(wish.value, job=id, user=identity.user, correlation_id=job.correlation_id)
+        self._wake(id)
+        return job
+
+    def _require_room(self, user: str) -> None:
+        limits = self._settings.limits
+        if self._store.count(user) >= limits.jobs_per_user:
+            raise TooManyRequestsError(
+                f"you have {limits.jobs_per_user} jobs, as many as this site keeps: delete some", 60
+            )
+        counts = self._store.count_by_state(user, ("PENDING", "RUNNING", "SUSPENDED", "UNKNOWN"))
+        if sum(counts.values()) >= limits.queued_per_user:
+            raise TooManyRequestsError(
+                f"{limits.queued_per_user} of your jobs have not ended, as many as this site "
+                "takes: wait for some of them",
+                60,
+            )
+
+    def _plan(self, prepared: Prepared) -> Plan:
+        return make_plan(prepared.wanted, self._settings.clusters[prepared.cluster], self._blobs)
+
+    def _attempt(self, prepared: Prepared, plan: Plan, resumed_from: int | None = None) -> Attempt:
+        wanted = prepared.wanted
+        cluster = self._settings.clusters[prepared.cluster]
+        return Attempt(
+            number=wanted.attempt,
+            plan=keep_plan(plan, self._blobs),
+            directory=str(directory(cluster, wanted.owner, wanted.id, wanted.attempt)),
+            script_sha256=script_sha256(plan),
+            asked=now(),
+            tasks=wanted.tasks,
+            method=str(wanted.options.get("fit", "")),
+            time_limit_s=plan.job["run"]["time_limit_s"],
+            resumed_from=resumed_from,
+        )
+
+    def _new_job(self, request: JobRequest, prepared: Prepared, plan: Plan) -> Job:
+        wanted = prepared.wanted
+        return Job(
+            id=wanted.id,
+            owner=wanted.owner,
+            kind=wanted.kind,
+            title=wanted.title or prepared.problem.name or wanted.kind,
+            cluster=prepared.cluster,
+            created=now(),
+            updated=now(),
+            correlation_id=wanted.correlation_id,
+            request=request.raw,
+            problem=prepared.problem,
+            options=wanted.options,
+            seed=wanted.seed,
+            attempts=(self._attempt(prepared, plan),),
+            mode=wanted.mode,
+            notes=request.notes,
+            tags=request.tags,
+            elements=len(wanted.elements),
+            pack=wanted.pack,
+            parent=request.parent,
+        )
+
+    def _again(
+        self, request: Request, job: Job, change: Again, kept: Mapping[str, str] | None
+    ) -> Job:
+        """Add an attempt: the same problem and request, with some options and resources changed."""
+        earlier = JobRequestSchema().load(job.request)
+        wanted = replace(
+            earlier,
+            problem_version=job.problem.version or None,
+            options={**earlier.options, **change.options},
+            resources=_merged(earlier.resources, change.resources),
+            seed=change.seed if change.seed is not None else job.seed,
+            title=job.title,
+        )
+        naming = Naming(
+            id=job.id, attempt=job.attempt.number + 1, correlation_id=request.correlation_id
+        )
+        prepared = self._preparer.prepare(request.identity, wanted, naming)
+        prepared = replace(prepared, wanted=replace(prepared.wanted, resume=kept))
+        plan = self._plan(prepared)
+        from_attempt = job.attempt.number if kept is not None else None
+        attempt = self._attempt(prepared, plan, from_attempt)
+
+        def edit(current: Job) -> Job:
+            if current.attempt.number != job.attempt.number:
+                raise ConflictError(f"job {job.id} has a new attempt already")
+            return replace(
+                current,
+                attempts=(*current.attempts, attempt),
+                options=prepared.wanted.options,
+                seed=prepared.wanted.seed,
+                wish=Wish.RUN,
+                wish_by="",
+            )
+
+        changed = self._store.change(
+            job.id, edit, key=request.key, request_hash=request.request_hash
+        )
+        self._wake(job.id)
+        return changed
+
+
+def find_attempt(job: Job, number: int | None) -> Attempt:
+    """Find an attempt of a job; None asks for the last."""
+    if number is None:
+        return job.attempt
+    for attempt in job.attempts:
+        if attempt.number == number:
+            return attempt
+    raise NotFoundError(f"job {job.id} has no attempt {number}; it has {len(job.attempts)}")
+
+
+def _naming(request: Request, draft: drafts.Draft | None) -> Naming:
+    if draft is None:
+        return Naming(id=new_id(), attempt=1, correlation_id=request.correlation_id)
+    return Naming(id=draft.id, attempt=1, correlation_id=draft.correlation_id, seed=draft.seed)
+
+
+def _merged(earlier: Resources, change: Resources) -> Resources:
+    """Take what the change sets, and the earlier value for the rest."""
+    given = {
+        item.name: value
+        for item in fields(change)
+        if (value := getattr(change, item.name)) not in (None, (), False)
+    }
+    return replace(earlier, **given)

@@ -1,0 +1,53 @@
+"""States and reasons in plain words, for a tired reader at 2 a.m."""
+
+from __future__ import annotations
+
+from scheduler.base import JobReport, JobState
+
+_STATES = {
+    JobState.PENDING: "Waiting for a free place.",
+    JobState.RUNNING: "Running.",
+    JobState.SUSPENDED: "Paused by the scheduler; it goes on by itself.",
+    JobState.COMPLETED: "Finished.",
+    JobState.CANCELLED: "Cancelled.",
+    JobState.FAILED: "The job failed.",
+    JobState.TIMEOUT: "The time limit ran out.",
+    JobState.NODE_FAIL: "The machine it ran on failed.",
+    JobState.PREEMPTED: "Another job took its place.",
+    JobState.BOOT_FAIL: "The machine it should run on did not start.",
+    JobState.DEADLINE: "It could not end before its deadline.",
+    JobState.OUT_OF_MEMORY: "It needed more memory than it had asked for.",
+    JobState.UNKNOWN: "The scheduler reports a state that this gateway does not know.",
+}
+
+_REASONS = {
+    "Resources": "Waiting for processors or memory to become free.",
+    "Priority": "Other jobs come first.",
+    "Dependency": "Waiting for another job to end.",
+    "JobArrayTaskLimit": "Waiting for earlier elements: the array runs a few at a time.",
+    "BeginTime": "Waiting for its begin time.",
+    "JobHeldUser": "Held; release it to let it run.",
+    "JobHeldAdmin": "Held by an administrator: ask them.",
+    "PartitionTimeLimit": "It can never start: it asks for more time than the partition allows.",
+    "DependencyNeverSatisfied": "It can never start: the job it waits for has failed.",
+    "BadConstraints": "It can never start: no machine has what it asks for.",
+    "NonZeroExitCode": "The script ended with an error.",
+}
+
+STOPPED_BEFORE_START = "Stopped before it had started, so there is nothing to keep."
+CANCELLED_BEFORE_START = "Cancelled before it had started."
+NO_RESULT = "It ended without a result: see its log."
+UNCERTAIN = "Handed over, but the answer got lost: looking for it before anything else is tried."
+LOST = "The scheduler no longer knows it and it left no exit file; it is still being looked for."
+
+
+def reason_text(report: JobReport) -> str:
+    """Say in plain words why a job is as it is."""
+    if report.reason and report.reason not in ("None", ""):
+        return _REASONS.get(report.reason, f"{_STATES[report.state]} ({report.reason})")
+    return _STATES[report.state]
+
+
+def state_text(state: JobState) -> str:
+    """Say a state in plain words."""
+    return _STATES[state]

@@ -1,0 +1,2 @@
+from apiflask import APIBlueprint
+bp = APIBlueprint("problems", __name__)

@@ -1,0 +1,2 @@
+class ProblemStore:
+    def __init__(self, *a): pass

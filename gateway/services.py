@@ -1,0 +1,74 @@
+"""The services of one gateway: the rooms, put together once for a process.
+
+A web process gets all of it but the clusters: only the worker opens those.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import redis
+
+from gateway.accounts.service import Accounts
+from gateway.database import connect
+from gateway.datasets.blobs import BlobStore
+from gateway.datasets.service import Files
+from gateway.datasets.store import DatasetStore
+from gateway.jobs.follow import LogFolder
+from gateway.jobs.nudge import Nudge
+from gateway.jobs.service import JobService
+from gateway.jobs.store import JobStore
+from gateway.problems.service import ProblemService
+from gateway.problems.store import ProblemStore
+from gateway.settings import Settings
+from gateway.sidecars import Sidecars
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gateway:
+    """All that a view or a worker asks for."""
+
+    settings: Settings
+    redis: redis.Redis
+    accounts: Accounts
+    blobs: BlobStore
+    datasets: DatasetStore
+    files: Files
+    problems: ProblemService
+    job_store: JobStore
+    logs: LogFolder
+    jobs: JobService
+
+
+def open_gateway(settings: Settings) -> Gateway:
+    """Put the rooms together; nothing is asked of the store yet."""
+    state = settings.state_directory
+    client = connect(settings)
+    blobs = BlobStore(state / "blobs")
+    datasets = DatasetStore(client, Sidecars(state / "sidecars" / "datasets"))
+    files = Files(datasets, blobs, settings)
+    problems = ProblemService(
+        store=ProblemStore(client, Sidecars(state / "sidecars" / "problems")),
+        files=files,
+        settings=settings,
+    )
+    job_store = JobStore(client, Sidecars(state / "sidecars" / "jobs"))
+    return Gateway(
+        settings=settings,
+        redis=client,
+        accounts=Accounts(client, settings.accounts, settings.secret_key, settings.url),
+        blobs=blobs,
+        datasets=datasets,
+        files=files,
+        problems=problems,
+        job_store=job_store,
+        logs=LogFolder(state / "logs", settings.limits.log_bytes),
+        jobs=JobService(
+            store=job_store,
+            files=files,
+            blobs=blobs,
+            problems=problems,
+            settings=settings,
+            wake=Nudge(settings),
+        ),
+    )

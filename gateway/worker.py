@@ -1,0 +1,152 @@
+"""The worker: the reconcile loop, and beside it an RQ worker whose tasks only wake the loop.
+
+This is the one process that reaches clusters. Kill it at any point: what it had in mind stands in
+the store, and the next worker goes on from there.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import redis
+import structlog
+
+from gateway.database import connect, ping, require_schema, store_url
+from gateway.errors import UnavailableError
+from gateway.jobs.collect import Collector
+from gateway.jobs.conclude import Concluder
+from gateway.jobs.follow import Follower
+from gateway.jobs.nudge import QUEUE
+from gateway.jobs.reconcile import Reconciler
+from gateway.jobs.store import JobStore
+from gateway.services import Gateway, open_gateway
+from gateway.settings import Settings, load_settings
+from gateway.sidecars import Sidecars
+from scheduler.base import Scheduler
+from scheduler.connect import connect as connect_scheduler
+
+_log = structlog.get_logger("worker")
+_PULSE = 4
+"""How many idle rounds a pulse outlives."""
+
+
+def wake(id: str) -> None:
+    """Wake the loop for a job. RQ may call this twice; the second call does nothing more."""
+    settings = load_settings(with_secret=False)
+    state = settings.state_directory
+    JobStore(connect(settings), Sidecars(state / "sidecars" / "jobs")).wake(id)
+
+
+def open_schedulers(settings: Settings) -> dict[str, Scheduler]:
+    """Reach the clusters of a site."""
+    return {
+        name: connect_scheduler(cluster.scheduler, _scheduler_settings(settings, name))
+        for name, cluster in settings.clusters.items()
+    }
+
+
+def _scheduler_settings(settings: Settings, name: str) -> dict[str, object]:
+    """Pick what a scheduler needs of a cluster's settings."""
+    cluster = settings.clusters[name]
+    return {
+        "state_directory": str(settings.state_directory / "local" / name),
+        "cpus": cluster.cpus,
+        "sandbox": cluster.sandbox,
+    }
+
+
+def make_reconciler(gateway: Gateway, schedulers: dict[str, Scheduler]) -> Reconciler:
+    """Put the loop together."""
+    follower = Follower(gateway.job_store, gateway.logs)
+    return Reconciler(
+        store=gateway.job_store,
+        blobs=gateway.blobs,
+        follower=follower,
+        concluder=Concluder(
+            store=gateway.job_store,
+            datasets=gateway.datasets,
+            collector=Collector(gateway.blobs, gateway.settings.limits),
+            follower=follower,
+        ),
+        schedulers=schedulers,
+        settings=gateway.settings,
+    )
+
+
+class Worker:
+    """Runs the loop until it is told to stop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._gateway = open_gateway(settings)
+        self._reconciler = make_reconciler(self._gateway, open_schedulers(settings))
+        self._stopping = False
+
+    def stop(self, *_: object) -> None:
+        """Ask for the end after the round that is running."""
+        self._stopping = True
+
+    def run(self) -> None:
+        """Loop; a round that fails is logged whole, and the next one tries again."""
+        signal.signal(signal.SIGTERM, self.stop)
+        signal.signal(signal.SIGINT, self.stop)
+        self._wait_for_store()
+        queue = start_rq(self._settings)
+        try:
+            while not self._stopping:
+                self._rest(self._round())
+                if queue.poll() is not None and not self._stopping:
+                    _log.warning("the queue worker ended; starting another", rc=queue.returncode)
+                    queue = start_rq(self._settings)
+        finally:
+            queue.terminate()
+            queue.wait()
+
+    def _round(self) -> int:
+        try:
+            alive = self._reconciler.round()
+            self._gateway.job_store.beat(self._settings.worker.idle_tick_s * _PULSE)
+        except redis.RedisError as error:
+            _log.warning("the store is away", error=str(error))
+            return 0
+        except Exception:  # noqa: BLE001 - one of the two places: the loop's outermost frame
+            # The loop must outlive whatever one job does to it; nothing is lost, only late.
+            _log.exception("a round failed")
+            return 1
+        return alive
+
+    def _rest(self, alive: int) -> None:
+        """Wait for the next round: shortly while something lives, long otherwise, or a nudge."""
+        worker = self._settings.worker
+        try:
+            self._gateway.job_store.wait_for_wake(worker.tick_s if alive else worker.idle_tick_s)
+        except redis.RedisError:
+            time.sleep(worker.tick_s)
+
+    def _wait_for_store(self) -> None:
+        while not self._stopping:
+            try:
+                ping(self._gateway.redis)
+                require_schema(self._gateway.redis)
+            except UnavailableError as error:
+                _log.warning("waiting for the store", error=str(error))
+                time.sleep(self._settings.worker.tick_s)
+            else:
+                return
+
+
+def start_rq(settings: Settings) -> subprocess.Popen[bytes]:
+    """Start the RQ worker of the one queue: JSON only, and short ties to the store."""
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-m", "rq.cli", "worker", QUEUE),
+            *("--url", store_url(settings), "--serializer", "rq.serializers.JSONSerializer"),
+            *("--worker-ttl", "30", "--quiet", "--worker-class", "rq.worker.SimpleWorker"),
+        ],
+        env={**os.environ, "GATEWAY_REDIS_URL": store_url(settings)},
+        start_new_session=True,
+    )
