@@ -32,6 +32,7 @@ DEV = [
     "ruff",
     "schemathesis",
     "scipy",
+    "types-paramiko",
 ]
 
 setup(

@@ -1,0 +1,73 @@
+# The commands of this project. Two are enough on a fresh machine: make demo, make test.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+BIN := .venv/bin
+PYTEST_WORKERS ?= 2
+# Tests of one file share servers, so a file stays with one worker; 0 runs all in one process.
+WORKERS := $(if $(filter-out 0 1,$(PYTEST_WORKERS)),-n $(PYTEST_WORKERS) --dist loadfile)
+ONLY := $(if $(K),-k '$(K)')
+
+help: ## list these targets
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+demo: setup ## fit four NIST data sets through the whole gateway and compare with the certified values
+	@$(BIN)/python -m tools.demo
+
+run: setup ## serve on this computer, with a first user and one finished example fit
+	@$(BIN)/bumps-gateway run --example
+
+test: setup system compute ## run all tests; K='words' runs only those
+	$(BIN)/python -m pytest $(WORKERS) $(ONLY)
+
+check: check-lint ## what to run before a commit: lint, types, layers, and the quick tests
+	$(BIN)/python -m pytest $(WORKERS) -m 'not slow and not compute and not browser' $(ONLY)
+
+check-lint: setup ## ruff, mypy, import-linter
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m tools.reference --check
+
+bench: setup ## measure what the README states
+	$(BIN)/python -m benchmarks
+
+golden: setup ## render the batch scripts of tests/recorded again; then read the diff
+	GATEWAY_GOLDEN=write $(BIN)/python -m pytest tests/jobs -k golden
+
+faults: setup ## kill every process at every named point of a submission, and count what ran
+	$(BIN)/python -m pytest -m faults $(ONLY)
+
+docs: setup ## write the reference pages in docs/ again from code and defaults
+	$(BIN)/python -m tools.reference
+
+pins: setup ## write constraints.txt again from what is installed
+	$(BIN)/python -m tools.pins
+
+setup: .venv/.ready ## make .venv with the gateway, the client and all that the tests need
+
+system: ## install the Debian packages that tests use (as root), or say what is missing
+	@tools/system.sh
+
+compute: .venv-fit/.ready ## make .venv-fit, the environment of a compute node with refl1d and sasmodels
+
+clean: ## remove environments, caches and builds
+	rm -rf .venv .venv-fit build dist client/build client/dist *.egg-info client/*.egg-info
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.ready: setup.py client/setup.py constraints.txt tools/make-venv.sh
+	@tools/make-venv.sh .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]' -e client
+	@touch $@
+
+.venv-fit/.ready: config/compute-requirements.txt tools/make-venv.sh
+	@tools/make-venv.sh .venv-fit
+	.venv-fit/bin/python -m pip install --quiet --disable-pip-version-check -r config/compute-requirements.txt
+	@touch $@
+
+.PHONY: help demo run test check check-lint bench golden faults docs pins setup system compute clean

@@ -1,0 +1,33 @@
+"""Fixtures for things with an end; everything else is made by factories."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis as redis_client
+
+from tests.ci_guard import guard
+from tests.redis_server import private_redis
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let nothing be skipped unnoticed where everything can run."""
+    guard(config)
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Path]:
+    """Run a real Redis on a private unix socket; answer the socket's path."""
+    with private_redis() as socket:
+        yield socket
+
+
+@pytest.fixture
+def redis(redis_server: Path) -> Iterator[redis_client.Redis]:
+    """Answer a client of an empty store."""
+    client = redis_client.Redis(unix_socket_path=str(redis_server), decode_responses=True)
+    client.flushall()
+    yield client
+    client.close()

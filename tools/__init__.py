@@ -1,0 +1,1 @@
+"""Programs for those who work on the gateway; none of them is part of what is installed."""
