@@ -9,6 +9,7 @@ import pytest
 import redis as redis_client
 
 from tests.ci_guard import guard
+from tests.live import Api, LiveGateway, live_gateway
 from tests.redis_server import private_redis
 
 
@@ -31,3 +32,16 @@ def redis(redis_server: Path) -> Iterator[redis_client.Redis]:
     client.flushall()
     yield client
     client.close()
+
+
+@pytest.fixture(scope="session")
+def live() -> Iterator[LiveGateway]:
+    """Run a whole gateway; answer it."""
+    with live_gateway() as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def api(live: LiveGateway) -> Api:
+    """Answer a program that talks to the gateway as a user of its own."""
+    return live.user()

@@ -63,6 +63,10 @@ class Files:
             )
         return self._blobs.read(digest)
 
+    def content(self, digest: str) -> bytes:
+        """Read a content that the caller has already allowed."""
+        return self._blobs.read(digest)
+
     def dataset(self, id: str) -> Dataset:
         """Read a dataset that the caller has already allowed."""
         return self._store.get(id)

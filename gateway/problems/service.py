@@ -1,4 +1,213 @@
-"""placeholder"""
+"""The verbs of problems: make, read, edit, clone, render."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gateway.accounts.models import Identity
+from gateway.accounts.rights import Right, require_may
+from gateway.datasets.service import Files
+from gateway.errors import NotFoundError, TooManyRequestsError
+from gateway.ids import is_id, new_id
+from gateway.jobs.models import ProblemRef
+from gateway.jobs.prepare import ProblemForJob
+from gateway.problems.models import Document, FitProblem, ProblemVersion, content_json, digest_of
+from gateway.problems.store import KeptBundle, KeptVersion, ProblemStore
+from gateway.records import now
+from gateway.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A problem and one of its versions."""
+
+    problem: FitProblem
+    kept: KeptVersion
+
+
 class ProblemService:
-    def __init__(self, **kwargs): pass
-    def for_job(self, identity, id, version): raise NotImplementedError
+    """Problems, for those who may."""
+
+    def __init__(self, *, store: ProblemStore, files: Files, settings: Settings) -> None:
+        self._store = store
+        self._files = files
+        self._settings = settings
+
+    def create(
+        self, identity: Identity, raw: Mapping[str, Any], key: str = "", request_hash: str = ""
+    ) -> Found:
+        """Check a document and keep it as a new problem."""
+        owner = identity.user
+        if self._store.count(owner) >= self._settings.limits.problems_per_user:
+            most = self._settings.limits.problems_per_user
+            raise TooManyRequestsError(f"you have {most} problems: delete some", 60)
+        from gateway.problems.schemas import load_document
+        document = load_document(raw)
+        kept = self._keep(owner, new_id(), 1, document)
+        id = self._store.put(
+            _problem(owner, kept, document), kept, key=key, request_hash=request_hash
+        )
+        return self.get(identity, id)
+
+    def update(
+        self, identity: Identity, id: str, raw: Mapping[str, Any], expected: int | None
+    ) -> Found:
+        """Edit a problem: new content is a new version, new words are not."""
+        problem = self._own(identity, id, Right.WRITE)
+        from gateway.problems.schemas import load_document
+        document = load_document(raw)
+        words = {"name": document.name, "tags": document.tags, "notes": document.notes}
+        if digest_of(content_json(document)) == problem.digest:
+            self._store.describe(replace(problem, updated=now(), **words))
+            return self.get(identity, id)
+        kept = self._keep(problem.owner, id, problem.version + 1, document)
+        changed = replace(
+            problem,
+            updated=now(),
+            version=kept.version.number,
+            digest=kept.version.digest,
+            type=kept.version.type,
+            **words,
+        )
+        self._store.put(changed, kept, replaces=problem.version if expected is None else expected)
+        return self.get(identity, id)
+
+    def clone(self, identity: Identity, id: str, name: str | None) -> Found:
+        """Copy the newest version of a problem into a new one."""
+        source = self.get(identity, id)
+        copy_id = new_id()
+        kept = replace(
+            source.kept,
+            version=replace(source.kept.version, problem_id=copy_id, number=1, created=now()),
+        )
+        copy = replace(
+            source.problem,
+            id=copy_id,
+            owner=identity.user,
+            name=name or f"{source.problem.name} (copy)",
+            created=now(),
+            updated=now(),
+            version=1,
+            cloned_from=id,
+        )
+        self._store.put(copy, kept)
+        return Found(problem=copy, kept=kept)
+
+    def delete(self, identity: Identity, id: str) -> None:
+        """Forget a problem; jobs keep what they ran with."""
+        self._store.delete(self._own(identity, id, Right.WRITE))
+
+    def get(self, identity: Identity, id: str, number: int | None = None) -> Found:
+        """Read a problem with its newest version, or with a given one."""
+        problem = self._own(identity, id, Right.READ)
+        return Found(problem=problem, kept=self._store.version(id, number or problem.version))
+
+    def versions(self, identity: Identity, id: str) -> list[KeptVersion]:
+        """Read all versions, the newest first."""
+        self._own(identity, id, Right.READ)
+        return self._store.versions(id)
+
+    def find(
+        self, identity: Identity, words: str, limit: int, before: str | None
+    ) -> tuple[list[FitProblem], str | None]:
+        """Answer a page of problems, newest first, and the id that it ends with."""
+        found: list[FitProblem] = []
+        last = None
+        for problem in self._store.newest(identity.user, before):
+            if len(found) == limit:
+                return found, last
+            last = problem.id
+            text = " ".join((problem.name, problem.notes, *problem.tags)).casefold()
+            if all(word in text for word in words.casefold().split()):
+                found.append(problem)
+        return found, None
+
+    def for_job(self, identity: Identity, id: str, version: int | None) -> ProblemForJob:
+        """Give a job what it needs of a problem."""
+        found = self.get(identity, id, version)
+        kept = found.kept
+        return ProblemForJob(
+            ref=ProblemRef(
+                id=id,
+                version=kept.version.number,
+                name=found.problem.name,
+                type=kept.version.type,
+                digest=kept.version.digest,
+            ),
+            job={
+                "type": kept.bundle.type,
+                "entry": kept.bundle.entry,
+                "args": list(kept.bundle.args),
+                "python": kept.bundle.python,
+            },
+            files=kept.bundle.files,
+            n_parameters=kept.n_parameters,
+            n_points=kept.n_points,
+        )
+
+    def bundle_files(self, kept: KeptVersion) -> dict[str, bytes]:
+        """Read the files that a version renders to."""
+        return {name: self._files.content(digest) for name, digest in kept.bundle.files.items()}
+
+    def _keep(self, owner: str, id: str, number: int, document: Document) -> KeptVersion:
+        """Check the content, render it once, and keep what it renders to."""
+        from gateway.problems.examine import examine
+        examined = examine(document, lambda digest: self._files.read(owner, digest), self._settings)
+        files = {
+            name: self._files.put(owner, name, content).digest
+            for name, content in examined.bundle.files.items()
+        }
+        content = content_json(document)
+        return KeptVersion(
+            version=ProblemVersion(
+                problem_id=id,
+                number=number,
+                digest=digest_of(content),
+                type=document.type,
+                document=content,
+                created=now(),
+                classification=examined.classification,
+                warnings=examined.warnings,
+            ),
+            bundle=KeptBundle(
+                type=examined.bundle.type,
+                entry=examined.bundle.entry,
+                files=files,
+                args=examined.bundle.args,
+                python=examined.bundle.python,
+            ),
+            labels=examined.labels,
+            n_parameters=examined.n_parameters,
+            n_points=examined.n_points,
+            details=dict(examined.details),
+        )
+
+    def _own(self, identity: Identity, id: str, right: Right) -> FitProblem:
+        problem = None
+        if is_id(id):
+            try:
+                problem = self._store.get(id)
+            except NotFoundError:
+                problem = None
+        require_may(identity, right, problem.owner if problem else None, f"problem {id[:40]}")
+        if problem is None:
+            raise NotFoundError(f"there is no problem {id[:40]}")
+        return problem
+
+
+def _problem(owner: str, kept: KeptVersion, document: Document) -> FitProblem:
+    version = kept.version
+    return FitProblem(
+        id=version.problem_id,
+        owner=owner,
+        name=document.name,
+        type=version.type,
+        created=version.created,
+        updated=version.created,
+        version=1,
+        digest=version.digest,
+        tags=document.tags,
+        notes=document.notes,
+    )

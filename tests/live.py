@@ -1,0 +1,235 @@
+"""A whole gateway for tests: store, worker and web server in a state directory of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+PASSWORD = "correct horse battery staple"  # noqa: S105 - of throw-away users
+_READY_S = 30.0
+_STOP_S = 30.0
+
+
+def free_port() -> int:
+    """Find a port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def eventually(
+    look: Callable[[], Any], *, within_s: float = 30.0, every_s: float = 0.05, what: str = ""
+) -> Any:
+    """Ask until the answer is true, and give it; fail after a time."""
+    deadline = time.monotonic() + within_s
+    while not (answer := look()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within_s} s: {what or look}")
+        time.sleep(every_s)
+    return answer
+
+
+@dataclass
+class LiveGateway:
+    """A gateway that runs, and ways to talk to it."""
+
+    state: Path
+    port: int
+    environment: dict[str, str]
+    process: subprocess.Popen[bytes] | None = None
+    tokens: dict[str, str] = field(default_factory=dict)
+    clients: list[httpx.Client] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> str:
+        """All that it has said."""
+        return (self.state.parent / "gateway.log").read_text(encoding="utf-8")
+
+    def start(self) -> None:
+        """Start it and wait until it is ready."""
+        with (self.state.parent / "gateway.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "gateway.cli", "run"],
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        eventually(self._ready, within_s=_READY_S, what=f"the gateway to be ready\n{self.log}")
+
+    def _ready(self) -> bool:
+        if self.process is not None and self.process.poll() is not None:
+            raise AssertionError(f"the gateway ended at once:\n{self.log}")
+        try:
+            return httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def stop(self) -> None:
+        """Stop it as an administrator would."""
+        for client in self.clients:
+            client.close()
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(timeout=_STOP_S)
+        self.process = None
+
+    def command(self, *arguments: str, stdin: str = "") -> str:
+        """Run ``bumps-gateway`` and answer what it printed."""
+        done = subprocess.run(
+            [sys.executable, "-m", "gateway.cli", *arguments],
+            env=self.environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def add_user(self, name: str, *options: str) -> str:
+        """Make a user, and answer an API token of theirs."""
+        self.command("user", "add", name, "--password-stdin", *options, stdin=f"{PASSWORD}\n")
+        scopes = ["admin"] if "--admin" in options else ["submit"]
+        answer = httpx.post(
+            f"{self.url}/api/v1/auth/tokens",
+            json={"name": name, "password": PASSWORD, "label": "test", "scopes": scopes},
+        )
+        assert answer.status_code == 201, answer.text
+        self.tokens[name] = answer.json()["token"]
+        return self.tokens[name]
+
+    def user(self) -> Api:
+        """Make a new user with a name of their own."""
+        name = f"u{uuid.uuid4().hex[:10]}"
+        self.add_user(name)
+        return Api(self, name)
+
+
+class Api:
+    """A program that talks to the API as one user."""
+
+    def __init__(self, live: LiveGateway, name: str) -> None:
+        self.name = name
+        self.live = live
+        self.http = httpx.Client(
+            base_url=f"{live.url}/api/v1",
+            headers={"Authorization": f"Bearer {live.tokens[name]}"},
+            timeout=30,
+        )
+        live.clients.append(self.http)
+
+    def upload(self, name: str, content: bytes) -> str:
+        """Upload a file; answer its digest."""
+        answer = self.http.post("/files", params={"name": name}, content=content)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["digest"])
+
+    def problem(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """Make a problem."""
+        answer = self.http.post("/problems", json=dict(document))
+        assert answer.status_code == 201, answer.text
+        return dict(answer.json())
+
+    def script_problem(self, text: str, **files: bytes) -> dict[str, Any]:
+        """Make a problem from a model script and its data files (``data_dat=`` for data.dat)."""
+        named = {"model.py": text.encode()}
+        named |= {name.replace("_", "."): content for name, content in files.items()}
+        refs = [{"name": name, "digest": self.upload(name, data)} for name, data in named.items()]
+        return self.problem(
+            {
+                "name": "script",
+                "type": "script",
+                "script": {"entry": "model.py", "files": refs, "args": []},
+            }
+        )
+
+    def submit(self, key: str | None = None, **request: Any) -> dict[str, Any]:
+        """Queue a job; answer it."""
+        headers = {"Idempotency-Key": key or uuid.uuid4().hex}
+        answer = self.http.post("/jobs", json=request, headers=headers)
+        assert answer.status_code == 202, answer.text
+        return dict(answer.json())
+
+    def job(self, id: str) -> dict[str, Any]:
+        """Read a job."""
+        answer = self.http.get(f"/jobs/{id}")
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def wait(self, id: str, within_s: float = 60.0) -> dict[str, Any]:
+        """Wait until a job has ended; answer it."""
+        eventually(lambda: self.job(id)["final"], within_s=within_s, what=f"the end of {id}")
+        return self.job(id)
+
+    def wait_for_state(self, id: str, state: str, within_s: float = 30.0) -> dict[str, Any]:
+        """Wait until a job is in a state; answer it."""
+        eventually(lambda: self.job(id)["state"] == state, within_s=within_s, what=f"{state} {id}")
+        return self.job(id)
+
+    def results(self, id: str) -> dict[str, Any]:
+        """Read the results of a job."""
+        answer = self.http.get(f"/jobs/{id}/results")
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+
+@contextmanager
+def live_gateway(**overrides: str) -> Iterator[LiveGateway]:
+    """Run a gateway in a directory of its own, and leave nothing behind.
+
+    Parameters
+    ----------
+    overrides
+        Further environment, such as ``GATEWAY_WORKER__TICK_S="0.2"``.
+    """
+    with tempfile.TemporaryDirectory(prefix="bgw-") as folder:
+        port = free_port()
+        kept = {key: text for key, text in os.environ.items() if not key.startswith("GATEWAY_")}
+        environment = {
+            **kept,
+            "GATEWAY_STATE": f"{folder}/state",
+            "GATEWAY_SERVER__PORT": str(port),
+            "GATEWAY_WORKER__TICK_S": "0.2",
+            **overrides,
+        }
+        gateway = LiveGateway(state=Path(folder) / "state", port=port, environment=environment)
+        gateway.start()
+        try:
+            yield gateway
+        finally:
+            gateway.stop()
+            _end_executors(gateway.state)
+
+
+def _end_executors(state: Path) -> None:
+    """End what local execution left running, so that a test leaves no process behind."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = path.read_bytes()
+        except OSError:
+            continue
+        if str(state).encode() in command:
+            try:
+                os.kill(int(path.parent.name), signal.SIGKILL)
+            except ProcessLookupError:
+                continue
