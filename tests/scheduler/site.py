@@ -1,0 +1,150 @@
+"""A place that runs jobs, and the small things that tests do there."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+from gateway.jobs.script import render_script
+from scheduler.base import (
+    JobReport,
+    JobState,
+    Launch,
+    Scheduler,
+    StagedFile,
+    StagedJob,
+    Submitted,
+)
+
+DEADLINE_S = 30.0
+
+SLEEPER = """
+import os, signal, sys, time
+from pathlib import Path
+
+def leave(number, frame):
+    Path(f"signal.{os.environ.get('SLURM_ARRAY_TASK_ID', '0')}").open("a").write(f"{number}\\n")
+    if number == signal.SIGTERM:
+        sys.exit(143)
+    if number == signal.SIGINT:
+        sys.exit(0)
+
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, leave)
+with open("starts", "a") as stream:
+    stream.write(f"{os.environ.get('SLURM_ARRAY_TASK_ID', '0')} {time.time()}\\n")
+until = time.monotonic() + float(sys.argv[1] if sys.argv[1:] != ["."] else SECONDS)
+while time.monotonic() < until and not Path("go").exists():
+    time.sleep(0.02)
+with open("ends", "a") as stream:
+    stream.write(f"{os.environ.get('SLURM_ARRAY_TASK_ID', '0')} {time.time()}\\n")
+"""
+
+
+def sleeper(seconds: float = 0.0) -> str:
+    """Write a driver that notes its start, its signals and its end, and sleeps between.
+
+    A file ``go`` in its directory wakes it.
+    """
+    return SLEEPER.replace("SECONDS", str(seconds))
+
+
+T = TypeVar("T")
+
+
+def eventually(look: Callable[[], T], deadline_s: float = DEADLINE_S) -> T:
+    """Look until there is something to see."""
+    until = time.monotonic() + deadline_s
+    while not (found := look()):
+        assert time.monotonic() < until, f"not within {deadline_s} s; last seen: {found!r}"
+        time.sleep(0.01)
+    return found
+
+
+@dataclass(kw_only=True)
+class Site:
+    """A scheduler under test."""
+
+    scheduler: Scheduler
+    base: Path
+    state: Path
+    python: str
+    _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+    def stage(
+        self,
+        driver: str,
+        *,
+        resources: Mapping[str, str | int] | None = None,
+        tasks: int = 1,
+        throttle: int | None = None,
+        lead_s: int = 1,
+    ) -> Launch:
+        """Stage a job whose driver is a Python text."""
+        number = next(self._numbers)
+        directory = PurePosixPath(self.base) / "ada" / f"J{number}" / "1"
+        marker = f"gw-J{number}-1"
+        script = render_script(
+            {"time": "10", **(resources or {})},
+            marker=marker,
+            comment="gw:ada:test",
+            workdir=str(directory),
+            python=self.python,
+            environment={},
+            tasks=tasks,
+            throttle=throttle,
+            signal_lead_s=lead_s,
+        )
+        files = (staged("job.sh", script), staged("driver.pyz", driver))
+        self.scheduler.stage([StagedJob(directory=directory, files=files)])
+        return Launch(directory=directory, marker=marker, try_number=1)
+
+    def submit(self, launch: Launch) -> str:
+        """Submit, and insist that it was taken."""
+        (outcome,) = self.scheduler.submit([launch])
+        assert isinstance(outcome, Submitted), outcome
+        return outcome.native_id
+
+    def reports(self, native_id: str) -> list[JobReport]:
+        """Ask how one job is."""
+        return self.scheduler.states([native_id])[native_id]
+
+    def ended(self, native_id: str) -> list[JobReport]:
+        """Wait until a job has ended."""
+
+        def look() -> list[JobReport]:
+            rows = self.reports(native_id)
+            return rows if all(row.state.final for row in rows) else []
+
+        return eventually(look)
+
+    def end_of(self, native_id: str) -> JobReport:
+        """Wait until a job that is no array has ended."""
+        (row,) = self.ended(native_id)
+        return row
+
+    def runs(self, launch: Launch, native_id: str) -> None:
+        """Wait until the driver of a job has begun, and the scheduler says so."""
+        eventually(lambda: self.lines(launch, "starts"))
+        eventually(lambda: self.reports(native_id)[0].state is JobState.RUNNING)
+
+    def lines(self, launch: Launch, name: str) -> list[str]:
+        """Read the lines of a file of a job."""
+        content = self.scheduler.read(launch.directory, name, 0, 1 << 20)
+        return (content or b"").decode().splitlines()
+
+    def wake(self, launch: Launch) -> None:
+        """Let a sleeper end."""
+        (Path(launch.directory) / "go").touch()
+
+
+def staged(path: str, text: str) -> StagedFile:
+    """Make a file to stage."""
+    content = text.encode()
+    digest = hashlib.sha256(content).hexdigest()
+    return StagedFile(path=PurePosixPath(path), content=content, sha256=digest)

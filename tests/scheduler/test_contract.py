@@ -1,0 +1,384 @@
+"""The promises of the verbs, on every scheduler."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scheduler.base import (
+    VOID,
+    JobState,
+    Launch,
+    Refused,
+    SchedulerError,
+    StagedJob,
+    Submitted,
+    Uncertain,
+)
+from tests.scheduler.site import Site, eventually, sleeper, staged
+
+
+def exit_file(site: Site, launch: Launch, task: int = 0) -> dict[str, Any]:
+    content = site.scheduler.read(launch.directory, f"exit.{task}.json", 0, 4096)
+    assert content is not None
+    document: dict[str, Any] = json.loads(content)
+    return document
+
+
+# Submission
+
+
+def test_a_submitted_script_runs_once_and_completes(site: Site) -> None:
+    launch = site.stage(sleeper() + "print('hello')")
+    native_id = site.submit(launch)
+    end = site.end_of(native_id)
+    assert (end.state, end.exit_code, end.marker) == (JobState.COMPLETED, 0, launch.marker)
+    assert end.started is not None
+    assert end.ended is not None
+    assert end.started <= end.ended
+    assert len(site.lines(launch, "starts")) == 1
+    assert site.lines(launch, "stdout.0.txt") == ["hello"]
+    wrote = exit_file(site, launch)
+    assert (wrote["rc"], wrote["owner"]) == (0, native_id)
+    assert wrote["start"] <= wrote["end"]
+
+
+def test_a_second_submission_of_a_try_answers_the_first_and_submits_nothing(site: Site) -> None:
+    launch = site.stage(sleeper())
+    native_id = site.submit(launch)
+    assert site.submit(launch) == native_id
+    site.end_of(native_id)
+    assert site.submit(launch) == native_id
+    assert len(site.scheduler.find(launch.marker)) == 1
+    assert len(site.lines(launch, "starts")) == 1
+
+
+def test_a_submission_of_which_only_the_lock_is_there_is_uncertain(site: Site) -> None:
+    launch = site.stage(sleeper())
+    (Path(launch.directory) / "submit.1").mkdir()
+    (outcome,) = site.scheduler.submit([launch])
+    assert isinstance(outcome, Uncertain)
+    assert site.scheduler.find(launch.marker) == []
+    assert site.scheduler.read_native_id(launch.directory, 1) is None
+
+
+def test_a_native_id_that_the_job_forged_is_not_believed(site: Site) -> None:
+    other = site.stage(sleeper())
+    native_id = site.submit(other)
+    launch = site.stage(sleeper())
+    lock = Path(launch.directory) / "submit.1"
+    lock.mkdir()
+    (lock / "native_id").write_text(f"{native_id}\n")
+    (outcome,) = site.scheduler.submit([launch])
+    assert isinstance(outcome, Uncertain)
+
+
+def test_a_submitted_try_has_its_claim_and_its_native_id(site: Site) -> None:
+    launch = site.stage(sleeper())
+    native_id = site.submit(launch)
+    assert site.scheduler.read_claim(launch.directory, 1) == native_id
+    assert site.scheduler.read_native_id(launch.directory, 1) == native_id
+    assert site.scheduler.claim(launch.directory, 1, VOID) == native_id
+
+
+def test_a_script_whose_claim_is_void_leaves_no_trace(site: Site) -> None:
+    launch = site.stage(sleeper())
+    assert site.scheduler.claim(launch.directory, 1, VOID) == VOID
+    end = site.end_of(site.submit(launch))
+    assert end.state is JobState.COMPLETED
+    assert site.lines(launch, "starts") == []
+    assert site.scheduler.read(launch.directory, "exit.0.json", 0, 10) is None
+    assert site.scheduler.read(launch.directory, "stdout.0.txt", 0, 10) == b""
+
+
+def test_more_processors_than_there_are_is_refused_and_stays_refused(site: Site) -> None:
+    launch = site.stage(sleeper(), resources={"cpus_per_task": 999_999})
+    for _ in range(2):
+        (outcome,) = site.scheduler.submit([launch])
+        assert isinstance(outcome, Refused)
+        assert "999999" in outcome.text
+    assert site.scheduler.find(launch.marker) == []
+
+
+def test_check_says_beforehand_what_submit_would_refuse(site: Site) -> None:
+    good, bad = site.stage(sleeper()), site.stage(sleeper(), resources={"cpus_per_task": 999_999})
+    assert site.scheduler.check(good.directory).accepted
+    answer = site.scheduler.check(bad.directory)
+    assert not answer.accepted
+    assert "999999" in answer.text
+    assert site.scheduler.find(good.marker) == []
+
+
+def test_several_submissions_in_one_call_are_answered_in_their_order(site: Site) -> None:
+    launches = [site.stage(sleeper()) for _ in range(3)]
+    outcomes = site.scheduler.submit(launches)
+    ids = [outcome.native_id for outcome in outcomes if isinstance(outcome, Submitted)]
+    assert len(ids) == 3
+    assert ids == sorted(set(ids), key=int)
+    for launch, native_id in zip(launches, ids, strict=True):
+        assert site.end_of(native_id).marker == launch.marker
+
+
+# States
+
+
+def test_a_job_is_found_by_its_marker_and_by_no_other(site: Site) -> None:
+    launch = site.stage(sleeper(60))
+    native_id = site.submit(launch)
+    (found,) = site.scheduler.find(launch.marker)
+    assert found.native_id == native_id
+    assert site.scheduler.find("gw-J999-1") == []
+    assert site.scheduler.find("../" + launch.marker) == []
+    site.wake(launch)
+
+
+def test_an_unknown_id_is_missing_from_the_answer(site: Site) -> None:
+    assert site.scheduler.states(["987654", "../../etc"]) == {}
+
+
+@pytest.mark.parametrize("code", [1, 3, 77])
+def test_a_failing_driver_fails_with_its_exit_code(site: Site, code: int) -> None:
+    launch = site.stage(f"import sys; print('oh', file=sys.stderr); sys.exit({code})")
+    end = site.end_of(site.submit(launch))
+    assert (end.state, end.exit_code) == (JobState.FAILED, code)
+    assert exit_file(site, launch)["rc"] == code
+    assert site.lines(launch, "stderr.0.txt") == ["oh"]
+
+
+def test_jobs_that_do_not_fit_wait_and_say_for_what(site: Site) -> None:
+    first, second = (site.stage(sleeper(60), resources={"cpus_per_task": 2}) for _ in range(2))
+    running = site.submit(first)
+    site.runs(first, running)
+    waiting = site.submit(second)
+    (row,) = eventually(lambda: [r for r in site.reports(waiting) if r.reason])
+    assert (row.state, row.reason) == (JobState.PENDING, "Resources")
+    assert site.lines(second, "starts") == []
+    site.wake(first)
+    site.wake(second)
+    assert site.end_of(waiting).state is JobState.COMPLETED
+    ended = float(site.lines(first, "ends")[0].split()[1])
+    assert ended <= float(site.lines(second, "starts")[0].split()[1])
+
+
+def test_jobs_run_side_by_side_while_there_are_processors(site: Site) -> None:
+    launches = [site.stage(sleeper(60)) for _ in range(2)]
+    for launch in launches:
+        site.submit(launch)
+    for launch in launches:
+        eventually(partial(site.lines, launch, "starts"))
+        assert site.lines(launch, "ends") == []
+    for launch in launches:
+        site.wake(launch)
+
+
+# Ends
+
+
+def test_a_cancelled_running_job_ends_as_cancelled_and_leaves_143(site: Site) -> None:
+    launch = site.stage(sleeper(60))
+    native_id = site.submit(launch)
+    site.runs(launch, native_id)
+    site.scheduler.cancel([native_id])
+    assert site.end_of(native_id).state is JobState.CANCELLED
+    assert exit_file(site, launch)["rc"] == 143
+    assert "15" in site.lines(launch, "signal.0")
+    site.scheduler.cancel([native_id, "987654"])
+    assert site.end_of(native_id).state is JobState.CANCELLED
+
+
+def test_a_cancelled_waiting_job_never_starts(site: Site) -> None:
+    first, second = (site.stage(sleeper(60), resources={"cpus_per_task": 2}) for _ in range(2))
+    running = site.submit(first)
+    site.runs(first, running)
+    waiting = site.submit(second)
+    site.scheduler.cancel([waiting])
+    assert site.end_of(waiting).state is JobState.CANCELLED
+    site.wake(first)
+    site.end_of(running)
+    assert site.lines(second, "starts") == []
+
+
+def test_a_driver_that_ignores_term_is_killed_with_its_children(site: Site) -> None:
+    stubborn = """
+import os, signal, time
+for number in (signal.SIGTERM, signal.SIGINT):
+    signal.signal(number, signal.SIG_IGN)
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        while True:
+            with open("alive", "a") as stream:
+                stream.write("x")
+            time.sleep(0.01)
+    os._exit(0)
+with open("starts", "a") as stream:
+    stream.write("0\\n")
+time.sleep(60)
+"""
+    launch = site.stage(stubborn)
+    native_id = site.submit(launch)
+    site.runs(launch, native_id)
+    eventually(lambda: site.lines(launch, "alive"))
+    site.scheduler.cancel([native_id])
+    assert site.end_of(native_id).state is JobState.CANCELLED
+    alive = Path(launch.directory) / "alive"
+    size = alive.stat().st_size
+    with pytest.raises(AssertionError, match="not within"):
+        eventually(lambda: alive.stat().st_size > size, deadline_s=0.3)
+
+
+def test_the_time_limit_is_announced_and_then_kept(site: Site) -> None:
+    stubborn = sleeper(60).replace("    if number == signal.SIGINT:\n        sys.exit(0)\n", "")
+    launch = site.stage(stubborn, resources={"time": "0:03"}, lead_s=2)
+    native_id = site.submit(launch)
+    end = site.end_of(native_id)
+    assert end.state is JobState.TIMEOUT
+    assert site.lines(launch, "signal.0")[:2] == ["2", "15"]
+    assert exit_file(site, launch)["rc"] == 143
+    assert end.started is not None
+    assert end.ended is not None
+    assert 2.5 < (end.ended - end.started).total_seconds() < 6.0
+
+
+def test_a_driver_that_stops_when_told_completes_before_its_time_limit(site: Site) -> None:
+    launch = site.stage(sleeper(60), resources={"time": "0:30"}, lead_s=29)
+    end = site.end_of(site.submit(launch))
+    assert (end.state, end.exit_code) == (JobState.COMPLETED, 0)
+    assert site.lines(launch, "signal.0") == ["2"]
+
+
+def test_a_stop_signal_reaches_the_driver_as_one_interrupt(site: Site) -> None:
+    launch = site.stage(sleeper(60))
+    native_id = site.submit(launch)
+    site.runs(launch, native_id)
+    for _ in range(3):
+        site.scheduler.signal([native_id], "USR1")
+    assert site.end_of(native_id).state is JobState.COMPLETED
+    assert site.lines(launch, "signal.0") == ["2"]
+
+
+def test_a_stop_signal_is_not_lost_on_a_driver_that_still_loads(site: Site) -> None:
+    slow = "import time; open('loading', 'w').close(); time.sleep(0.7)" + sleeper(60)
+    launch = site.stage(slow)
+    native_id = site.submit(launch)
+    eventually(lambda: (Path(launch.directory) / "loading").exists())
+    site.scheduler.signal([native_id], "USR1")
+    assert site.end_of(native_id).state is JobState.COMPLETED
+    assert site.lines(launch, "signal.0") == ["2"]
+
+
+def test_a_signal_that_is_none_is_refused(site: Site) -> None:
+    with pytest.raises(SchedulerError, match="KILL"):
+        site.scheduler.signal(["1"], "KILL")
+
+
+# Arrays
+
+
+def test_an_array_runs_every_task_once_with_a_log_for_each(site: Site) -> None:
+    launch = site.stage(sleeper() + "print(os.environ['SLURM_ARRAY_TASK_ID'])", tasks=5)
+    rows = site.ended(site.submit(launch))
+    assert sorted(row.task for row in rows if row.task is not None) == [0, 1, 2, 3, 4]
+    assert {row.state for row in rows} == {JobState.COMPLETED}
+    assert sorted(line.split()[0] for line in site.lines(launch, "starts")) == list("01234")
+    for task in range(5):
+        assert site.lines(launch, f"stdout.{task}.txt") == [str(task)]
+        assert exit_file(site, launch, task)["rc"] == 0
+
+
+def test_the_throttle_of_an_array_is_kept(site: Site) -> None:
+    launch = site.stage(sleeper(60), tasks=3, throttle=1)
+    native_id = site.submit(launch)
+    eventually(lambda: site.lines(launch, "starts"))
+    (waiting,) = eventually(
+        lambda: [r for r in site.reports(native_id) if r.tasks_waiting == (1, 2)]
+    )
+    assert (waiting.state, waiting.reason) == (JobState.PENDING, "JobArrayTaskLimit")
+    other = site.stage(sleeper())
+    assert site.end_of(site.submit(other)).state is JobState.COMPLETED
+    site.wake(launch)
+    site.ended(native_id)
+    starts, ends = site.lines(launch, "starts"), site.lines(launch, "ends")
+    for before, after in zip(ends, starts[1:], strict=False):
+        assert float(before.split()[1]) <= float(after.split()[1])
+
+
+def test_one_failing_task_leaves_the_others_alone(site: Site) -> None:
+    launch = site.stage("import os, sys; sys.exit(os.environ['SLURM_ARRAY_TASK_ID'] == '1')",
+                        tasks=3)  # fmt: skip
+    rows = {row.task: row.state for row in site.ended(site.submit(launch))}
+    assert rows == {0: JobState.COMPLETED, 1: JobState.FAILED, 2: JobState.COMPLETED}
+
+
+def test_a_cancelled_array_ends_in_all_its_tasks(site: Site) -> None:
+    launch = site.stage(sleeper(60), tasks=4)
+    native_id = site.submit(launch)
+    site.runs(launch, native_id)
+    site.scheduler.cancel([native_id])
+    rows = site.ended(native_id)
+    assert [row.state for row in rows] == [JobState.CANCELLED] * 4
+    assert len(site.lines(launch, "starts")) <= 2
+
+
+# Files
+
+
+def test_staging_twice_finds_it_done(site: Site) -> None:
+    launch = site.stage(sleeper())
+    job = StagedJob(directory=launch.directory, files=(staged("job.sh", "#!/bin/sh\nother"),))
+    site.scheduler.stage([job])
+    assert site.lines(launch, "job.sh")[0] == "#!/bin/bash"
+
+
+def test_a_directory_with_a_wrong_digest_does_not_come_into_being(site: Site) -> None:
+    directory = site.stage(sleeper()).directory.parent / "2"
+    good, bad = staged("data/a.dat", "1 2\n"), staged("job.sh", "#!/bin/bash")
+    false = type(bad)(path=bad.path, content=b"#!/bin/sh", sha256=bad.sha256)
+    with pytest.raises(SchedulerError, match=r"job\.sh"):
+        site.scheduler.stage([StagedJob(directory=directory, files=(good, false))])
+    assert site.scheduler.listing(directory) == []
+    site.scheduler.stage([StagedJob(directory=directory, files=(good, bad))])
+    assert [entry.path for entry in site.scheduler.listing(directory)] == ["data/a.dat", "job.sh"]
+
+
+@pytest.mark.parametrize("path", ["../escaped", "/escaped", "a/../../escaped"])
+def test_a_staged_path_that_leaves_its_directory_is_refused(site: Site, path: str) -> None:
+    directory = site.stage(sleeper()).directory.parent / "2"
+    with pytest.raises(SchedulerError, match="beneath"):
+        site.scheduler.stage([StagedJob(directory=directory, files=(staged(path, "x"),))])
+    assert site.scheduler.listing(directory) == []
+
+
+def test_bytes_are_read_from_an_offset_or_from_the_end(site: Site) -> None:
+    directory = site.stage(sleeper()).directory.parent / "2"
+    site.scheduler.stage([StagedJob(directory=directory, files=(staged("log", "0123456789"),))])
+    assert site.scheduler.read(directory, "log", 3, 4) == b"3456"
+    assert site.scheduler.read(directory, "log", -4, 100) == b"6789"
+    assert site.scheduler.read(directory, "log", -400, 2) == b"01"
+    assert site.scheduler.read(directory, "log", 99, 2) == b""
+    assert site.scheduler.read(directory, "none", 0, 2) is None
+
+
+def test_a_removed_directory_is_gone_and_removing_it_again_is_no_error(site: Site) -> None:
+    launch = site.stage(sleeper())
+    deep = Path(launch.directory)
+    for _ in range(3):
+        deep = deep / ("d" * 200)
+        deep.mkdir()
+    shutil.copy(Path(launch.directory) / "job.sh", deep / "x")
+    os.symlink("/etc", deep / "link")  # noqa: PTH211 - as a job would
+    deep.chmod(0o000)
+    for _ in range(2):
+        site.scheduler.remove(launch.directory)
+        assert not Path(launch.directory).exists()
+    assert Path("/etc/passwd").exists()
+
+
+def test_the_probe_says_how_many_processors_there_are(site: Site) -> None:
+    assert site.scheduler.probe().cpus >= 1
