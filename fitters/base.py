@@ -72,6 +72,9 @@ class Job:
     started: float
     """When the driver began (Unix time): the wall time counts from here."""
 
+    ended_before: bool
+    """The task ran through once already: it is run again by hand, and does everything anew."""
+
     stopping: Callable[[], bool]
     """True once somebody asked for a graceful stop."""
 

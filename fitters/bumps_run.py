@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .base import Document, FitError, Job, Report
 from .bumps_load import Loaded, Say
-from .bumps_options import population
+from .bumps_options import METHODS, population
 from .bumps_session import SESSION, read_fit_state, write_session
 from .bumps_watch import (
     CURVE_EVERY_S,
@@ -109,6 +109,8 @@ class BumpsRun:
         )
         self.planned = planned
         self.driver: Any = None
+        # The scheduler began the task again after it was killed or stopped.
+        self.restarted = (job.out / SESSION).is_file() and not job.ended_before
 
     def run(self, cpus: int, tell_curves: Callable[[], None]) -> Ended:
         """Fit; a stop, a time limit and a failure all come back with what was reached."""
@@ -213,15 +215,23 @@ class BumpsRun:
         return None
 
     def _read_state(self) -> Any:
-        if not self.job.document["run"].get("resume"):
-            return None
+        if self.job.document["run"].get("resume"):
+            return self._resume_from(self.job.resume)
+        if self.restarted and METHODS[self.method].resumable:
+            try:
+                return self._resume_from(self.job.out)
+            except FitError as error:
+                self.say("warning", f"The fit begins anew: {error}")
+        return None
+
+    def _resume_from(self, folder: Path) -> Any:
         labels = self.problem.labels()
         chains = None
         if self.method == "dream":
             chains = population(float(self.options["pop"]), len(labels))
-        state = read_fit_state(self.job.resume / SESSION, self.fitclass, labels, chains)
+        state = read_fit_state(folder / SESSION, self.fitclass, labels, chains)
         if self.method == "de":
-            self._restore_random()
+            self._restore_random(folder)
         self._say_resumed(state)
         return state
 
@@ -231,8 +241,8 @@ class BumpsRun:
         else:
             self.say("info", f"Goes on from step {state['step'][-1]}.")
 
-    def _restore_random(self) -> None:
-        path = self.job.resume / RESUME
+    def _restore_random(self, folder: Path) -> None:
+        path = folder / RESUME
         if not path.is_file():
             return
         try:
@@ -241,7 +251,7 @@ class BumpsRun:
             np.random.set_state(state)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise FitError(
-                f"run.resume: resume/{RESUME} cannot be read ({error}); remove it, or start anew.",
+                f"run.resume: {RESUME} cannot be read ({error}); remove it, or start anew.",
                 code="load_error",
             ) from error
 

@@ -17,14 +17,13 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from .base import Document, FitError, Job
-from .elements import run_elements
+from .base import Document, Job
+from .elements import ran_through, run_elements
 from .environment import prepare_environment
 from .events import Events
 from .files import make_folder, read_json, write_json, write_manifest
-from .kinds import load_kind
 from .stopping import Stop
-from .versions import versions
+from .task import run_one
 
 DONE, UNREADABLE, BROKEN, TERMINATED = 0, 3, 4, 143
 
@@ -85,6 +84,7 @@ def _run_task(document: Document, directory: Path, task: int, stop: Stop, starte
         data=directory / "data",
         resume=directory / "resume",
         started=started,
+        ended_before=ran_through(directory / f"result.{task}.json"),
         stopping=stop,
     )
     folders = [out]
@@ -95,32 +95,3 @@ def _run_task(document: Document, directory: Path, task: int, stop: Stop, starte
     os.chdir(directory)
     write_json(directory / f"result.{task}.json", result)
     write_manifest(directory, task, folders)
-
-
-def run_one(job: Job, events: Events) -> Document:
-    """Do one job, or one element of it, and give its result; a failure is a result too."""
-    head: Document = {"format": 1, "kind": job.document["kind"]}
-    try:
-        result = load_kind(str(job.document["kind"])).fit(job, events)
-    except FitError as error:
-        result = failed_result(job.document, error)
-        events.message("error", str(error))
-    events("end", status=result["status"], chisq=result.get("chisq"))
-    return {**head, **result}
-
-
-def failed_result(document: Document, error: FitError) -> Document:
-    """Give the result of a job that could not be done."""
-    return {
-        "status": "failed",
-        "verdict": {"code": error.code, "text": str(error)},
-        "method": document["options"].get("fit"),
-        "options": document["options"],
-        "seed": document["run"].get("seed"),
-        "versions": versions(),
-        "chisq": None,
-        "parameters": [],
-        "resumable": False,
-        "error": error.error,
-        "files": [],
-    }
