@@ -20,7 +20,11 @@ _POINTS = 80
 _REFINE_POINTS = 240
 _WORK = 3_000_000
 """Operations of one search; a million takes about a tenth of a second."""
-_FINALISTS = 6
+_FINALISTS = 8
+_FEWEST = 25
+
+_Trial = tuple[float, dict[str, float]]
+"""The sum of squares, and the values."""
 _ROUNDS = 40
 
 
@@ -55,7 +59,7 @@ def guess(
         return function.defaults
     sample = _sample(function, rows, _POINTS)
     fine = _sample(function, rows, _REFINE_POINTS)
-    finalists = sorted(_trials(function, sample), key=lambda trial: trial[0])[:_FINALISTS]
+    finalists = _best(list(_trials(function, sample)), _FINALISTS)
     if function.peaks:
         names = [_numbered(parameter.name) for parameter in function.parameters]
         found = guess_peaks([row[0] for row in rows], [row[1] for row in rows], names)
@@ -88,17 +92,42 @@ def _sample(
     return Sample(x=[r[0] for r in chosen], y=[r[1] for r in chosen], weight=weights)
 
 
-def _trials(function: CurveFunction, sample: Sample) -> Iterator[tuple[float, dict[str, float]]]:
+def _trials(function: CurveFunction, sample: Sample) -> Iterator[_Trial]:
     solved = [p for p in function.parameters if p.scan == "linear"]
     tried = [p for p in function.parameters if p.scan != "linear"]
     grids = [_candidates(parameter, sample) for parameter in tried]
+    total = math.prod(map(len, grids))
     work = (len(solved) + 1) * len(sample.x) * cost(function.expression)
+    if total * work > _WORK and len(sample.x) > 2 * _FEWEST:
+        # Rather more trials at fewer points than fewer trials.
+        sample = _thin(sample)
+        work //= 2
     names = [parameter.name for parameter in tried]
     for combination in _spread(grids, max(20, _WORK // work)):
         values = dict(zip(names, combination, strict=True))
         found = _solve(function, sample, values, solved)
         if found is not None:
             yield found
+
+
+def _thin(sample: Sample) -> Sample:
+    return Sample(x=sample.x[::2], y=sample.y[::2], weight=sample.weight[::2])
+
+
+def _best(trials: list[_Trial], count: int) -> list[_Trial]:
+    """Take the best trials, and of like ones in a row of merit only the first."""
+    ordered = sorted(trials, key=lambda trial: trial[0])
+    chosen: list[_Trial] = []
+    for trial in ordered:
+        if all(not _alike(trial[1], other[1]) for other in chosen):
+            chosen.append(trial)
+        if len(chosen) == count:
+            break
+    return chosen
+
+
+def _alike(a: Mapping[str, float], b: Mapping[str, float]) -> bool:
+    return all(abs(a[name] - b[name]) <= 0.03 * abs(a[name]) for name in a)
 
 
 def _spread(grids: Sequence[Sequence[float]], limit: int) -> Iterator[tuple[float, ...]]:
@@ -124,7 +153,7 @@ def _solve(
     sample: Sample,
     values: Mapping[str, float],
     solved: Sequence[FunctionParameter],
-) -> tuple[float, dict[str, float]] | None:
+) -> _Trial | None:
     zero = {**values, **{p.name: 0.0 for p in solved}}
     base = _weighted(sample, evaluate(function.expression, sample.x, zero))
     target = [value * w - b for value, w, b in zip(sample.y, sample.weight, base, strict=True)]
@@ -151,7 +180,7 @@ def _weighted(sample: Sample, values: Sequence[float]) -> Vector:
 
 def _refine(
     function: CurveFunction, sample: Sample, values: Mapping[str, float], shares: int
-) -> tuple[float, dict[str, float]]:
+) -> _Trial:
     names = [parameter.name for parameter in function.parameters]
     limits = [_limits(parameter) for parameter in function.parameters]
     work = (len(names) + 1) * len(sample.x) * cost(function.expression) * shares
@@ -237,8 +266,9 @@ def _strongest(x: Sequence[float], y: Sequence[float], count: int) -> list[float
 
 def _fringes(sample: Sample) -> list[float]:
     """Spread sizes over the range of q, and add those whose fringes the data show."""
-    usable = [(x, math.log(y * x**4)) for x, y in zip(sample.x, sample.y, strict=True) if x * y > 0]
-    sizes = _geometric(1 / (abs(sample.x[-1]) or 1.0), 1 / sample.step, 18)
+    rows = zip(sample.x, sample.y, strict=True)
+    usable = [(x, math.log(y) + 4 * math.log(x)) for x, y in rows if x > 0 and y > 0]
+    sizes = _sizes(sample)[::3]
     if len(usable) < 8:
         return sizes
     xs, ys = [u[0] for u in usable], [u[1] for u in usable]
@@ -246,6 +276,10 @@ def _fringes(sample: Sample) -> list[float]:
     flat = [y - trend[0] - trend[1] * x - trend[2] * x * x for x, y in usable]
     thick = [2 * math.pi * turns / (xs[-1] - xs[0]) for turns in _strongest(xs, flat, 6)]
     return [*thick, *(size / 2 for size in thick), *sizes]
+
+
+def _sizes(sample: Sample) -> list[float]:
+    return _geometric(1 / (abs(sample.x[-1]) or 1.0), 1 / sample.step, 60)
 
 
 def _edges(sample: Sample) -> list[float]:
@@ -279,6 +313,7 @@ _SCANS: dict[str, Callable[[Sample], list[float]]] = {
     "phase": lambda _: [k * math.pi / 6 for k in range(6)],
     "damping": _scaled((0.1, 0.25, 0.5, 1.0, 3.0)),
     "fringe": _fringes,
+    "size": _sizes,
     "edge": _edges,
     "height": _heights,
     "inverse_area": _inverse_areas,

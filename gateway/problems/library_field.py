@@ -108,7 +108,7 @@ _SPHERE = make(
     "scale*sphere_form(x, radius) + background",
     (0.005, 0.3),
     linear("scale", "Intensity at q = 0", 100.0, POSITIVE),
-    scanned("radius", "Radius", 50.0, "fringe", POSITIVE, "1/x"),
+    scanned("radius", "Radius", 50.0, "size", POSITIVE, "1/x"),
     _BACKGROUND,
     logarithmic=True,
 )
@@ -121,7 +121,7 @@ _CORE_SHELL = make(
     " + background",
     (0.005, 0.3),
     linear("scale", "Intensity of a sphere of shell alone at q = 0", 100.0, POSITIVE),
-    scanned("radius", "Radius of the core", 40.0, "fringe", POSITIVE, "1/x"),
+    scanned("radius", "Radius of the core", 40.0, "size", POSITIVE, "1/x"),
     scanned("shell", "Thickness of the shell", 15.0, (5.0, 12.0, 25.0, 50.0), POSITIVE, "1/x"),
     scanned("contrast", "Contrast of the core, that of the shell = 1", 2.5, (-1.0, 0.3, 3.0)),
     _BACKGROUND,
