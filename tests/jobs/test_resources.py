@@ -1,0 +1,174 @@
+"""What a job may ask of the machine, and what a site gives."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from marshmallow import ValidationError
+
+from gateway.jobs.resource_schema import ResourcesSchema
+from gateway.jobs.resources import Limits, Resources, check_limits, parse_memory, parse_time
+
+GIB = 1 << 30
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90", 5400),
+        ("1", 60),
+        ("90:00", 5400),
+        ("0:30", 30),
+        ("1:30:00", 5400),
+        ("2-03", 51 * 3600),
+        ("2-03:04", 51 * 3600 + 240),
+        ("2-03:00:00", 51 * 3600),
+    ],
+)
+def test_a_time_is_read_as_slurm_reads_it(text: str, seconds: int) -> None:
+    assert parse_time(text) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "0",
+        "0:00",
+        "UNLIMITED",
+        "INFINITE",
+        "-1",
+        "1.5",
+        "1h",
+        "1:2:3:4",
+        "1-",
+        "٣",
+        "1\n",
+        "9" * 30,
+    ],
+)
+def test_a_time_that_is_none_is_refused_with_its_text(text: str) -> None:
+    with pytest.raises(ValueError, match="time"):
+        parse_time(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("2G", 2 * GIB), ("512", 512 << 20), ("1024K", 1 << 20), ("1T", 1 << 40), ("4gb", 4 * GIB)],
+)
+def test_a_size_is_read_as_slurm_reads_it(text: str, size: int) -> None:
+    assert parse_memory(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "G", "-1G", "1.5G", "1P", "2G\n", "٢G"])
+def test_a_size_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="size"):
+        parse_memory(text)
+
+
+def test_what_was_asked_comes_out_as_slurm_writes_it() -> None:
+    asked = {"time": "1:30:00", "cpus_per_task": 2, "mem": "2G", "mail_type": "END,FAIL"}
+    resources = ResourcesSchema().load(asked)
+    assert resources == Resources(
+        time=timedelta(minutes=90), cpus_per_task=2, mem=2 * GIB, mail_type=("END", "FAIL")
+    )
+    assert resources.to_directives() == {
+        "time": "0-01:30:00",
+        "cpus_per_task": 2,
+        "mem": "2048M",
+        "mail_type": "END,FAIL",
+    }
+
+
+def test_what_was_read_can_be_written_and_read_again() -> None:
+    schema = ResourcesSchema()
+    resources = Resources(
+        time=timedelta(days=1, seconds=30), mem=3 * GIB, partition="a,b", mail_type=("END",), nice=0
+    )
+    assert schema.load(schema.dump(resources)) == resources
+
+
+def test_a_form_may_leave_fields_empty_and_sends_numbers_as_text() -> None:
+    asked = {"time": "", "cpus_per_task": " 4 ", "account": "", "exclusive": "false"}
+    assert ResourcesSchema().load(asked) == Resources(cpus_per_task=4)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("time", "soon"),
+        ("time", 0),
+        ("time", True),
+        ("time", "4000-00"),
+        ("cpus_per_task", 0),
+        ("cpus_per_task", 1.5),
+        ("cpus_per_task", True),
+        ("cpus_per_task", "many"),
+        ("nodes", -1),
+        ("mem", "0"),
+        ("mem", "lots"),
+        ("account", "x\n#SBATCH --uid=0"),
+        ("partition", "a b"),
+        ("partition", "a,"),
+        ("qos", "-x"),
+        ("constraint", "a;b"),
+        ("gres", "gpu:1\x0b"),
+        ("mail_user", "Ada <ada@example.org>"),
+        ("mail_type", ["ALL", 1]),
+        ("mail_type", {"a": 1}),
+        ("nice", -1),
+        ("uid", 0),
+        ("job_name", "mine"),
+    ],
+)
+def test_a_wrong_value_is_refused_under_its_field(field: str, value: Any) -> None:
+    with pytest.raises(ValidationError) as caught:
+        ResourcesSchema().load({field: value})
+    assert list(caught.value.messages_dict) == [field]
+
+
+@pytest.mark.parametrize(("one", "other"), [("mem", "mem_per_cpu"), ("gres", "gpus_per_node")])
+def test_two_ways_to_ask_for_the_same_are_refused(one: str, other: str) -> None:
+    values = {"mem": "1G", "mem_per_cpu": "1G", "gres": "gpu:1", "gpus_per_node": "1"}
+    with pytest.raises(ValidationError, match="not both"):
+        ResourcesSchema().load({one: values[one], other: values[other]})
+
+
+@pytest.mark.parametrize(
+    ("asked", "tasks", "pointer"),
+    [
+        (Resources(time=timedelta(hours=2)), 1, "/resources/time"),
+        (Resources(cpus_per_task=5), 1, "/resources/cpus_per_task"),
+        (Resources(ntasks=5), 1, "/resources/ntasks"),
+        (Resources(ntasks=3, cpus_per_task=2), 1, "/resources/cpus_per_task"),
+        (Resources(mem=9 * GIB), 1, "/resources/mem"),
+        (Resources(mem_per_cpu=3 * GIB, cpus_per_task=4), 1, "/resources/mem_per_cpu"),
+        (Resources(partition="short,night"), 1, "/resources/partition"),
+        (Resources(nodes=2), 1, "/resources/nodes"),
+        (Resources(), 101, "/pack"),
+    ],
+)
+def test_more_than_a_site_gives_is_named_with_its_limit(
+    asked: Resources, tasks: int, pointer: str
+) -> None:
+    limits = Limits(
+        max_time=timedelta(hours=1),
+        max_cpus_per_job=4,
+        max_memory_bytes=8 * GIB,
+        max_array=100,
+        max_nodes=1,
+        partitions=("short", "long"),
+    )
+    (error,) = check_limits(asked, limits, tasks)
+    assert error.pointer == pointer
+    assert any(limit in error.detail for limit in ("0-01:00:00", "4", "8192M", "100", "1", "short"))
+
+
+def test_what_a_site_gives_may_be_asked() -> None:
+    asked = Resources(time=timedelta(hours=1), cpus_per_task=4, mem=GIB, partition="short")
+    limits = Limits(max_time=timedelta(hours=1), max_cpus_per_job=4, max_memory_bytes=GIB,
+                    partitions=("short",), max_array=1)  # fmt: skip
+    assert check_limits(asked, limits) == []
+    assert check_limits(asked, Limits(), 10_000) == []
