@@ -31,7 +31,6 @@ check-lint: setup ## ruff, mypy, import-linter
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m tools.reference --check
 
 bench: setup ## measure what the README states
 	$(BIN)/python -m benchmarks
