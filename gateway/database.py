@@ -130,9 +130,13 @@ class EmbeddedServer:
                 raise SettingsError(f"the store did not start; see {folder / 'server.log'}")
             time.sleep(0.01)
 
-    def alive(self) -> bool:
-        """Whether it still answers."""
-        return _answers(self._socket)
+    def ended(self) -> bool:
+        """Whether a server that we started is there no more."""
+        return self._process is not None and self._process.poll() is not None
+
+    def restart(self) -> None:
+        """Start it again; what it had acknowledged is on the disk."""
+        self._start()
 
     def stop(self) -> None:
         """End it, saving first; one that is not ours is left alone."""

@@ -10,6 +10,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Mapping
+from functools import partial
 from ipaddress import ip_address
 
 import structlog
@@ -21,6 +23,8 @@ from gateway.settings import Settings, SettingsError, check_state
 _log = structlog.get_logger("run")
 _READY_S = 30.0
 _STOP_S = 15.0
+_ENDS_WITHIN_S = 60.0
+_MANY_ENDS = 10
 FIRST_USER = "scientist"
 
 
@@ -74,15 +78,19 @@ def run_all(settings: Settings, *, example: bool) -> int:
     children: dict[str, subprocess.Popen[bytes]] = {}
     try:
         _prepare_store(settings)
-        children["worker"] = _start(["-m", "gateway.cli", "worker"], environment)
-        children["web"] = _start(["-m", "gunicorn", *gunicorn_arguments(settings)], environment)
+        parts = {
+            "worker": ["-m", "gateway.cli", "worker"],
+            "web": ["-m", "gunicorn", *gunicorn_arguments(settings)],
+        }
+        start = {name: partial(_start, argv, environment) for name, argv in parts.items()}
+        children |= {name: begin() for name, begin in start.items()}
         _wait_until_ready(settings, children)
         _welcome(settings, server)
         if example:
             from gateway.example import leave_example
 
             leave_example(settings, FIRST_USER)
-        return _watch(children, stopping)
+        return _watch(children, start, server, stopping)
     finally:
         _stop(children)
         if server is not None:
@@ -126,13 +134,28 @@ def _welcome(settings: Settings, server: EmbeddedServer | None) -> None:
         print(f"first user: {FIRST_USER}   password: {password}   (shown once)", flush=True)  # noqa: T201
 
 
-def _watch(children: dict[str, subprocess.Popen[bytes]], stopping: list[int]) -> int:
-    """Wait for a signal, or for a part that ends by itself."""
+def _watch(
+    children: dict[str, subprocess.Popen[bytes]],
+    start: Mapping[str, Callable[[], subprocess.Popen[bytes]]],
+    server: EmbeddedServer | None,
+    stopping: list[int],
+) -> int:
+    """Wait for a signal; start again what ends by itself, unless that happens all the time."""
+    ends: list[float] = []
     while not stopping:
-        for name, child in children.items():
+        if server is not None and server.ended():
+            _log.error("the store ended by itself; starting it again")
+            ends.append(time.monotonic())
+            server.restart()
+        for name, child in list(children.items()):
             if (code := child.poll()) is not None:
-                _log.error("a part ended by itself", part=name, code=code)
-                return 1
+                _log.error("a part ended by itself; starting it again", part=name, code=code)
+                ends.append(time.monotonic())
+                children[name] = start[name]()
+        ends = [moment for moment in ends if time.monotonic() - moment < _ENDS_WITHIN_S]
+        if len(ends) > _MANY_ENDS:
+            _log.error("too many ends within a minute; giving up", ends=len(ends))
+            return 1
         time.sleep(0.2)
     return 0
 

@@ -113,10 +113,6 @@ class Worker:
         except redis.RedisError as error:
             _log.warning("the store is away", error=str(error))
             return 0
-        except Exception:  # noqa: BLE001 - one of the two places: the loop's outermost frame
-            # The loop must outlive whatever one job does to it; nothing is lost, only late.
-            _log.exception("a round failed")
-            return 1
         return alive
 
     def _rest(self, alive: int) -> None:

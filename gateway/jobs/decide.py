@@ -194,6 +194,8 @@ def _after_void(job: Job, max_tries: int) -> Action:
     """Whoever made the claim void: no job of this try will ever run."""
     if job.wish is not Wish.RUN:
         return EndCancelled()
+    if job.attempt.restored:
+        return Refuse()
     wanted = job.attempt.try_number + 1
     return NextTry(try_number=wanted) if wanted <= max_tries else Refuse()
 

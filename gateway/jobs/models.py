@@ -81,6 +81,9 @@ class Attempt:
     resumed_from: int | None = None
     """Number of the attempt that this one continues; None when it starts afresh."""
 
+    restored: bool = False
+    """Brought back from a sidecar file: looked for, and never submitted again unasked."""
+
     stage: Stage = Stage.NONE
     try_number: int = 0
     looks: int = 0

@@ -14,11 +14,15 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import PurePosixPath
+from typing import TypeVar
 
 import structlog
+from redis import RedisError
 
 from gateway.datasets.blobs import BlobStore
+from gateway.errors import GatewayError
 from gateway.faults import crash_point
 from gateway.jobs import decide as steps
 from gateway.jobs import outcome, words
@@ -45,6 +49,7 @@ _PASSES = 12
 """Steps that one round may take with one job: staging, submitting, adopting ... in one go."""
 
 _log = structlog.get_logger("reconcile")
+_Done = TypeVar("_Done")
 _SETTLED = (steps.Wait, steps.Update, steps.Missing, steps.LookAgain, steps.DecideByFiles)
 
 
@@ -116,9 +121,9 @@ class Reconciler:
         """Take one step with each job; answer those that may take another at once."""
         by_kind: dict[type, list[_Pair]] = defaultdict(list)
         for job in jobs:
-            evidence = self._evidence(scheduler, job, reports)
-            action = decide(job, evidence, max_tries=self._settings.worker.max_tries)
-            by_kind[type(action)].append(_Pair(job=job, action=action, evidence=evidence))
+            pair = self._safely(job, partial(self._decide, scheduler, job, reports))
+            if pair is not None:
+                by_kind[type(pair.action)].append(pair)
         moved: list[Job] = []
         for kind, pairs in by_kind.items():
             done = self._carry_out(scheduler, kind, pairs)
@@ -126,7 +131,31 @@ class Reconciler:
                 moved.extend(done)
         return [job for job in moved if not job.final and job.attempt.stage is not Stage.SUBMITTED]
 
+    def _safely(self, job: Job, work: Callable[[], _Done]) -> _Done | None:
+        """Do something for one job; whatever happens to it must not hold up the others.
+
+        Somebody else's change in between only means: next round.
+        """
+        try:
+            return work()
+        except (SchedulerUnavailableError, RedisError):
+            raise
+        except StaleError:
+            return None
+        except (SchedulerError, GatewayError) as error:
+            self._note_trouble(job, str(error))
+        except Exception:  # noqa: BLE001 - one of the two places: the loop's outermost frame a job
+            _log.exception("a step failed", job=job.id)
+        return None
+
     # ---- finding out
+
+    def _decide(
+        self, scheduler: Scheduler, job: Job, reports: Mapping[str, list[JobReport]]
+    ) -> _Pair:
+        evidence = self._evidence(scheduler, job, reports)
+        action = decide(job, evidence, max_tries=self._settings.worker.max_tries)
+        return _Pair(job=job, action=action, evidence=evidence)
 
     def _ask(self, scheduler: Scheduler, jobs: Sequence[Job]) -> dict[str, list[JobReport]]:
         """Ask one question for all submitted jobs of a cluster."""
@@ -181,14 +210,8 @@ class Reconciler:
             return self._stage(scheduler, [pair.job for pair in pairs])
         if kind in (steps.SubmitIt, steps.NextTry):
             return self._submit(scheduler, pairs)
-        return [job for pair in pairs if (job := self._safely(scheduler, pair))]
-
-    def _safely(self, scheduler: Scheduler, pair: _Pair) -> Job | None:
-        """Carry out one step; somebody else's change in between only means: next round."""
-        try:
-            return self._step(scheduler, pair)
-        except StaleError:
-            return None
+        done = [self._safely(pair.job, partial(self._step, scheduler, pair)) for pair in pairs]
+        return [job for job in done if job is not None]
 
     def _step(self, scheduler: Scheduler, pair: _Pair) -> Job | None:
         """Carry out a step that concerns one job alone; answer it if it may take another."""
@@ -231,8 +254,10 @@ class Reconciler:
 
     def _stage(self, scheduler: Scheduler, jobs: Sequence[Job]) -> list[Job]:
         crash_point("stage-before")
+        made = [self._safely(job, partial(staged_job, job, self._blobs)) for job in jobs]
+        jobs = [job for job, found in zip(jobs, made, strict=True) if found is not None]
         try:
-            scheduler.stage([staged_job(job, self._blobs) for job in jobs])
+            scheduler.stage([found for found in made if found is not None])
         except SchedulerUnavailableError:
             raise
         except SchedulerError as error:

@@ -38,6 +38,7 @@ STOPPED_BEFORE_START = "Stopped before it had started, so there is nothing to ke
 CANCELLED_BEFORE_START = "Cancelled before it had started."
 NO_RESULT = "It ended without a result: see its log."
 UNCERTAIN = "Handed over, but the answer got lost: looking for it before anything else is tried."
+RESTORED = "it was restored from files and is not at its cluster: run it again if you want it"
 LOST = "The scheduler no longer knows it and it left no exit file; it is still being looked for."
 
 
