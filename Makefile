@@ -36,7 +36,7 @@ bench: setup ## measure what the README states
 	$(BIN)/python -m benchmarks
 
 golden: setup ## render the batch scripts of tests/recorded again; then read the diff
-	GATEWAY_GOLDEN=write $(BIN)/python -m pytest tests/jobs -k golden
+	$(BIN)/python -m tests.jobs.test_script
 
 faults: setup ## kill every process at every named point of a submission, and count what ran
 	$(BIN)/python -m pytest -m faults $(ONLY)
