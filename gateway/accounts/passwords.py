@@ -24,6 +24,9 @@ LONGEST = 1024
 _HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 _AT_ONCE = threading.BoundedSemaphore(4)
 _LEET = str.maketrans("@4831!05$7+", "aabeiiosstt")
+_FEW, _MANY = 2, 20
+"""So few different signs are too few for a password that is not so long."""
+
 _SEQUENCES = ("abcdefghijklmnopqrstuvwxyz", "01234567890", "qwertyuiop", "asdfghjkl", "zxcvbnm")
 _SEQUENCES_BOTH = tuple(text for way in _SEQUENCES for text in (way * 2, way[::-1] * 2))
 
@@ -70,12 +73,14 @@ def check_password(password: str, name: str, pointer: str = "/password") -> None
 
 def _is_common(password: str, name: str) -> bool:
     """Compare with the list, also behind the usual disguises: digits added, 3 for e, doubling."""
-    cores = {password, password.translate(_LEET)}
-    cores |= {re.sub(r"^[\d\W_]+|[\d\W_]+$", "", core) for core in cores}
-    cores |= {core[: len(core) // 2] for core in cores if core == core[: len(core) // 2] * 2}
+    cores = {password, re.sub(r"^[\d\W_]+|[\d\W_]+$", "", password)}
+    cores |= {core.translate(_LEET) for core in cores}
+    cores |= {found[1] for core in cores if (found := re.fullmatch(r"(.+?)\1+", core))}
     if cores & (_common() | {name, name[::-1]}):
         return True
-    return len(set(password)) <= 2 or any(password in text for text in _SEQUENCES_BOTH)
+    if len(set(password)) <= _FEW and len(password) < _MANY:
+        return True
+    return any(password in text for text in _SEQUENCES_BOTH)
 
 
 @cache

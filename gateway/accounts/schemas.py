@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from apiflask import Schema
-from apiflask.fields import Boolean, DateTime, Enum, Integer, List, Nested, String
+from apiflask.fields import Boolean, Enum, Integer, List, Nested, String
 from apiflask.validators import Length, Range
 from marshmallow import ValidationError, validates_schema
 
 from gateway.accounts.models import NAME_LENGTH, NAME_PATTERN, NAME_RULE, Scope
 from gateway.accounts.passwords import LONGEST, SHORTEST
+from gateway.web.fields import Instant
 from gateway.web.paging import PageSchema
 
 LABEL_LENGTH = 100
@@ -66,9 +67,9 @@ class TokenSchema(Schema):
     id = String(required=True)
     label = String(required=True)
     scopes = List(Enum(Scope, by_value=True), required=True)
-    created = DateTime(required=True)
-    expires = DateTime(required=True, allow_none=True)
-    last_used = DateTime(required=True, allow_none=True)
+    created = Instant(required=True)
+    expires = Instant(required=True, allow_none=True)
+    last_used = Instant(required=True, allow_none=True)
 
 
 class MadeTokenSchema(TokenSchema):
@@ -97,7 +98,7 @@ class SessionSchema(Schema):
     """A session has begun or was renewed; its tokens are in the cookies."""
 
     user = Nested(MeSchema, required=True)
-    expires = DateTime(required=True, metadata={"description": "when the access token runs out"})
+    expires = Instant(required=True, metadata={"description": "when the access token runs out"})
     csrf_token = String(
         required=True, metadata={"description": "for X-CSRF-Token with each write by cookie"}
     )
@@ -141,7 +142,7 @@ class UserSchema(Schema):
     admin = Boolean(required=True)
     active = Boolean(required=True)
     groups = List(String(), required=True)
-    created = DateTime(required=True)
+    created = Instant(required=True)
 
 
 class UsersSchema(Schema):
@@ -154,7 +155,7 @@ class UsersSchema(Schema):
 class AuditRecordSchema(Schema):
     """One entry of the audit trail."""
 
-    time = DateTime(required=True)
+    time = Instant(required=True)
     user = String(required=True)
     action = String(required=True)
     subject = String(required=True)

@@ -215,6 +215,8 @@ class Accounts:
         user = self._store.user(name)
         right = passwords.is_password(user.password if user else None, password)
         if user is None or not right or not user.active:
+            # Noted for unknown names too, in the trail of nobody: so that both take as long.
+            self.audit.record(user.name if user else "", "session.refused", name)
             raise SignInError
         self._throttle.succeeded(name, visit)
         if user.password and passwords.is_outdated(user.password):

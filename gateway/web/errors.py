@@ -24,6 +24,11 @@ from gateway.web.correlation import request_id
 
 PROBLEM = "application/problem+json"
 _log = structlog.get_logger("gateway.errors")
+_WORDS = {
+    HTTPStatus.NOT_FOUND: "there is nothing at this address: check it for typing errors",
+    HTTPStatus.METHOD_NOT_ALLOWED: "this address does not know this method: see the header Allow",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body is larger than this route takes: send less",
+}
 _FORM_LOCATIONS = {"json", "form", "json_or_form", "form_and_files", "files"}
 
 
@@ -38,7 +43,7 @@ def handle_errors(app: Flask) -> None:
 
 def answer(error: GatewayError) -> Response:
     """Say what went wrong to who asked."""
-    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if error.status > HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.warning("unavailable", error=str(error))
     response = _respond(error.status, str(error), slug(type(error)), error.errors)
     if error.status == HTTPStatus.UNAUTHORIZED or hasattr(error, "scope"):
@@ -54,6 +59,8 @@ def slug(kind: type[GatewayError]) -> str:
     >>> slug(errors.TooManyRequestsError)
     'too-many-requests'
     """
+    if kind is GatewayError:
+        return "internal"
     words = re.findall(r"[A-Z][a-z]*", kind.__name__.removesuffix("Error"))
     return "-".join(words).lower()
 
@@ -75,7 +82,7 @@ def _invalid(error: HTTPError) -> Response:
     if error.status_code == HTTPStatus.UNPROCESSABLE_ENTITY and isinstance(error.detail, Mapping):
         return answer(InvalidError(list(field_errors(error.detail))))
     status = HTTPStatus(error.status_code)
-    return _respond(status, error.message or status.description, _status_slug(status))
+    return _respond(status, error.message or status.description, status_slug(status))
 
 
 def field_errors(detail: Mapping[str, Any]) -> Iterator[FieldError]:
@@ -107,10 +114,10 @@ def _http(error: HTTPException) -> Response:
         ready = error.get_response()
         return Response(ready.get_data(), ready.status_code, ready.headers)
     status = HTTPStatus(error.code)
-    detail = error.description or status.description
+    detail = _WORDS.get(status) or error.description or status.description
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         detail = "something went wrong here: tell the site's administrator the request id"
-    response = _respond(status, detail, _status_slug(status))
+    response = _respond(status, detail, status_slug(status))
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):
             response.headers[name] = str(value)
@@ -125,7 +132,12 @@ def _unexpected(error: Exception) -> Response:
     )
 
 
-def _status_slug(status: HTTPStatus) -> str:
+def status_slug(status: HTTPStatus) -> str:
+    """Name what is raised with a bare status.
+
+    >>> status_slug(HTTPStatus.NOT_FOUND), status_slug(HTTPStatus.METHOD_NOT_ALLOWED)
+    ('not-found', 'method-not-allowed')
+    """
     named = (
         kind for kind in kinds() if kind.status == status and kind.__module__ == errors.__name__
     )

@@ -6,13 +6,16 @@ from http import HTTPStatus
 from typing import Any
 
 from apiflask import APIBlueprint, APIFlask
-from flask import abort, current_app, render_template
+from apispec.ext.marshmallow.common import make_schema_key
+from flask import render_template
+from marshmallow import Schema
+from werkzeug.exceptions import NotFound
 
 from gateway import __version__
 from gateway.accounts.models import Scope
 from gateway.resources import cupboard
 from gateway.web.access import access_of, public, scope_of
-from gateway.web.errors import PROBLEM, kinds, slug
+from gateway.web.errors import PROBLEM, kinds, slug, status_slug
 
 SPEC_PATH = "/api/v1/openapi.json"
 PROBLEM_SCHEMA: dict[str, Any] = {
@@ -46,10 +49,31 @@ _BODY = (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
 docs = APIBlueprint("docs", __name__, enable_openapi=False)
 
 
+class App(APIFlask):
+    """APIFlask, but a schema that is part of another is described once.
+
+    Its own registry and that of apispec do not know of each other: a schema met first inside
+    another one would be described again under a second name, with a warning.
+    """
+
+    def _register_schema_and_get_ref(
+        self, spec: Any, registered_schema_classes: dict[int, str], schema_obj: Any
+    ) -> dict[str, Any]:
+        plugin = self._ma_plugin
+        if plugin is not None and plugin.converter is not None and isinstance(schema_obj, Schema):
+            known = plugin.converter.refs.get(make_schema_key(schema_obj))
+            if known is not None:
+                return {"$ref": f"#/components/schemas/{known}"}
+        reference: dict[str, Any] = super()._register_schema_and_get_ref(
+            spec, registered_schema_classes, schema_obj
+        )
+        return reference
+
+
 def make_app(import_name: str = "gateway") -> APIFlask:
     """Make an app without routes that knows where its pages lie and how it describes itself."""
     html = cupboard("templates") / "html"
-    app = APIFlask(
+    app = App(
         import_name,
         title="bumps-gateway",
         version=__version__,
@@ -79,6 +103,7 @@ def make_app(import_name: str = "gateway") -> APIFlask:
             },
         },
     )
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
     app.view_functions["openapi.spec"] = public(app.view_functions["openapi.spec"])
     app.spec_processor(lambda spec: complete(app, spec))
     return app
@@ -133,7 +158,12 @@ def page() -> str:
 @public
 def error_kind(name: str) -> str:
     """Say what a problem's type means."""
-    found = next((kind for kind in kinds() if slug(kind) == name), None)
-    if found is None:
-        abort(404)
-    return render_template("error_kind.html", kind=found, name=name, app=current_app.name)
+    for kind in kinds():
+        if slug(kind) == name:
+            text = (kind.__doc__ or "").strip().partition("\n")[0]
+            return render_template("error_kind.html", name=name, status=kind.status, text=text)
+    for status in HTTPStatus:
+        if status_slug(status) == name:
+            text = status.description
+            return render_template("error_kind.html", name=name, status=status, text=text)
+    raise NotFound

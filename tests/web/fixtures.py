@@ -1,0 +1,42 @@
+"""Fixtures that the tests of several rooms import into their conftest."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis as redis_client
+import structlog
+
+from tests.web.site import PASSWORD, Site, make_site
+
+SiteMaker = Callable[..., Site]
+
+
+@pytest.fixture
+def make(redis: redis_client.Redis, redis_server: Path, tmp_path: Path) -> Iterator[SiteMaker]:
+    """Make sites on one empty store; settings as in the environment."""
+    sites: list[Site] = []
+
+    def maker(**environment: str) -> Site:
+        sites.append(make_site(redis_server, tmp_path, **environment))
+        return sites[-1]
+
+    assert redis.dbsize() == 0
+    yield maker
+    for site in sites:
+        site.services.redis.close()
+    logging.getLogger().handlers = []
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def site(make: SiteMaker) -> Site:
+    """Make a site with a user ada, an administrator root, and a stranger bob."""
+    site = make()
+    site.accounts.add_user("ada", PASSWORD)
+    site.accounts.add_user("bob", PASSWORD)
+    site.accounts.add_user("root", PASSWORD, admin=True)
+    return site

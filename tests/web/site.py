@@ -1,0 +1,234 @@
+"""A small real gateway for tests, and a browser's and a program's way to talk to it."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from apiflask import APIBlueprint, APIFlask, Schema
+from apiflask.fields import Integer, List, Nested, String
+from apiflask.validators import Range
+from flask import Response, current_app, request
+from flask.testing import FlaskClient
+
+from gateway.accounts.api import bp as accounts_api
+from gateway.accounts.models import Scope
+from gateway.accounts.pages import bp as accounts_pages
+from gateway.accounts.service import Accounts
+from gateway.database import connect
+from gateway.settings import Settings, load_settings
+from gateway.web.access import needs, public, takes_bytes
+from gateway.web.context import identity
+from gateway.web.etag import etag_of, require_match, with_etag
+from gateway.web.headers import as_user_file
+from gateway.web.idempotency import idempotency_key
+from gateway.web.install import STREAMS, install
+from gateway.web.logs import configure_logs
+from gateway.web.openapi import make_app
+from gateway.web.sse import Event, event_stream
+
+SECRET = "0123456789abcdef0123456789abcdef-for-tests"  # noqa: S105 - of no other site
+PASSWORD = "four calm otters swim"  # noqa: S105
+ORIGIN = "http://localhost"
+
+probe = APIBlueprint("probe", __name__)
+
+
+class PartSchema(Schema):
+    steps = Integer(required=True, validate=Range(1, 10))
+
+
+class EchoSchema(Schema):
+    title = String(required=True)
+    parts = List(Nested(PartSchema), load_default=list)
+
+
+@probe.post("/api/v1/probe/echo")
+@probe.input(EchoSchema, arg_name="document")
+def echo(document: dict[str, Any]) -> dict[str, Any]:
+    """Say what was sent."""
+    return {"user": identity().user, "document": document}
+
+
+@probe.post("/api/v1/probe/bytes")
+@takes_bytes("file_bytes")
+def take_bytes() -> dict[str, Any]:
+    """Count what was sent."""
+    return {"size": len(request.stream.read())}
+
+
+@probe.get("/api/v1/probe/fail")
+@public
+def fail() -> dict[str, Any]:
+    """Fail as a mistake of ours would."""
+    raise RuntimeError("a secret at /etc/passwd")
+
+
+@probe.get("/api/v1/probe/admin")
+@needs(Scope.ADMIN)
+def admin_only() -> dict[str, Any]:
+    """Answer administrators."""
+    return {"user": identity().user}
+
+
+@probe.get("/api/v1/probe/thing")
+def thing() -> Response:
+    """Answer a thing with its version."""
+    return with_etag(Response(b"content"), etag_of("content"))
+
+
+@probe.put("/api/v1/probe/thing")
+def change_thing() -> dict[str, Any]:
+    """Change a thing."""
+    require_match(etag_of("content"))
+    return {"key": idempotency_key()}
+
+
+@probe.get("/probe/file")
+def user_file() -> Response:
+    """Serve what a job wrote."""
+    body = b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"
+    return as_user_file(Response(body, mimetype="image/svg+xml"), 'a/"b\r\n.svg')
+
+
+@probe.get("/api/v1/probe/events")
+def events() -> Response:
+    """Stream two events."""
+
+    def read(after: str | None, _wait_s: float) -> Sequence[Event]:
+        first = int(after or 0) + 1
+        return [Event(id=str(n), event="step", data={"n": n}, last=n == 3) for n in range(first, 4)]
+
+    streams = current_app.extensions[STREAMS]
+    return event_stream(streams, identity().user, read, may_read=lambda: True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """As much of a gateway as accounts need."""
+
+    settings: Settings
+    redis: Any
+    accounts: Accounts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """A running site and its log."""
+
+    app: APIFlask
+    services: Services
+    log: io.StringIO
+
+    @property
+    def accounts(self) -> Accounts:
+        return self.services.accounts
+
+    def browser(self, **kwargs: Any) -> Browser:
+        """Open a browser that nobody has used."""
+        return Browser(self, **kwargs)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Read the log."""
+        return [json.loads(line) for line in self.log.getvalue().splitlines()]
+
+    def access_lines(self) -> list[dict[str, Any]]:
+        return [line for line in self.lines() if line["event"] == "request"]
+
+
+class Browser:
+    """Keeps cookies, sends Origin and the CSRF token of its session."""
+
+    def __init__(self, site: Site, address: str = "192.0.2.1") -> None:
+        self.client: FlaskClient = site.app.test_client()
+        self.client.environ_base["REMOTE_ADDR"] = address
+        self.csrf: str | None = None
+
+    def cookie(self, name: str) -> str | None:
+        found = self.client.get_cookie(f"__Host-bgw-{name}")
+        return found.value if found else None
+
+    def set_cookie(self, name: str, value: str) -> None:
+        self.client.set_cookie(f"__Host-bgw-{name}", value, secure=True)
+
+    def drop_cookie(self, name: str) -> None:
+        self.client.delete_cookie(f"__Host-bgw-{name}")
+
+    def sign_in(self, name: str, password: str = PASSWORD) -> Any:
+        response = self.send(
+            "POST", "/api/v1/auth/login", json={"name": name, "password": password}
+        )
+        if response.status_code == 200:
+            self.csrf = response.json["csrf_token"]
+        return response
+
+    def send(
+        self, method: str, path: str, headers: Mapping[str, str] | None = None, **kwargs: Any
+    ) -> Any:
+        sent = {"Origin": ORIGIN}
+        if self.csrf is not None:
+            sent["X-CSRF-Token"] = self.csrf
+        sent |= headers or {}
+        return self.client.open(path, method=method, headers=sent, buffered=True, **kwargs)
+
+    def get(self, path: str, **kwargs: Any) -> Any:
+        return self.client.get(path, buffered=True, **kwargs)
+
+    def post_json(self, path: str, document: Any, headers: Mapping[str, str] | None = None) -> Any:
+        """Post as a program does: no Origin, no CSRF token."""
+        return self.client.post(path, json=document, headers=dict(headers or {}), buffered=True)
+
+    def form_token(self, path: str = "/sign-in") -> str:
+        """Read the CSRF token of a page's form."""
+        page = self.client.get(path).text
+        return page.partition('name="csrf_token" value="')[2].partition('"')[0]
+
+    def post_form(self, path: str, page: str | None = None, **fields: str) -> Any:
+        token = self.form_token(page or path)
+        return self.client.post(
+            path, data={"csrf_token": token, **fields}, headers={"Origin": ORIGIN}
+        )
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def make_site(redis_server: Path, state: Path, **environment: str) -> Site:
+    """Make a site; settings as in the environment, such as ``GATEWAY_ACCOUNTS__TOKENS="2"``."""
+    settings = load_settings(
+        {
+            "GATEWAY_STATE": str(state),
+            "GATEWAY_SECRET_KEY": SECRET,
+            "GATEWAY_REDIS_URL": f"unix://{redis_server}",
+            **environment,
+        }
+    )
+    client = connect(settings)
+    services = Services(
+        settings=settings,
+        redis=client,
+        accounts=Accounts(client, settings.accounts, settings.secret_key, settings.url),
+    )
+    log = io.StringIO()
+    configure_logs(log)
+    app = make_app()
+    install(app, services)  # type: ignore[arg-type]  # as much of a gateway as accounts need
+    app.register_blueprint(accounts_api, url_prefix="/api/v1")
+    for blueprint in (accounts_pages, probe):
+        app.register_blueprint(blueprint)
+    return Site(app=app, services=services, log=log)
+
+
+def eventually(promise: Any, deadline_s: float = 10.0) -> Any:
+    """Poll until something true comes."""
+    end = time.monotonic() + deadline_s
+    while not (found := promise()):
+        assert time.monotonic() < end, "it did not come to pass in time"
+        time.sleep(0.02)
+    return found
