@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from gateway.accounts.models import Identity
 from gateway.accounts.rights import Right, require_may
@@ -13,6 +11,7 @@ from gateway.errors import NotFoundError, TooManyRequestsError
 from gateway.ids import is_id, new_id
 from gateway.jobs.models import ProblemRef
 from gateway.jobs.prepare import ProblemForJob
+from gateway.problems.examine import examine
 from gateway.problems.models import Document, FitProblem, ProblemVersion, content_json, digest_of
 from gateway.problems.store import KeptBundle, KeptVersion, ProblemStore
 from gateway.records import now
@@ -36,40 +35,42 @@ class ProblemService:
         self._settings = settings
 
     def create(
-        self, identity: Identity, raw: Mapping[str, Any], key: str = "", request_hash: str = ""
+        self, identity: Identity, document: Document, key: str = "", request_hash: str = ""
     ) -> Found:
         """Check a document and keep it as a new problem."""
         owner = identity.user
         if self._store.count(owner) >= self._settings.limits.problems_per_user:
             most = self._settings.limits.problems_per_user
             raise TooManyRequestsError(f"you have {most} problems: delete some", 60)
-        from gateway.problems.schemas import load_document
-        document = load_document(raw)
+
         kept = self._keep(owner, new_id(), 1, document)
-        id = self._store.put(
+        made = self._store.put(
             _problem(owner, kept, document), kept, key=key, request_hash=request_hash
         )
-        return self.get(identity, id)
+        return self.get(identity, made)
 
     def update(
-        self, identity: Identity, id: str, raw: Mapping[str, Any], expected: int | None
+        self, identity: Identity, id: str, document: Document, expected: int | None
     ) -> Found:
         """Edit a problem: new content is a new version, new words are not."""
         problem = self._own(identity, id, Right.WRITE)
-        from gateway.problems.schemas import load_document
-        document = load_document(raw)
-        words = {"name": document.name, "tags": document.tags, "notes": document.notes}
+
+        problem = replace(
+            problem,
+            updated=now(),
+            name=document.name,
+            tags=document.tags,
+            notes=document.notes,
+        )
         if digest_of(content_json(document)) == problem.digest:
-            self._store.describe(replace(problem, updated=now(), **words))
+            self._store.describe(problem)
             return self.get(identity, id)
         kept = self._keep(problem.owner, id, problem.version + 1, document)
         changed = replace(
             problem,
-            updated=now(),
             version=kept.version.number,
             digest=kept.version.digest,
             type=kept.version.type,
-            **words,
         )
         self._store.put(changed, kept, replaces=problem.version if expected is None else expected)
         return self.get(identity, id)
@@ -153,8 +154,8 @@ class ProblemService:
 
     def _keep(self, owner: str, id: str, number: int, document: Document) -> KeptVersion:
         """Check the content, render it once, and keep what it renders to."""
-        from gateway.problems.examine import examine
-        examined = examine(document, lambda digest: self._files.read(owner, digest), self._settings)
+        limits = self._settings.limits
+        examined = examine(document, lambda digest: self._files.read(owner, digest), limits)
         files = {
             name: self._files.put(owner, name, content).digest
             for name, content in examined.bundle.files.items()
