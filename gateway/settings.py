@@ -90,6 +90,13 @@ class LimitSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProblemSettings:
+    """What a fit problem may be made of."""
+
+    allowed_classes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class WorkerSettings:
     """How the reconciler paces itself."""
 
@@ -133,6 +140,7 @@ class Settings:
     redis: RedisSettings
     accounts: AccountSettings
     limits: LimitSettings
+    problems: ProblemSettings
     worker: WorkerSettings
     clusters: Mapping[str, ClusterSettings]
     state_directory: Path
