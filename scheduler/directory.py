@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
-from contextlib import suppress
 from pathlib import Path
 
 from scheduler.base import VOID, SchedulerError
-from scheduler.files import read_beneath, sync_folder, write_whole
+from scheduler.files import link_whole, read_beneath, sync_folder, write_whole
 
 _OWNER = re.compile(rf"[0-9]{{1,18}}|{VOID}")
 
@@ -55,14 +53,7 @@ def take_claim(directory: Path, try_number: int, owner: str) -> str:
     """Take the claim of a try, and answer who has it now."""
     if _OWNER.fullmatch(owner) is None:
         raise SchedulerError(f"{owner!r} cannot own a claim: want a native id or {VOID!r}")
-    mine = directory / f".claim.{try_number}.{owner}.{secrets.token_hex(4)}"
-    write_whole(mine, f"{owner}\n".encode())
-    try:
-        with suppress(FileExistsError):
-            os.link(mine, directory / f"claim.{try_number}", follow_symlinks=False)
-    finally:
-        mine.unlink()
-    sync_folder(directory)
+    link_whole(directory / f"claim.{try_number}", f"{owner}\n".encode())
     holder = read_claim(directory, try_number)
     if holder is None:
         raise SchedulerError(

@@ -181,12 +181,12 @@ class Executor:
         begun = self._spool.task_record(job.entry.native_id, task, "begun")
         if begun is None:
             return
-        started = float(begun.get("started", 0.0)) or job.running[task].started
+        started = float(begun["started"])
         if job.running[task].started != started:
             job.running[task] = TaskRecord(state=JobState.RUNNING, started=started)
             job.dirty = True
         lock = self._spool.job(job.entry.native_id) / f"lock.{task}"
-        if not lives(int(begun.get("pid", 0)), int(begun.get("birth", 0))):
+        if not lives(begun["pid"], begun["birth"]):
             send_signal(holders(lock), signal.SIGKILL)
 
     def _lost(self, job: Job, task: int) -> TaskRecord | None:
@@ -194,7 +194,7 @@ class Executor:
         begun = self._spool.task_record(job.entry.native_id, task, "begun")
         if begun is None:
             return None
-        started = begun.get("started")
+        started = float(begun["started"])
         exit_file = self._exit_file(job.entry, task)
         if exit_file is None:
             reason = "the processes that ran it were killed"
@@ -250,10 +250,10 @@ class Executor:
         lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._pass("local-executor-before-fork")
+            self._pass("local-executor-before-fork", job.entry.native_id)
             if os.fork() == 0:
                 self._become_shepherd(job, task, lock)
-            self._pass("local-executor-after-fork")
+            self._pass("local-executor-after-fork", job.entry.native_id)
         finally:
             os.close(lock)
         job.running[task] = TaskRecord(state=JobState.RUNNING, started=time.time())
@@ -276,17 +276,17 @@ class Executor:
             late = now - job.shown_at > _STATE_S or len(job.wanted.tasks) < 100
             if job.dirty and (late or ended):
                 job.dirty, job.shown_at = False, now
-                self._pass("local-executor-before-state")
+                self._pass("local-executor-before-state", native_id)
                 self._spool.save(job.record())
-                self._pass("local-executor-after-state")
+                self._pass("local-executor-after-state", native_id)
             if ended:
                 self._spool.forget(native_id)
-                self._pass("local-executor-after-removal")
+                self._pass("local-executor-after-removal", native_id)
                 self._spool.tidy(native_id)
                 del self._jobs[native_id]
 
-    def _pass(self, point: str) -> None:
-        crash_point(point, self._spool.directory)
+    def _pass(self, point: str, native_id: str) -> None:
+        crash_point(point, self._spool.directory, native_id)
 
 
 def main(arguments: list[str]) -> int:
@@ -298,7 +298,7 @@ def main(arguments: list[str]) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return 0
-    crash_point("local-executor-started", spool.directory)
+    crash_point("local-executor-started", spool.directory, "".join(spool.live()[:1]))
     if os.fork() == 0:
         os.setsid()
         os.chdir("/")

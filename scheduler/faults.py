@@ -1,8 +1,8 @@
 """Points at which a test may kill local execution, to show that nothing is lost or run twice.
 
-``GATEWAY_CRASH_AT=name`` ends the process there as ``kill -9`` would. In the executor and in the
-shepherd a point is passed by many jobs, so each kills only once for a state directory: the first to
-get there leaves a mark behind.
+``GATEWAY_CRASH_AT=name`` ends the process there as ``kill -9`` would. The executor and the
+shepherds start again and come to the same point with the same job, so there a point kills once for
+a job: a mark in the state directory says that it did.
 """
 
 from __future__ import annotations
@@ -39,13 +39,14 @@ CRASH_POINTS = SUBMIT_POINTS + EXECUTOR_POINTS + SHEPHERD_POINTS
 _CRASH_STATUS = 137
 
 
-def crash_point(name: str, once_in: Path | None = None) -> None:
-    """End the process here if a test asks for it; with *once_in* only the first that comes."""
+def crash_point(name: str, state_directory: Path | None = None, native_id: str = "") -> None:
+    """End the process here if a test asks for it; with a state directory once for a job."""
     if os.environ.get("GATEWAY_CRASH_AT") != name:
         return
-    if once_in is not None:
+    if state_directory is not None:
+        mark = state_directory / f"crashed.{name}.{native_id}"
         try:
-            os.close(os.open(once_in / f"crashed.{name}", os.O_CREAT | os.O_EXCL, 0o600))
+            os.close(os.open(mark, os.O_CREAT | os.O_EXCL, 0o600))
         except FileExistsError:
             return
     os._exit(_CRASH_STATUS)

@@ -35,6 +35,20 @@ def write_whole(path: Path, content: bytes, mode: int = 0o600) -> None:
     sync_folder(path.parent)
 
 
+def link_whole(path: Path, content: bytes) -> bool:
+    """Write a file unless its name is taken, whole from the first moment; False if it was."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    write_whole(unfinished, content)
+    try:
+        os.link(unfinished, path, follow_symlinks=False)
+    except FileExistsError:
+        return False
+    finally:
+        unfinished.unlink()
+        sync_folder(path.parent)
+    return True
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a directory durable."""
     handle = os.open(folder, _FOLDER)

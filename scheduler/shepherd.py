@@ -20,7 +20,7 @@ from typing import NoReturn
 from scheduler.base import JobState
 from scheduler.directives import Directives
 from scheduler.faults import crash_point
-from scheduler.files import open_log, sync_folder, used_bytes, write_whole
+from scheduler.files import link_whole, open_log, used_bytes, write_whole
 from scheduler.processes import (
     adopt_orphans,
     birth,
@@ -138,21 +138,12 @@ class Shepherd:
         send(self._spool.wake, b".")
 
     def _pass(self, point: str) -> None:
-        crash_point(point, self._spool.directory)
+        crash_point(point, self._spool.directory, self._entry.native_id)
 
     def _begin(self, started: float) -> bool:
         """Mark durably that the task begins; False when it was marked before."""
-        path = self._folder / f"begun.{self._task}"
-        try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        except FileExistsError:
-            return False
         marker = {"started": started, "pid": os.getpid(), "birth": birth(os.getpid())}
-        os.write(handle, json.dumps(marker).encode())
-        os.fsync(handle)
-        os.close(handle)
-        sync_folder(self._folder)
-        return True
+        return link_whole(self._folder / f"begun.{self._task}", json.dumps(marker).encode())
 
     def _open_logs(self) -> None:
         directory, wanted = Path(self._entry.directory), self._wanted

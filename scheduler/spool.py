@@ -278,11 +278,8 @@ class Spool:
             text = (self.job(native_id) / f"{name}.{task}").read_bytes()
         except FileNotFoundError:
             return None
-        # Cut short by a crash while it was made, it still says that the task began.
-        with suppress(json.JSONDecodeError):
-            document: dict[str, Any] = json.loads(text)
-            return document
-        return {}
+        document: dict[str, Any] = json.loads(text)
+        return document
 
 
 def send(pipe: Path, message: bytes) -> None:

@@ -200,8 +200,8 @@ def test_a_template_in_a_value_stays_text() -> None:
 HOSTILE = st.one_of(
     st.text(max_size=40),
     st.sampled_from(["\n#SBATCH --uid=0", "\r#SBATCH x", "\u2028#SBATCH", "$(id)", "`id`",
-                     "'; id;'", "--wrap=id", "%a", "x\0", "\x0b", "{{7*7}}", "#SBATCH", "gpu", "1", "1:00:00",
-                     "2G", "a@b.c", "/a/b", "gw-J1-1"]),
+                     "'; id;'", "--wrap=id", "%a", "x\0", "\x0b", "{{7*7}}", "#SBATCH", "gpu", "1",
+                     "1:00:00", "2G", "a@b.c", "/a/b", "gw-J1-1"]),
     st.lists(
         st.sampled_from([*"aA1:-/,@.%#\n\r\x0b\0 \u2028\u0085'\"$`\\", "#SBATCH"]), max_size=12
     ).map("".join),

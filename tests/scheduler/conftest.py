@@ -1,41 +1,28 @@
-"""Schedulers to keep the promises, and jobs to keep them with."""
+"""Schedulers to keep the promises."""
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
-from collections.abc import Iterator
-from contextlib import suppress
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from scheduler.connect import connect
-from scheduler.local import stop_executor
-from scheduler.processes import holders
-from tests.scheduler.site import Site
+from tests.scheduler.site import LocalSite, Site, open_local
+
+LIMITS = {"cpus": 2, "kill_wait_s": 2.0, "log_limit_bytes": 100_000}
+SANDBOXES = {"local": "none", "local in bubblewrap": "bwrap"}
 
 
-@pytest.fixture(params=["local", "local in bubblewrap"])
+@pytest.fixture(params=SANDBOXES)
 def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
     """A scheduler with two processors, and a place for its jobs."""
-    sandbox = "bwrap" if request.param == "local in bubblewrap" else "none"
-    with_limits = {"cpus": 2, "kill_wait_s": 2.0, "sandbox": sandbox, "log_limit_bytes": 100_000}
-    site = Site(
-        scheduler=connect("local", {"state_directory": tmp_path / "state", **with_limits}),
-        base=tmp_path / "jobs",
-        state=tmp_path / "state",
-        python=sys.executable,
-    )
-    yield site
-    end_all(site)
+    with open_local(tmp_path, sandbox=SANDBOXES[request.param], **LIMITS) as site:
+        yield site
 
 
-def end_all(site: Site) -> None:
-    """End the executor of a site, and all that its jobs left running."""
-    stop_executor(site.state)
-    for lock in (site.state / "jobs").glob("*/lock.*"):
-        for pid in holders(lock):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+@pytest.fixture
+def make_local(tmp_path: Path) -> Iterator[Callable[..., LocalSite]]:
+    """Open local execution with other limits; ended with the test."""
+    with contextlib.ExitStack() as stack:
+        yield lambda **limits: stack.enter_context(open_local(tmp_path, **{**LIMITS, **limits}))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
+import os
+import signal
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -20,6 +24,10 @@ from scheduler.base import (
     StagedJob,
     Submitted,
 )
+from scheduler.connect import connect
+from scheduler.local import stop_executor
+from scheduler.processes import holders
+from scheduler.spool import Spool
 
 DEADLINE_S = 30.0
 
@@ -72,8 +80,7 @@ class Site:
 
     scheduler: Scheduler
     base: Path
-    state: Path
-    python: str
+    python: str = sys.executable
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def stage(
@@ -141,6 +148,42 @@ class Site:
     def wake(self, launch: Launch) -> None:
         """Let a sleeper end."""
         (Path(launch.directory) / "go").touch()
+
+
+@dataclass(kw_only=True)
+class LocalSite(Site):
+    """Local execution under test."""
+
+    spool: Spool
+
+    def executor(self) -> int:
+        """Wait for the executor, and say which process it is."""
+        return eventually(self.spool.executor) or 0
+
+    def kill_executor(self) -> None:
+        """Kill the executor as a lack of memory would."""
+        pid = self.executor()
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: self.spool.executor() is None)
+
+    def shepherd(self, native_id: str, task: int = 0) -> int:
+        """Say which process looks after a task that runs."""
+        begun = self.spool.task_record(native_id, task, "begun")
+        assert begun is not None
+        return int(begun["pid"])
+
+
+@contextlib.contextmanager
+def open_local(folder: Path, **limits: object) -> Iterator[LocalSite]:
+    """Open local execution in a folder, and end all that runs there afterwards."""
+    state = folder / "state"
+    scheduler = connect("local", {"state_directory": state, **limits})
+    yield LocalSite(scheduler=scheduler, base=folder / "jobs", spool=Spool(state))
+    stop_executor(state)
+    for lock in (state / "jobs").glob("*/lock.*"):
+        for pid in holders(lock):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def staged(path: str, text: str) -> StagedFile:
