@@ -30,6 +30,7 @@ check-lint: setup ## ruff, mypy, import-linter
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	cd client && ../$(BIN)/mypy
 	$(BIN)/lint-imports
 
 bench: setup ## measure what the README states

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ def heading(text: str, line: str) -> list[str]:
     return [text, line * len(text), ""]
 
 
-def table(rows: list[tuple[str, ...]], *titles: str) -> list[str]:
+def table(rows: Sequence[tuple[str, ...]], *titles: str) -> list[str]:
     """Make a list table, which needs no alignment by hand."""
     lines = [".. list-table::", "   :header-rows: 1", "   :widths: auto", ""]
     for row in (titles, *rows):
