@@ -148,7 +148,7 @@ def _tokens_page(made: NewToken | None = None, error: GatewayError | None = None
         tokens=accounts().list_tokens(asks),
         made=made,
         error=error,
-        given=request.form,
+        given={} if made else request.form,
         scopes=[scope for scope in Scope if scope in asks.scopes],
         lifetimes=_LIFETIMES,
     )

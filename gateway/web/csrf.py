@@ -55,7 +55,8 @@ def check_origin() -> None:
     """Stop what the browser itself says comes from elsewhere."""
     origin = request.headers.get("Origin")
     if origin is not None:
-        foreign = origin == "null" or urlsplit(origin)[:2] != urlsplit(request.host_url)[:2]
+        own = {urlsplit(url)[:2] for url in (request.host_url, gateway().settings.url)}
+        foreign = urlsplit(origin)[:2] not in own
     else:
         foreign = request.headers.get("Sec-Fetch-Site", "none") not in {"same-origin", "none"}
     if foreign:

@@ -209,7 +209,7 @@ def test_a_token_of_a_site_with_another_address_is_refused(make: SiteMaker, site
 
 def test_with_the_store_away_nobody_is_let_in(tmp_path: Path) -> None:
     with private_redis() as socket:
-        site = make_site(socket, tmp_path)
+        site = make_site(socket, tmp_path / "state")
         site.accounts.add_user("ada", PASSWORD)
         token = session_token(site)
         assert site.browser().get("/api/v1/me", headers=bearer(token)).status_code == 200

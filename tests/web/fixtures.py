@@ -21,7 +21,7 @@ def make(redis: redis_client.Redis, redis_server: Path, tmp_path: Path) -> Itera
     sites: list[Site] = []
 
     def maker(**environment: str) -> Site:
-        sites.append(make_site(redis_server, tmp_path, **environment))
+        sites.append(make_site(redis_server, tmp_path / "state", **environment))
         return sites[-1]
 
     assert redis.dbsize() == 0
@@ -32,11 +32,19 @@ def make(redis: redis_client.Redis, redis_server: Path, tmp_path: Path) -> Itera
     structlog.reset_defaults()
 
 
+_users: dict[str, bytes] = {}
+"""The store with its users, kept for the next test: hashing passwords is slow on purpose."""
+
+
 @pytest.fixture
-def site(make: SiteMaker) -> Site:
+def site(make: SiteMaker, redis: redis_client.Redis) -> Site:
     """Make a site with a user ada, an administrator root, and a stranger bob."""
     site = make()
-    site.accounts.add_user("ada", PASSWORD)
-    site.accounts.add_user("bob", PASSWORD)
-    site.accounts.add_user("root", PASSWORD, admin=True)
+    if not _users:
+        for name in ("ada", "bob", "root"):
+            site.accounts.add_user(name, PASSWORD, admin=name == "root")
+        for key in map(str, redis.keys("*")):
+            _users[key] = redis.dump(key) or b""
+    for key, value in _users.items():
+        redis.restore(key, 0, value, replace=True)
     return site

@@ -1,4 +1,4 @@
-"""A small real gateway for tests, and a browser's and a program's way to talk to it."""
+"""The real application for tests, and a browser's and a program's way to talk to it."""
 
 from __future__ import annotations
 
@@ -16,20 +16,18 @@ from apiflask.validators import Range
 from flask import Response, current_app, request
 from flask.testing import FlaskClient
 
-from gateway.accounts.api import bp as accounts_api
 from gateway.accounts.models import Scope
-from gateway.accounts.pages import bp as accounts_pages
 from gateway.accounts.service import Accounts
-from gateway.database import connect
-from gateway.settings import Settings, load_settings
+from gateway.app import create_app
+from gateway.services import Gateway
+from gateway.settings import load_settings, prepare_state
 from gateway.web.access import needs, public, takes_bytes
-from gateway.web.context import identity
+from gateway.web.context import EXTENSION, identity
 from gateway.web.etag import etag_of, require_match, with_etag
 from gateway.web.headers import as_user_file
 from gateway.web.idempotency import idempotency_key
-from gateway.web.install import STREAMS, install
+from gateway.web.install import STREAMS
 from gateway.web.logs import configure_logs
-from gateway.web.openapi import make_app
 from gateway.web.sse import Event, event_stream
 
 SECRET = "0123456789abcdef0123456789abcdef-for-tests"  # noqa: S105 - of no other site
@@ -109,20 +107,11 @@ def events() -> Response:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Services:
-    """As much of a gateway as accounts need."""
-
-    settings: Settings
-    redis: Any
-    accounts: Accounts
-
-
-@dataclass(frozen=True, kw_only=True)
 class Site:
     """A running site and its log."""
 
     app: APIFlask
-    services: Services
+    services: Gateway
     log: io.StringIO
 
     @property
@@ -201,6 +190,7 @@ def bearer(token: str) -> dict[str, str]:
 
 def make_site(redis_server: Path, state: Path, **environment: str) -> Site:
     """Make a site; settings as in the environment, such as ``GATEWAY_ACCOUNTS__TOKENS="2"``."""
+    prepare_state(state)
     settings = load_settings(
         {
             "GATEWAY_STATE": str(state),
@@ -209,20 +199,11 @@ def make_site(redis_server: Path, state: Path, **environment: str) -> Site:
             **environment,
         }
     )
-    client = connect(settings)
-    services = Services(
-        settings=settings,
-        redis=client,
-        accounts=Accounts(client, settings.accounts, settings.secret_key, settings.url),
-    )
     log = io.StringIO()
     configure_logs(log)
-    app = make_app()
-    install(app, services)  # type: ignore[arg-type]  # as much of a gateway as accounts need
-    app.register_blueprint(accounts_api, url_prefix="/api/v1")
-    for blueprint in (accounts_pages, probe):
-        app.register_blueprint(blueprint)
-    return Site(app=app, services=services, log=log)
+    app = create_app(settings)
+    app.register_blueprint(probe)
+    return Site(app=app, services=app.extensions[EXTENSION], log=log)
 
 
 def eventually(promise: Any, deadline_s: float = 10.0) -> Any:

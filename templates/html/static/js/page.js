@@ -1,0 +1,140 @@
+// What every page of jobs needs: small helpers, ages that grow, and the part of the page that
+// changes, asked for again and again while it does and while somebody looks.
+
+export function element(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name === "text") node.textContent = value;
+    else if (value !== null && value !== undefined && value !== false) node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...children);
+  return node;
+}
+
+// Messages for screen readers, and the same on a button for who looks at it.
+export function say(text) {
+  const place = document.getElementById("said");
+  if (place) place.textContent = text;
+}
+
+export function number(value, digits = 6) {
+  if (value === null || value === undefined || !Number.isFinite(value)) return "-";
+  const text = Number(value).toPrecision(digits);
+  if (!text.includes("e")) return text.includes(".") ? text.replace(/0+$/, "").replace(/\.$/, "") : text;
+  const [mantissa, exponent] = text.split("e");
+  return (mantissa.includes(".") ? mantissa.replace(/0+$/, "").replace(/\.$/, "") : mantissa) + "e" + exponent.replace("+", "");
+}
+
+export function duration(seconds) {
+  if (seconds < 60) return `${Math.round(seconds)} s`;
+  const units = [[86400, "d", 3600, "h"], [3600, "h", 60, "min"], [60, "min", 1, "s"]];
+  const whole = Math.round(seconds);
+  for (const [size, large, part, small] of units) {
+    if (whole < size) continue;
+    const rest = Math.floor((whole % size) / part);
+    return `${Math.floor(whole / size)} ${large}` + (rest ? ` ${rest} ${small}` : "");
+  }
+  return `${whole} s`;
+}
+
+function growOlder() {
+  if (document.hidden) return;
+  for (const node of document.querySelectorAll("time[data-ago]")) {
+    const seconds = (Date.now() - Date.parse(node.dateTime)) / 1000;
+    const text = seconds < 1 ? "just now" : `${duration(seconds)} ago`;
+    if (node.textContent !== text) node.textContent = text;
+  }
+}
+setInterval(growOlder, 1000);
+
+// Replace the parts whose version is another; one in which somebody is busy waits for the next time.
+function replaceParts(html, changed) {
+  const fresh = new DOMParser().parseFromString(html, "text/html");
+  let waiting = false;
+  for (const part of fresh.querySelectorAll("[data-live]")) {
+    const old = document.querySelector(`[data-live="${part.dataset.live}"]`);
+    if (!old || old.dataset.version === part.dataset.version) continue;
+    if (isBusy(old)) {
+      waiting = true;
+      continue;
+    }
+    const focused = old.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+    const node = document.importNode(part, true);
+    old.replaceWith(node);
+    if (focused) node.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+    changed(node);
+  }
+  growOlder();
+  return waiting;
+}
+
+function isBusy(part) {
+  if (document.querySelector("dialog[open]")) return true;
+  const active = document.activeElement;
+  const typing = active && part.contains(active) && active.matches("input, textarea, select, button, summary");
+  return Boolean(typing) || [...part.querySelectorAll("details[open] form")].length > 0;
+}
+
+// Ask for the changing part of this page; the answer is nothing while nothing has changed.
+export class Live {
+  constructor(every, changed) {
+    this.every = every;
+    this.changed = changed;
+    this.etag = null;
+    this.asking = false;
+    this.failures = 0;
+    this.timer = null;
+    document.addEventListener("visibilitychange", () => (document.hidden ? this.pause() : this.refresh()));
+    if (this.isOn()) this.plan();
+  }
+
+  isOn() {
+    return document.querySelector('[data-live][data-on="yes"]') !== null;
+  }
+
+  pause() {
+    clearTimeout(this.timer);
+  }
+
+  plan() {
+    clearTimeout(this.timer);
+    if (!document.hidden) this.timer = setTimeout(() => this.refresh(), this.every * 2 ** Math.min(this.failures, 4));
+  }
+
+  async refresh() {
+    if (this.asking) return;
+    this.asking = true;
+    try {
+      await this.ask();
+      this.failures = 0;
+    } catch (error) {
+      this.failures += 1;
+      if (this.failures === 2) say("The gateway does not answer; what you see may be old.");
+    } finally {
+      this.asking = false;
+    }
+    if (this.isOn()) this.plan();
+  }
+
+  async ask() {
+    const address = new URL(location.href);
+    address.hash = "";
+    address.searchParams.set("part", "live");
+    const headers = this.etag ? { "If-None-Match": this.etag } : {};
+    const answer = await fetch(address, { headers, cache: "no-store" });
+    if (answer.status === 304) return;
+    if (answer.redirected || answer.status === 401 || answer.status === 404) {
+      location.reload();
+      return;
+    }
+    if (!answer.ok) throw new Error(`status ${answer.status}`);
+    const waiting = replaceParts(await answer.text(), this.changed);
+    this.etag = waiting ? null : answer.headers.get("ETag");
+  }
+}
+
+export async function getJson(address) {
+  const answer = await fetch(address, { headers: { Accept: "application/json" } });
+  if (!answer.ok) throw new Error(`status ${answer.status}`);
+  return answer.json();
+}
