@@ -1,0 +1,105 @@
+"""``bumps-remote``: the commands, the drop-in, and what the exit code says.
+
+Exit codes: 0 ok, 1 the job failed, 2 wrong usage or a local file is not as it must be, 3 not logged
+in or not allowed, 4 the server does not answer, 5 time is over, 6 the server refused.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from bumps_remote import __version__
+from bumps_remote.commands import jobs, more, results, session, submit
+from bumps_remote.errors import RemoteError, UsageError
+from bumps_remote.text import clean
+
+_INTERRUPTED = 130
+_MODELS = (".py", ".json")
+
+
+class Program(click.Group):
+    """Commands; what begins with a model instead is ``run``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put in the word ``run`` where a user of bumps has left it out."""
+        first = next((word for word in args if not word.startswith("-")), "")
+        is_command = first in self.commands
+        if not is_command and any(word.endswith(_MODELS) for word in args):
+            args = ["run", *args]
+        elif not is_command and first and Path(first).is_file():
+            raise click.UsageError(f"{first} is no model: it must end in .py or .json")
+        return super().parse_args(ctx, args)
+
+
+@click.group(
+    cls=Program,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 ok, 1 failed job, 2 usage, 3 auth, 4 unreachable, 5 timeout, "
+    "6 conflict or refused. An ID may be its unique beginning or end, or 'last'.",
+)
+@click.version_option(__version__, prog_name="bumps-remote")
+def program() -> None:
+    """Run bumps fits on a cluster: bumps-remote model.py --fit=dream --samples=20000"""  # noqa: D400
+
+
+for _command in (
+    session.login,
+    session.logout,
+    session.info,
+    submit.submit,
+    submit.run,
+    jobs.list_jobs,
+    jobs.status,
+    jobs.wait,
+    jobs.watch,
+    jobs.logs,
+    jobs.stop,
+    jobs.cancel,
+    jobs.resume,
+    jobs.delete,
+    results.results,
+    results.fetch,
+    results.open_session,
+    results.script,
+    results.rerun,
+    more.tags,
+    more.journal,
+):
+    program.add_command(_command)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the program and end with its exit code."""
+    sys.exit(_run(list(sys.argv[1:] if argv is None else argv)))
+
+
+def _run(argv: list[str]) -> int:
+    try:
+        found = program.main(argv, prog_name="bumps-remote", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return _INTERRUPTED
+    except RemoteError as error:
+        return _say(error)
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output has gone: head, less
+        return 0
+    except OSError as error:
+        return _say(UsageError(f"{error.filename or 'a local file'}: {error.strerror or error}"))
+    return found if isinstance(found, int) else 0
+
+
+def _say(error: RemoteError) -> int:
+    lines = clean(error).splitlines() or [type(error).__name__]
+    click.echo("\n".join(["bumps-remote: " + lines[0], *lines[1:]]), err=True)
+    return error.exit_code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The commands of ``bumps-remote``, by what they are about."""

@@ -1,0 +1,78 @@
+"""What a command says and answers when a job has ended."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+
+from bumps_remote.commands.common import answer
+from bumps_remote.errors import JobFailedError, NotFoundError
+from bumps_remote.fetch import Fetched
+from bumps_remote.job import Job, succeeded
+from bumps_remote.show import FitProgress, job_lines, notice, result_tables
+from bumps_remote.transport import Document
+
+_MESSAGE = "the job goes on; watch it: bumps-remote watch {id} · stop it: bumps-remote stop {id}"
+
+
+def follow(job: Job, timeout_s: float | None, *, quiet: bool = False) -> Job:
+    """Wait for a job with a progress bar; Ctrl-C leaves the job alone."""
+    try:
+        with FitProgress(quiet=quiet) as progress:
+            for event in job.events(timeout_s):
+                progress.show(event)
+    except KeyboardInterrupt:
+        notice(_MESSAGE.format(id=job.id))
+        raise click.Abort from None
+    return job
+
+
+def report(job: Job, fetched: Fetched | None = None, *, as_json: bool, quiet: bool = False) -> None:
+    """Show what came out.
+
+    Raises
+    ------
+    JobFailedError
+        When the job did not end well: exit code 1, after everything was shown.
+    """
+    results = _results(job)
+    if not quiet:
+        _show(job, results, fetched, as_json=as_json)
+    if not succeeded(job.document):
+        raise JobFailedError(f"job {job.id} ended as {job.state}")
+
+
+def default_folder(job: Job) -> Path:
+    """Choose where a job's results go: named after its problem, and unique."""
+    name = (job.document.get("problem") or {}).get("name") or job.document.get("title") or "fit"
+    slug = re.sub(r"[^A-Za-z0-9]+", "-", str(name)).strip("-")[:40] or "fit"
+    attempt = job.document.get("attempt") or 1
+    return Path(f"{slug}-{job.id[-6:]}" + (f"-{attempt}" if attempt > 1 else ""))
+
+
+def _show(job: Job, results: Document, fetched: Fetched | None, *, as_json: bool) -> None:
+    document = {"job": job.document, "results": results.get("results", [])}
+    if fetched:
+        document["folder"] = str(fetched.folder)
+    lines = [*job_lines(job.document)]
+    for result in results.get("results", []):
+        lines += result_tables(result)  # type: ignore[arg-type]  # tables and texts
+    answer(document, lines, as_json=as_json)
+    if fetched:
+        say_fetched(fetched)
+
+
+def say_fetched(fetched: Fetched) -> None:
+    """Say where files went."""
+    notice(f"{len(fetched.files)} files in {fetched.folder}")
+    if not fetched.complete:
+        notice("the job left less than its own list of files says: look at what is there")
+
+
+def _results(job: Job) -> Document:
+    try:
+        return job.results()
+    except NotFoundError:
+        return {}  # it left none: its state says why

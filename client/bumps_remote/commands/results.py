@@ -1,0 +1,189 @@
+"""Bring results home, open them, do them again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.text import Text
+
+from bumps_remote import rerun as bundles
+from bumps_remote.commands.common import answer, common, connect, print_json
+from bumps_remote.commands.jobs import again
+from bumps_remote.commands.outcome import default_folder, say_fetched
+from bumps_remote.commands.parameters import WHOLE, resource_options
+from bumps_remote.connection import Connection
+from bumps_remote.errors import JobFailedError, UsageError
+from bumps_remote.show import job_lines, notice, number, result_tables
+from bumps_remote.text import clean
+
+_SESSION = "session.h5"
+
+
+@click.command()
+@click.argument("id")
+@common
+def results(id: str, url: str | None, *, insecure: bool, as_json: bool) -> None:
+    """Show what came out of the job ID: parameters, chi-square, files."""
+    with connect(url, insecure=insecure) as connection:
+        job = connection.job(id)
+        document = job.results()
+    lines: list[Any] = [*job_lines(job.document)]
+    for result in document["results"]:
+        lines += result_tables(result)
+    answer(document, lines, as_json=as_json)
+
+
+@click.command()
+@click.argument("id")
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="Folder for the files.")
+@click.option("--only", multiple=True, metavar="PATH", help="Only this file; may be repeated.")
+@click.option("--bundle", is_flag=True, help="Everything to do it again, as one zip.")
+@click.option("--force", is_flag=True, help="Replace files that are there with another content.")
+@common
+def fetch(
+    id: str,
+    output: Path | None,
+    only: tuple[str, ...],
+    *,
+    bundle: bool,
+    force: bool,
+    url: str | None,
+    insecure: bool,
+    as_json: bool,
+) -> None:
+    """Fetch the results of the job ID, each file checked against its digest."""
+    with connect(url, insecure=insecure) as connection:
+        job = connection.job(id)
+        if bundle:
+            path = connection.fetch_bundle(job.id, output or f"{default_folder(job)}.zip")
+            answer({"job": job.id, "bundle": str(path)}, [Text(str(path))], as_json=as_json)
+            return
+        folder = output or default_folder(job)
+        fetched = connection.fetch(job.id, folder, only, replace=force)
+    files = [path.relative_to(fetched.folder).as_posix() for path in fetched.files]
+    document = {
+        "job": job.id,
+        "folder": str(fetched.folder),
+        "files": files,
+        "complete": fetched.complete,
+    }
+    answer(document, [Text(str(path)) for path in fetched.files], as_json=as_json)
+    say_fetched(fetched)
+
+
+@click.command("open")
+@click.argument("id")
+@click.option("--element", type=click.IntRange(0), help="Which element of an array.")
+@click.option("--with", "program", default="bumps", show_default=True, help="Or refl1d.")
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="Folder for the session.")
+@common
+def open_session(
+    id: str,
+    element: int | None,
+    program: str,
+    output: Path | None,
+    url: str | None,
+    *,
+    insecure: bool,
+    as_json: bool,
+) -> None:
+    """Fetch the session of the job ID and open it in your own bumps."""
+    found = shutil.which(program)
+    if found is None:
+        raise UsageError(f"there is no program {program!r} on your PATH: install it, or use fetch")
+    name = f"out/{_SESSION}" if element is None else f"out/{element}/{_SESSION}"
+    with connect(url, insecure=insecure) as connection:
+        job = connection.job(id)
+        folder = output or default_folder(job)
+        fetched = connection.fetch(job.id, folder, [name])
+    command = [found, f"--read-session={fetched.files[0].absolute()}"]
+    if as_json:
+        print_json({"job": job.id, "session": str(fetched.files[0]), "command": command})
+        return
+    notice(" ".join(command))
+    done = subprocess.run(command, check=False)
+    if done.returncode:
+        raise JobFailedError(f"{program} ended with {done.returncode}")
+
+
+@click.command()
+@click.argument("id")
+@common
+def script(id: str, url: str | None, *, insecure: bool, as_json: bool) -> None:
+    """Print the batch script of the job ID."""
+    with connect(url, insecure=insecure) as connection:
+        document = connection.script(id)
+    if as_json:
+        print_json(document)
+    else:
+        click.echo(clean(document["script"]), nl=False)
+
+
+@click.command()
+@click.argument("target", metavar="ID|BUNDLE.zip")
+@click.option("--local", is_flag=True, help="Run the bundle here, and compare chi-square.")
+@click.option("--python", default=sys.executable, help="With --local: a Python that has bumps.")
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="With --local: a new folder.")
+@click.option("--tolerance", default=1e-6, show_default=True, help="Relative, of chi-square.")
+@click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Such as samples=1e5.")
+@click.option("--seed", type=WHOLE)
+@resource_options
+@click.option("--wait/--no-wait", "waiting", default=False, help="Wait until it has ended.")
+@common
+def rerun(
+    target: str,
+    *,
+    local: bool,
+    python: str,
+    output: Path | None,
+    tolerance: float,
+    url: str | None,
+    insecure: bool,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Run a job once more there; with --local, run a fetched bundle here and compare."""
+    if local:
+        _rerun_here(Path(target), python, output, tolerance, as_json=as_json)
+        return
+    if target.endswith(".zip"):
+        raise UsageError("a bundle is run here: say --local")
+    with connect(url, insecure=insecure) as connection:
+        again(connection, target, Connection.rerun, given, as_json=as_json)
+
+
+def _rerun_here(
+    bundle: Path, python: str, output: Path | None, tolerance: float, *, as_json: bool
+) -> None:
+    if not bundle.is_file():
+        raise UsageError(f"there is no file {bundle}: fetch one with 'fetch ID --bundle'")
+    # A relative path of a command means a file, a bare name a program on PATH.
+    program = os.path.abspath(python) if os.sep in python else python  # noqa: PTH100
+    folder = output or Path(tempfile.mkdtemp(prefix="bumps-rerun-"))
+    earlier = bundles.unpack(bundle, folder)
+    if not earlier:
+        raise UsageError(f"{bundle} holds no result to compare with")
+    notice(f"running the model in {bundle.name}, as you, in {folder}")
+    bundles.run(folder, program, bundles.count_tasks(folder))
+    found = bundles.compare(folder, earlier)
+    same = all(item.same(tolerance) for item in found)
+    rows = [{**vars(item), "difference": item.difference} for item in found]
+    lines = [
+        Text(
+            f"{item.label}: chi² {number(item.before, 12)} then, {number(item.now, 12)} now"
+            f" (relative difference {number(item.difference, 2)})"
+        )
+        for item in found
+    ]
+    document = json.loads(json.dumps({"folder": str(folder), "same": same, "results": rows}))
+    answer(document, lines, as_json=as_json)
+    if not same:
+        raise JobFailedError(f"it does not come out the same within {tolerance:g}")

@@ -1,0 +1,292 @@
+"""``submit`` and the drop-in for ``bumps``: the same options, run elsewhere."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.text import Text
+
+from bumps_remote.commands.common import answer, common, connect, print_json
+from bumps_remote.commands.outcome import default_folder, follow, report
+from bumps_remote.commands.parameters import (
+    PREFIX,
+    WHOLE,
+    fit_options,
+    resource_options,
+    resources_of,
+    unknown_flags,
+)
+from bumps_remote.connection import RESOURCES, Connection, check_resources, read_text
+from bumps_remote.errors import RemoteError, UsageError
+from bumps_remote.fetch import Fetched
+from bumps_remote.files import Bundle, make_bundle
+from bumps_remote.job import Job, succeeded
+from bumps_remote.options import (
+    FitOption,
+    built_in_methods,
+    check_fit,
+    read_pars,
+    split_args,
+    wall_for,
+)
+from bumps_remote.show import notice, size_text
+from bumps_remote.submission import Wanted
+from bumps_remote.text import clean_line
+from bumps_remote.transport import Patience
+
+NOT_HERE = {
+    "--resume": "continue a job with 'bumps-remote resume ID'",
+    "--read-session": "continue a job with 'bumps-remote resume ID'; start values come by --pars",
+    "--reload-export": "start values come by --pars",
+    "--simrandom": "take --simulate, or --shake",
+    "--entropy": "compute it from the fetched session with bumps itself",
+    "--mpi": "one job is one node; --cpus says how many processors",
+    "--edit": "'bumps-remote open ID' opens a finished job in bumps",
+    "--webview": "'bumps-remote open ID' opens a finished job in bumps",
+    "--external": "'bumps-remote open ID' opens a finished job in bumps",
+}
+"""Options of bumps that make no sense here, and what does."""
+
+NEEDLESS = {
+    "--err": "uncertainties are in every result",
+    "--cov": "the covariance is in every result",
+    "--trace": "a job is not traced",
+    "--checkpoint": "the site says how often a fit is saved",
+    "--serializer": "the server chooses it",
+    "--loglevel": "the log is whole",
+}
+"""Options of bumps that change nothing here."""
+
+_SESSION = "out/session.h5"
+_PROBE_S = 3.0
+
+
+class LikeBumps(click.Command):
+    """A command that takes the options of bumps, and those that only the server knows."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take ``--args a b`` as bumps does, and ask the server about options unknown here."""
+        rest, model_args = split_args(args)
+        ctx.meta["bumps_remote.args"] = tuple(model_args or ())
+        names = [token.partition("=")[0] for token in rest]
+        for name in names:
+            if name in NOT_HERE:
+                raise UsageError(f"{name} is not for a remote fit: {NOT_HERE[name]}")
+        if unknown_flags(rest, self.params):
+            self._learn(rest)
+        return super().parse_args(ctx, rest)
+
+    def _learn(self, tokens: list[str]) -> None:
+        """Add the options of methods that only the server has."""
+        url = next((token[6:] for token in tokens if token.startswith("--url=")), None)
+        try:
+            with Connection(
+                url, insecure="--insecure" in tokens, patience=Patience(total_s=_PROBE_S)
+            ) as connection:
+                learned = fit_options(connection.methods())
+        except RemoteError:
+            return  # then the nearest name that we know is proposed
+        known = {param.name for param in self.params}
+        self.params += [option for option in learned if option.name not in known]
+
+
+def like_bumps(function: Any) -> Any:
+    """Give a command the options of bumps and our own."""
+    for name in ("--err", "--cov", "--trace"):
+        function = click.option(name, _ignored(name), is_flag=True, hidden=True)(function)
+    for name in ("--checkpoint", "--serializer", "--loglevel"):
+        function = click.option(name, _ignored(name), hidden=True)(function)
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return resource_options(function)
+
+
+_OPTIONS = (
+    click.argument("model", type=click.Path(path_type=Path)),
+    click.option("--fit", metavar="METHOD", help="Fit method, such as amoeba, dream, lm, auto."),
+    click.option("--pars", type=click.Path(path_type=Path), help="Start values from a .par file."),
+    click.option("--seed", type=WHOLE, help="Random seed; 0 or none: the server draws one."),
+    click.option("--shake", is_flag=True, help="Start from random values."),
+    click.option("--simulate/--no-simulate", help="Replace the data by theory and noise."),
+    click.option("--noise", type=float, default=5.0, help="Percent of noise with --simulate."),
+    click.option("--chisq", is_flag=True, help="Only evaluate chi-square."),
+    click.option("--check", is_flag=True, help="Only load the problem and say what is odd."),
+    click.option("--data", multiple=True, metavar="FILE",
+                 help="Take this along, too (*.dat, NAME=FILE)."),
+    click.option("--no-auto", is_flag=True, help="Take along only the model and --data."),
+    click.option("--cluster", help="Where to run."),
+    click.option("--title", default="", help="What the job is called."),
+    click.option("--notes", default="", help="Notes to the job."),
+    click.option("--tag", "tags", multiple=True, help="A tag; may be given several times."),
+    click.option("--new", is_flag=True,
+                 help="A new job even if the same is unfinished in the journal."),
+    click.option("--parallel", type=WHOLE, hidden=True),
+    click.option("--batch", "-b", is_flag=True, hidden=True),
+    click.option("--start", "-s", is_flag=True, hidden=True),
+    click.option("--run", "-r", is_flag=True, hidden=True),
+    click.option("--headless/--no-headless", "-x", hidden=True),
+    click.option("--session", "--write-session", "session", type=click.Path(path_type=Path),
+                 help="Where the fetched session is put as well."),
+    click.option("--output", "-o", "--export", "output", type=click.Path(path_type=Path),
+                 help="Folder for the results."),
+    click.option("--force", is_flag=True, help="Replace files that are there."),
+    click.option("--timeout", type=float, metavar="SECONDS", help="Wait no longer (exit code 5)."),
+)  # fmt: skip
+
+
+def _ignored(name: str) -> str:
+    return f"needless_{name.removeprefix('--')}"
+
+
+def _make(name: str, help: str, callback: Any) -> LikeBumps:
+    command = click.command(name, cls=LikeBumps, help=help)(like_bumps(common(callback)))
+    command.params += fit_options(built_in_methods())
+    return command
+
+
+@click.pass_context
+def _submit(
+    ctx: click.Context,
+    /,
+    *,
+    waiting: bool,
+    fetching: bool,
+    dry_run: bool,
+    url: str | None,
+    insecure: bool,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    bundle = _bundle(ctx, given, quiet=as_json)
+    if dry_run:
+        wanted = _wanted(bundle, given)
+        print_json({"problem": wanted.problem(), "job": wanted.job()})
+        return
+    with connect(url, insecure=insecure) as connection:
+        job = _send(connection, bundle, given)
+        if waiting or fetching or given["session"]:
+            fetching = fetching or bool(given["output"] or given["session"])
+            _finish(job, given, fetching=fetching, as_json=as_json)
+            return
+    answer(job.document, [Text(job.id)], as_json=as_json)
+
+
+@click.pass_context
+def _run(
+    ctx: click.Context, /, *, url: str | None, insecure: bool, as_json: bool, **given: Any
+) -> None:
+    bundle = _bundle(ctx, given, quiet=as_json)
+    with connect(url, insecure=insecure) as connection:
+        job = _send(connection, bundle, given)
+        notice(f"job {job.id}")
+        _finish(job, given, fetching=not given["chisq"] and not given["check"], as_json=as_json)
+
+
+def _finish(job: Job, given: Mapping[str, Any], *, fetching: bool, as_json: bool) -> None:
+    follow(job, given["timeout"], quiet=as_json)
+    fetched = None
+    if fetching and (succeeded(job.document) or job.document.get("dataset")):
+        folder = given["output"] or default_folder(job)
+        fetched = job.fetch(folder, replace=given["force"])
+        _copy_session(fetched, given["session"])
+    report(job, fetched, as_json=as_json)
+
+
+def _copy_session(fetched: Fetched, target: Path | None) -> None:
+    source = fetched.folder / _SESSION
+    if target is None:
+        return
+    if not source.is_file():
+        raise UsageError(f"--session: the job left no {_SESSION}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+
+
+def _bundle(ctx: click.Context, given: Mapping[str, Any], *, quiet: bool) -> Bundle:
+    bundle = make_bundle(
+        given["model"],
+        args=ctx.meta["bumps_remote.args"],
+        data=given["data"],
+        automatic=not given["no_auto"],
+    )
+    for name, reason in NEEDLESS.items():
+        if given.get(_ignored(name)):
+            notice(f"{name} changes nothing here: {reason}")
+    for hint in bundle.hints:
+        notice(hint)
+    if not quiet:
+        names = ", ".join(clean_line(file.name, 80) for file in bundle.files)
+        notice(f"taking {names} ({size_text(bundle.size)})")
+    return bundle
+
+
+def _send(connection: Connection, bundle: Bundle, given: Mapping[str, Any]) -> Job:
+    wanted = _wanted(bundle, given)
+    check_fit(wanted.options, connection.methods())
+    return connection.send(wanted, new=given["new"])
+
+
+def _wanted(bundle: Bundle, given: Mapping[str, Any]) -> Wanted:
+    options = {
+        name.removeprefix(PREFIX): value
+        for name, value in given.items()
+        if name.startswith(PREFIX) and value is not None
+    }
+    if given["fit"]:
+        options["fit"] = given["fit"]
+    return Wanted(
+        bundle=bundle,
+        options=options,
+        mode=_mode(given),
+        seed=given["seed"] or None,
+        shake=given["shake"],
+        simulate={"noise_percent": given["noise"]} if given["simulate"] else None,
+        start=read_pars(read_text(given["pars"])) if given["pars"] else (),
+        title=given["title"],
+        notes=given["notes"],
+        tags=given["tags"],
+        cluster=given["cluster"],
+        resources=_resources(given, options),
+    )
+
+
+def _mode(given: Mapping[str, Any]) -> str:
+    if given["chisq"] and given["check"]:
+        raise UsageError("take either --chisq or --check, not both")
+    if given["check"]:
+        return "check"
+    return "chisq" if given["chisq"] else "fit"
+
+
+def _resources(given: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    asked = resources_of(given)
+    if given["parallel"] and "cpus" not in asked:
+        asked["cpus"] = given["parallel"]
+    if options.get("time") and "wall" not in asked:
+        # bumps's --time ends the fit; Slurm's must not come first.
+        asked["wall"] = wall_for(float(options["time"]))
+    return check_resources({RESOURCES[name]: value for name, value in asked.items()})
+
+
+submit = _make(
+    "submit",
+    "Submit MODEL (.py, or bumps .json) with the files it needs; options as for bumps.",
+    click.option("--wait", "waiting", is_flag=True, help="Wait until the job has ended.")(
+        click.option("--fetch", "fetching", is_flag=True, help="Wait, and fetch the results.")(
+            click.option("--dry-run", is_flag=True, help="Show what would be sent; send nothing.")(
+                _submit
+            )
+        )
+    ),
+)
+run = _make(
+    "run",
+    "Fit MODEL as bumps does, but there: submit, wait, fetch. 'run' may be left out.",
+    _run,
+)
+
+__all__ = ["FitOption", "run", "submit"]

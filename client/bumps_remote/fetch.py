@@ -1,0 +1,261 @@
+"""Bring result files home: each checked against its digest, none outside its folder.
+
+What a job left behind has names that a stranger may have chosen. They are checked twice: as text,
+and by looking where they really lead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from bumps_remote.errors import RefusedError, RemoteError, UnreachableError, UsageError
+from bumps_remote.journal import digest_file
+from bumps_remote.text import clean_line
+from bumps_remote.transport import Document, Transport
+
+MANIFEST = "manifest.json"
+_CHUNK = 1 << 18
+_DIGITS = frozenset("0123456789abcdef")
+_SHA256 = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoteFile:
+    """A result file as the server lists it."""
+
+    path: str
+    size: int
+    digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetched:
+    """What lies here now."""
+
+    folder: Path
+    files: tuple[Path, ...]
+    complete: bool
+    """False when the job left less than it said."""
+
+
+def safe_path(folder: Path, name: str) -> Path:
+    """Say where a file of that name goes.
+
+    Raises
+    ------
+    RefusedError
+        When it would not lie in the folder.
+    """
+    parts = name.split("/")
+    bad = (
+        not name
+        or not name.isprintable()
+        or any(sign in name for sign in "\\:")
+        or any(part in ("", ".", "..") for part in parts)
+    )
+    target = folder.joinpath(*parts) if not bad else folder
+    if bad or not target.parent.resolve().is_relative_to(folder.resolve()):
+        raise RefusedError(
+            f"{clean_line(name, 100)!r} would be written outside {folder}: nothing was fetched"
+        )
+    if target.is_symlink() or target.is_dir():
+        raise RefusedError(f"{target} is there already and is no plain file: choose another folder")
+    return target
+
+
+def read_files(results: Document) -> list[RemoteFile]:
+    """Read the list of files of a results document.
+
+    Raises
+    ------
+    UnreachableError
+        When it is not of that form.
+    """
+    files = []
+    for row in results.get("files", []):
+        path, size, digest = row.get("path"), row.get("size"), row.get("digest")
+        right = isinstance(path, str) and isinstance(size, int) and isinstance(digest, str)
+        if not right or len(digest) != _SHA256 or not set(digest) <= _DIGITS:
+            raise UnreachableError(f"the list of result files has a wrong row: {clean_line(row)}")
+        files.append(RemoteFile(path=path, size=size, digest=digest))
+    return files
+
+
+class Fetcher:
+    """Fetches the files of one job into one folder."""
+
+    def __init__(self, transport: Transport, job_id: str, folder: Path) -> None:
+        self._transport = transport
+        self._id = job_id
+        self._folder = folder
+
+    def fetch(
+        self, results: Document, only: Sequence[str] = (), *, replace: bool = False
+    ) -> Fetched:
+        """Fetch result files; those that are here already are not fetched again.
+
+        Parameters
+        ----------
+        only
+            Paths to fetch; empty for all.
+        replace
+            Whether files of another content may be replaced.
+        """
+        listed = read_files(results)
+        wanted = [file for file in listed if not only or file.path in only]
+        if missing := sorted(set(only) - {file.path for file in listed}):
+            raise RefusedError(f"job {self._id} left no file {clean_line(missing[0])!r}")
+        self._folder.mkdir(parents=True, exist_ok=True)
+        targets = [safe_path(self._folder, file.path) for file in wanted]
+        for file, target in zip(wanted, targets, strict=True):
+            self._one(file, target, replace=replace)
+        self._write_manifest(results, wanted)
+        return Fetched(
+            folder=self._folder, files=tuple(targets), complete=bool(results.get("complete"))
+        )
+
+    def _one(self, file: RemoteFile, target: Path, *, replace: bool) -> None:
+        if target.exists():
+            if digest_file(target)[0] == file.digest:
+                return
+            if not replace:
+                raise RefusedError(
+                    f"{target} is there already with another content: choose another folder, "
+                    "or say --force"
+                )
+        target.parent.mkdir(parents=True, exist_ok=True)
+        safe_path(self._folder, file.path)  # again: now its folders are there
+        unfinished = target.with_name(f"{target.name}.part")
+        _Download(self._transport, f"/jobs/{self._id}/files/{quote(file.path)}", unfinished).run(
+            file
+        )
+        unfinished.replace(target)
+
+    def _write_manifest(self, results: Document, files: Sequence[RemoteFile]) -> None:
+        document = {
+            "format": 1,
+            "job": self._id,
+            "attempt": results.get("attempt"),
+            "server": self._transport.server.url,
+            "complete": bool(results.get("complete")),
+            "files": [{"path": f.path, "size": f.size, "sha256": f.digest} for f in files],
+        }
+        path = safe_path(self._folder, MANIFEST)
+        path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+def fetch_whole(transport: Transport, url_path: str, target: Path) -> Path:
+    """Fetch something that is made while it is sent, whole or not at all.
+
+    Raises
+    ------
+    UsageError
+        When the file is there already.
+    """
+    if target.exists():
+        raise UsageError(f"{target} is there already: name another file")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_name(f"{target.name}.part")
+    end, repetition = time.monotonic() + transport.patience.total_s, 0
+    while (cut := _try_whole(transport, url_path, unfinished)) is not None:
+        if time.monotonic() > end:
+            raise UnreachableError(f"{target.name}: the line was cut ({cut})") from cut
+        time.sleep(transport.patience.pause_s(repetition))
+        repetition += 1
+    unfinished.replace(target)
+    return target
+
+
+def _try_whole(
+    transport: Transport, url_path: str, unfinished: Path
+) -> httpx.TransportError | None:
+    """Fetch once; answer what cut the line, if something did."""
+    try:
+        with transport.stream(url_path, {"Accept": "*/*"}) as answer:
+            if not answer.is_success:
+                answer.read()
+                raise transport.error_of(answer)
+            with unfinished.open("wb") as out:
+                for piece in answer.iter_bytes(_CHUNK):
+                    out.write(piece)
+    except httpx.TransportError as error:
+        unfinished.unlink(missing_ok=True)
+        return error
+    return None
+
+
+class _Download:
+    """One file, continued where the line was cut."""
+
+    def __init__(self, transport: Transport, url_path: str, target: Path) -> None:
+        self._transport = transport
+        self._url_path = url_path
+        self._target = target
+
+    def run(self, file: RemoteFile) -> None:
+        """Fetch it and check it; a wrong one does not stay."""
+        self._target.unlink(missing_ok=True)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        digest = hashlib.sha256()
+        with os.fdopen(os.open(self._target, flags, 0o666), "wb") as out:
+            size = self._pieces(file, out, digest)
+        if size != file.size or digest.hexdigest() != file.digest:
+            self._target.unlink()
+            raise RemoteError(
+                f"{clean_line(file.path)} came with {size} bytes and another digest than listed "
+                f"({file.size} bytes): fetch it again, and tell the site if it stays so"
+            )
+
+    def _pieces(self, file: RemoteFile, out: Any, digest: Any) -> int:
+        patience = self._transport.patience
+        end, failures, size = time.monotonic() + patience.total_s, 0, 0
+        while True:
+            before = size
+            try:
+                for piece in self._from(size, file):
+                    out.write(piece)
+                    digest.update(piece)
+                    size += len(piece)
+            except httpx.TransportError as error:
+                # The patience counts from the last byte that came.
+                end = time.monotonic() + patience.total_s if size > before else end
+                failures = 0 if size > before else failures + 1
+                if time.monotonic() > end:
+                    raise UnreachableError(
+                        f"{clean_line(file.path)}: the line was cut after {size} bytes ({error})"
+                    ) from error
+                time.sleep(patience.pause_s(failures))
+            else:
+                return size
+
+    def _from(self, offset: int, file: RemoteFile) -> Any:
+        headers = {"Accept": "*/*", "Accept-Encoding": "identity"}
+        if offset:
+            headers |= {"Range": f"bytes={offset}-", "If-Range": f'"{file.digest}"'}
+        if offset >= file.size:
+            return
+        with self._transport.stream(self._url_path, headers) as answer:
+            if answer.status_code in (502, 503, 504):
+                raise httpx.ReadError(f"answered {answer.status_code}", request=answer.request)
+            if not answer.is_success:
+                answer.read()
+                raise self._transport.error_of(answer)
+            skip = offset if answer.status_code == httpx.codes.OK else 0
+            left = file.size + 1 - offset  # one byte too many is enough to know
+            for piece in answer.iter_bytes(_CHUNK):
+                kept = piece[skip:][:left]
+                skip = max(0, skip - len(piece))
+                left -= len(kept)
+                yield kept
+                if not left:
+                    return

@@ -1,0 +1,135 @@
+"""A job, in Python's hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bumps_remote.errors import JobFailedError
+from bumps_remote.text import clean, clean_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bumps_remote.connection import Connection
+    from bumps_remote.events import Event
+    from bumps_remote.fetch import Fetched
+    from bumps_remote.transport import Document
+
+_GOOD = "COMPLETED"
+
+
+def succeeded(document: Document) -> bool:
+    """Whether a job has ended with a result."""
+    return document.get("state") == _GOOD and document.get("reason") != "NoResult"
+
+
+def outcome_text(document: Document) -> str:
+    """Say in a line how a job is, or how it ended."""
+    verdict = document.get("verdict") or {}
+    text = verdict.get("text") or document.get("reason_text") or ""
+    return f"{clean_line(document.get('state', ''))}: {clean(text)}"
+
+
+class Job:
+    """One job on a server; everything about it is read when it is asked for."""
+
+    def __init__(self, connection: Connection, document: Document) -> None:
+        self._connection = connection
+        self.document = document
+        """The job as it was read last."""
+
+    def __repr__(self) -> str:
+        return f"<Job {self.id} {self.state}>"
+
+    @property
+    def id(self) -> str:
+        """Its id on the server."""
+        return str(self.document["id"])
+
+    @property
+    def state(self) -> str:
+        """Its state as it was read last, in Slurm's words."""
+        return str(self.document.get("state", "UNKNOWN"))
+
+    @property
+    def final(self) -> bool:
+        """Whether it has ended."""
+        return bool(self.document.get("final"))
+
+    def refresh(self) -> Job:
+        """Read it anew."""
+        self.document = self._connection.info(self.id)
+        return self
+
+    def events(self, timeout_s: float | None = None) -> Iterator[Event]:
+        """Follow it live; the last event is the job as it ended."""
+        for event in self._connection.events(self.id, timeout_s):
+            if event.event == "job":
+                self.document = event.data
+            yield event
+
+    def wait(self, timeout_s: float | None = None) -> Job:
+        """Wait until it has ended, well or not.
+
+        Raises
+        ------
+        WaitTimeoutError
+            When that takes longer than *timeout_s*.
+        """
+        for _event in self.events(timeout_s):
+            pass
+        return self
+
+    def result(self, timeout_s: float | None = None) -> dict[str, Any]:
+        """Wait for it and answer its result document (of an array: the first task's).
+
+        Raises
+        ------
+        JobFailedError
+            When it ended without a good result.
+        """
+        self.wait(timeout_s)
+        if not succeeded(self.document):
+            raise JobFailedError(f"job {self.id} ended as {outcome_text(self.document)}")
+        found = self.results()["results"]
+        if not found:
+            raise JobFailedError(f"job {self.id} left no result document")
+        document: dict[str, Any] = found[0]
+        return document
+
+    def results(self) -> Document:
+        """Read everything that came out, with the list of files."""
+        return self._connection.results(self.id)
+
+    def fetch(self, folder: str | Path, *, replace: bool = False) -> Fetched:
+        """Fetch its files into a folder, each checked against its digest."""
+        return self._connection.fetch(self.id, folder, replace=replace)
+
+    def log(self, stream: str = "stdout") -> str:
+        """Read its log; it is the job's own text, with whatever it wrote."""
+        return "".join(self._connection.log(self.id, stream))
+
+    def stop(self) -> Job:
+        """Ask it to stop early and keep its result."""
+        self.document = self._connection.stop(self.id)
+        return self
+
+    def cancel(self) -> Job:
+        """Ask for its end; its result does not matter."""
+        self.document = self._connection.cancel(self.id)
+        return self
+
+    def resume(self, **change: Any) -> Job:
+        """Continue it: see `Connection.resume`."""
+        self.document = self._connection.resume(self.id, **change)
+        return self
+
+    def rerun(self, **change: Any) -> Job:
+        """Run it once more from its start: see `Connection.rerun`."""
+        self.document = self._connection.rerun(self.id, **change)
+        return self
+
+    def delete(self) -> None:
+        """Forget it with its results; it must have ended."""
+        self._connection.delete(self.id)

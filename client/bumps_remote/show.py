@@ -1,0 +1,267 @@
+"""How things look to a person: tables, a progress bar, numbers with their uncertainty.
+
+Whatever a server or a job said is cleaned here, and never read as markup.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timezone
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from bumps_remote.events import Event
+from bumps_remote.submission import age_text
+from bumps_remote.text import clean, clean_line
+from bumps_remote.transport import Document
+
+_STYLES = {"COMPLETED": "green", "RUNNING": "cyan", "PENDING": "yellow", "CANCELLED": "magenta"}
+_QUIET_LINE_S = 10.0
+_BYTES = 1000.0
+
+
+def out() -> Console:
+    """Make what writes results."""
+    return Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def err() -> Console:
+    """Make what writes progress and remarks."""
+    return Console(file=sys.stderr, highlight=False, soft_wrap=not sys.stderr.isatty())
+
+
+def notice(text: str) -> None:
+    """Write a remark."""
+    err().print(Text(clean(text), style="dim"))
+
+
+def size_text(size: float) -> str:
+    """Write a number of bytes.
+
+    >>> size_text(999), size_text(2_500_000)
+    ('999 B', '2.5 MB')
+    """
+    for unit in ("B", "kB", "MB"):
+        if size < _BYTES:
+            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
+        size /= _BYTES
+    return f"{size:.1f} GB"
+
+
+def number(value: object, digits: int = 6) -> str:
+    """Write a number; what is none is a dash.
+
+    >>> number(1.23456789), number(None)
+    ('1.23457', '-')
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "-"
+    return f"{value:.{digits}g}"
+
+
+def with_uncertainty(value: object, uncertainty: object) -> str:
+    """Write a value with the digits that its uncertainty leaves it.
+
+    >>> with_uncertainty(238.94212918, 2.7070075241), with_uncertainty(5.5e-4, 7.3e-6)
+    ('238.9 ± 2.7', '0.0005500 ± 0.0000073')
+    >>> with_uncertainty(3.0, None)
+    '3'
+    """
+    plain = number(value, 8)
+    if not isinstance(value, int | float) or not isinstance(uncertainty, int | float):
+        return plain
+    if not math.isfinite(uncertainty) or uncertainty <= 0:
+        return plain
+    places = 1 - math.floor(math.log10(uncertainty))
+    if not -4 <= places <= 10 or abs(value) > 1e12:
+        return f"{value:.8g} ± {uncertainty:.2g}"
+    return f"{value:.{max(0, places)}f} ± {uncertainty:.{max(0, places)}f}"
+
+
+def job_table(jobs: Iterable[Document]) -> Table:
+    """Draw a list of jobs."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("id", "state", "method", "chi²", "made", "title", "tags"):
+        table.add_column(name, overflow="fold", no_wrap=name in ("id", "state"))
+    for job in jobs:
+        method = (job.get("options") or {}).get("fit", "")
+        cells = [
+            clean_line(job.get("id", "")),
+            clean_line(method),
+            number(job.get("chisq")),
+            _age(job.get("created")),
+            clean_line(job.get("title", ""), 60),
+            clean_line(", ".join(map(str, job.get("tags") or [])), 60),
+        ]
+        state = clean_line(job.get("state", ""))
+        row = [Text(cells[0]), Text(state, style=_style(state)), *map(Text, cells[1:])]
+        table.add_row(*row)
+    return table
+
+
+def job_lines(job: Document) -> Iterable[Text]:
+    """Say how a job is."""
+    state = clean_line(job.get("state", ""))
+    yield Text.assemble(clean_line(job.get("id", "")), "  ", clean_line(job.get("title", "")))
+    yield Text.assemble((state, _style(state)), "  ", clean(job.get("reason_text") or ""))
+    verdict = job.get("verdict") or {}
+    if verdict.get("text"):
+        yield Text(clean(verdict["text"]))
+    if job.get("chisq") is not None:
+        yield Text(f"chi² {number(job['chisq'])}")
+    if job.get("progress") and not job.get("final"):
+        yield Text(progress_text(job["progress"]))
+    if job.get("tracking") not in (None, "fresh") or (job.get("age_s") or 0) > 60:
+        age = age_text(float(job.get("age_s") or 0))
+        yield Text(
+            f"as {clean_line(job.get('source', ''))} said {age} ago; "
+            f"tracking is {clean_line(job.get('tracking', ''))}",
+            style="yellow",
+        )
+    if job.get("error"):
+        yield Text(clean(job["error"]), style="red")
+
+
+def progress_text(progress: Mapping[str, Any]) -> str:
+    """Say how far a fit is."""
+    steps = progress.get("steps")
+    step = f"step {number(progress.get('step'), 9)}" + (f" of {number(steps, 9)}" if steps else "")
+    phase = clean_line(progress.get("phase") or "")
+    parts = (phase, step, f"chi² {number(progress.get('chisq'))}")
+    return ", ".join(part for part in parts if part)
+
+
+def result_tables(result: Document) -> Iterable[Table | Text]:
+    """Draw what came out of a job."""
+    if isinstance(result.get("elements"), list):
+        yield _elements(result["elements"])
+        return
+    if result.get("chisq") is not None:
+        points, dof = result.get("points"), result.get("dof")
+        yield Text(
+            f"chi² {number(result['chisq'], 8)}  ({points} points, {dof} degrees of freedom)"
+        )
+    if result.get("parameters"):
+        yield _parameters(result["parameters"])
+    error = result.get("error")
+    if error:
+        where = f"{error.get('file')}, line {error.get('line')}: " if error.get("file") else ""
+        yield Text(clean(f"{where}{error.get('type')}: {error.get('message')}"), style="red")
+
+
+def _parameters(rows: Iterable[Mapping[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("parameter", "value", "68 %", ""):
+        table.add_column(name)
+    for row in rows:
+        interval = row.get("interval_68")
+        shown = " … ".join(number(end) for end in interval) if isinstance(interval, list) else ""
+        limit = row.get("at_limit")
+        table.add_row(
+            Text(clean_line(row.get("label", ""))),
+            Text(with_uncertainty(row.get("value"), row.get("uncertainty"))),
+            Text(shown),
+            Text(f"at its {clean_line(limit)} limit" if limit else "", style="yellow"),
+        )
+    return table
+
+
+def _elements(rows: Iterable[Mapping[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("element", "status", "chi²", "verdict"):
+        table.add_column(name)
+    for row in rows:
+        verdict = (row.get("verdict") or {}).get("text", "")
+        label = row.get("label") or row.get("index")
+        cells = (clean_line(label), clean_line(row.get("status", "")), number(row.get("chisq")))
+        table.add_row(*map(Text, cells), Text(clean_line(verdict)))
+    return table
+
+
+class FitProgress:
+    """A bar with chi-square on standard error; where nobody sees a bar, a line now and then."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._console = err()
+        self._live = self._console.is_terminal and not quiet
+        self._quiet = quiet
+        self._said = ""
+        self._said_at = 0.0
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[text]}", markup=False),
+            TimeElapsedColumn(),
+            console=self._console,
+            disable=not self._live,
+            transient=True,
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> FitProgress:
+        self._bar.start()
+        self._task = self._bar.add_task("PENDING", total=None, text="")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def show(self, event: Event) -> None:
+        """Show what happened."""
+        data = event.data
+        if event.event == "job":
+            progress = data.get("progress") or {}
+            self._line(clean_line(data.get("state", "")), progress, data.get("reason_text") or "")
+        elif event.event == "step":
+            self._line("RUNNING", data, "")
+        elif event.event == "message" and data.get("level") != "info":
+            self._console.print(Text(clean(data.get("text", "")), style="yellow"))
+
+    def _line(self, state: str, progress: Mapping[str, Any], reason: str) -> None:
+        running = bool(progress) and state == "RUNNING"
+        text = progress_text(progress) if running else clean_line(reason)
+        if self._live and self._task is not None:
+            step, steps = progress.get("step"), progress.get("steps")
+            known = running and isinstance(step, int) and isinstance(steps, int) and steps > 0
+            self._bar.update(
+                self._task,
+                description=state,
+                text=text,
+                total=float(steps) if known and steps else None,
+                completed=float(min(step or 0, steps or 0)) if known else 0.0,
+            )
+        elif not self._quiet:
+            self._plain(f"{state}: {text}" if text else state, state)
+
+    def _plain(self, line: str, state: str) -> None:
+        changed = not self._said.startswith(state)
+        if line != self._said and (changed or time.monotonic() - self._said_at > _QUIET_LINE_S):
+            self._said, self._said_at = line, time.monotonic()
+            self._console.print(Text(line))
+
+
+def _style(state: str) -> str:
+    return _STYLES.get(state, "red")
+
+
+def _age(text: object) -> str:
+    try:
+        when = datetime.fromisoformat(str(text).replace("Z", "+00:00"))
+    except ValueError:
+        return clean_line(text or "")
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=timezone.utc)
+    return f"{age_text(max(0.0, (datetime.now(timezone.utc) - when).total_seconds()))} ago"

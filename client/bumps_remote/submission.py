@@ -1,0 +1,202 @@
+"""From files and options to one job: written down first, then sent, then struck out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bumps_remote.errors import RefusedError, UsageError
+from bumps_remote.faults import crash_point
+from bumps_remote.files import Bundle
+from bumps_remote.journal import Draft, Entry, Journal
+from bumps_remote.text import clean_line
+from bumps_remote.transport import Call, Document, Notice, Transport
+
+_FOR_GOOD = frozenset({400, 404, 409, 413, 415, 422})
+"""After these answers the same submission can never be accepted, and no job was made."""
+
+_MINUTE_S, _HOUR_S = 60, 3600
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What shall run."""
+
+    bundle: Bundle
+    options: Mapping[str, object] = field(default_factory=dict)
+    """Of the fit method, ``fit`` among them."""
+
+    mode: str = "fit"
+    seed: int | None = None
+    shake: bool = False
+    simulate: Mapping[str, object] | None = None
+    start: Sequence[float] = ()
+    title: str = ""
+    notes: str = ""
+    tags: Sequence[str] = ()
+    cluster: str | None = None
+    resources: Mapping[str, object] = field(default_factory=dict)
+    """Slurm's long names, such as ``cpus_per_task``."""
+
+    def problem(self) -> Document:
+        """Write the body of POST /problems."""
+        bundle = self.bundle
+        files = [{"digest": file.digest, "name": file.name} for file in bundle.files]
+        content: Document = {"entry": bundle.entry, "files": files, "args": list(bundle.args)}
+        if bundle.type == "json":
+            content = {"file": files[0]}
+        name = self.title or Path(bundle.entry).stem
+        return {"name": name, "type": bundle.type, bundle.type: content}
+
+    def job(self) -> Document:
+        """Write the body of POST /jobs, still without its problem."""
+        optional: dict[str, Any] = {
+            "seed": self.seed,
+            "shake": self.shake or None,
+            "simulate": None if self.simulate is None else dict(self.simulate),
+            "start": list(self.start) or None,
+            "notes": self.notes or None,
+            "tags": list(self.tags) or None,
+            "cluster": self.cluster,
+            "resources": dict(self.resources) or None,
+        }
+        return {
+            "kind": "fit",
+            "mode": self.mode,
+            "options": dict(self.options),
+            "title": self.title or Path(self.bundle.entry).stem,
+            **{name: value for name, value in optional.items() if value is not None},
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accepted:
+    """A job that the server has."""
+
+    job: Document
+    replayed: bool
+    """Whether an earlier submission of the same content had made it."""
+
+
+class Submitter:
+    """Submits, at most once."""
+
+    def __init__(
+        self, transport: Transport, journal: Journal | None = None, notice: Notice | None = None
+    ) -> None:
+        self._transport = transport
+        self._journal = journal or Journal()
+        self._notice = notice or (lambda _text: None)
+
+    def submit(self, wanted: Wanted, *, new: bool = False) -> Accepted:
+        """Make a job of this, or find the one that a submission cut short has made.
+
+        Parameters
+        ----------
+        new
+            Make a job of its own even if the journal holds an unfinished submission of the same.
+        """
+        draft = Draft(
+            url=self._transport.server.url,
+            user=self._user(),
+            entry=wanted.bundle.entry,
+            files=wanted.bundle.files,
+            problem=wanted.problem(),
+            job=wanted.job(),
+        )
+        entry = self._journal.begin(draft)
+        if new and not entry.is_new:
+            self._journal.finish(entry)
+            entry = self._journal.begin(draft)
+        self._tell(entry)
+        crash_point("journaled")
+        return self.send(entry)
+
+    def send(self, entry: Entry) -> Accepted:
+        """Send what an entry of the journal says, and strike it out once there is an answer."""
+        try:
+            problem_id = entry.problem_id or self._make_problem(entry)
+            crash_point("problem")
+            response = self._transport.send(
+                Call(
+                    method="POST",
+                    path="/jobs",
+                    json={**entry.draft.job, "problem": {"id": problem_id}},
+                    key=entry.key,
+                    headers={"X-Correlation-ID": entry.key},
+                )
+            )
+        except RefusedError as error:
+            if error.status in _FOR_GOOD:
+                self._journal.finish(entry)
+            raise
+        crash_point("answered")
+        job = self._transport.read(response)
+        self._journal.finish(entry)
+        replayed = response.headers.get("Idempotent-Replayed") == "true"
+        return Accepted(job=job, replayed=replayed and not entry.is_new)
+
+    def _make_problem(self, entry: Entry) -> str:
+        for file in entry.draft.files:
+            self._upload(entry, Path(file.path), file.name, file.digest)
+        crash_point("uploaded")
+        made = self._transport.document(
+            Call(
+                method="POST",
+                path="/problems",
+                json=entry.draft.problem,
+                key=f"{entry.key}-problem",
+            )
+        )
+        return self._journal.keep_problem(entry, str(made["id"]))
+
+    def _upload(self, entry: Entry, path: Path, name: str, digest: str) -> None:
+        try:
+            kept = self._transport.document(
+                Call(method="POST", path="/files", params={"name": name}, file=path, harmless=True)
+            )
+        except OSError as error:
+            self._journal.finish(entry)  # nothing of it can have become a job
+            raise UsageError(f"{clean_line(path)} cannot be read: {error.strerror}") from error
+        if kept.get("digest") != digest:
+            self._journal.finish(entry)
+            raise UsageError(
+                f"{clean_line(path)} has changed while it was being submitted: submit again"
+            )
+
+    def _user(self) -> str:
+        """Ask who we are: a key is a user's own, so another user's entry is another entry."""
+        return str(self._transport.document(Call(method="GET", path="/me"))["name"])
+
+    def _tell(self, entry: Entry) -> None:
+        if not entry.is_new:
+            self._notice(
+                f"a submission of the same was begun {age_text(entry.age_s)} ago and not "
+                "finished: it goes on (--new makes another job)"
+            )
+            return
+        others = [
+            other
+            for other in self._journal.entries()
+            if other.key != entry.key and other.draft.entry == entry.draft.entry
+        ]
+        if others:
+            self._notice(
+                f"another submission of {clean_line(entry.draft.entry)} is unfinished: "
+                "see 'bumps-remote journal'"
+            )
+
+
+def age_text(seconds: float) -> str:
+    """Write a time span for people.
+
+    >>> age_text(30), age_text(4000), age_text(200000)
+    ('30 s', '67 min', '56 h')
+    """
+    if seconds < 2 * _MINUTE_S:
+        return f"{seconds:.0f} s"
+    if seconds < 2 * _HOUR_S:
+        return f"{seconds / _MINUTE_S:.0f} min"
+    return f"{seconds / _HOUR_S:.0f} h"
