@@ -1,0 +1,309 @@
+"""The submission protocol against every order of events, within bounds.
+
+Two reconcilers (as if one's lease had run out) work on one job with the real `decide`. Replies get
+lost, come late, the wrapper dies after it has locked, reconcilers crash after each step, the user
+cancels, the scheduler requeues. All reachable states are visited; none may break a promise, and
+none may be a dead end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+
+from gateway.jobs import decide as steps
+from gateway.jobs.decide import Action, Evidence, decide
+from gateway.jobs.models import Stage, Wish
+from scheduler.base import JobReport, JobState
+from tests.jobs.making import make_job
+
+TRIES = 2
+MARKER = "gw-x-1"
+
+
+@dataclass(frozen=True)
+class Native:
+    """A job at the scheduler."""
+
+    id: str
+    try_number: int
+    state: str = "late"
+    """``late`` (the call is under way), ``pending``, ``running``, ``done``, ``cancelled``."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the store holds, as far as the protocol goes."""
+
+    version: int = 0
+    stage: str = "staged"
+    tries: int = 0
+    looks: int = 0
+    native_id: str | None = None
+    wish: str = "run"
+    end: str = ""
+
+
+@dataclass(frozen=True)
+class Mind:
+    """What a reconciler has in mind between two steps."""
+
+    version: int
+    action: Action
+    tries: int = 0
+    """The try that the action was decided for."""
+
+    called: str = ""
+    """The outcome of a submit call that is not stored yet."""
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything."""
+
+    record: Record = Record()
+    minds: tuple[Mind | None, Mind | None] = (None, None)
+    natives: tuple[Native, ...] = ()
+    locks: frozenset[int] = frozenset()
+    claims: tuple[tuple[int, str], ...] = ()
+    files: tuple[tuple[int, str], ...] = ()
+    ran: frozenset[str] = frozenset()
+    lost_replies: int = 1
+    late_calls: int = 1
+    dead_wrappers: int = 1
+    crashes: int = 1
+    cancels: int = 1
+    requeues: int = 1
+
+
+@cache
+def next_action(record: Record, claim: str | None, file: str | None, seen: str) -> Action:
+    job = make_job(
+        stage=Stage(record.stage),
+        try_number=record.tries,
+        looks=record.looks,
+        native_id=record.native_id,
+        wish=Wish(record.wish),
+    )
+    words = {"pending": "PENDING", "running": "RUNNING", "done": "COMPLETED"}
+    reports = tuple(
+        JobReport(
+            native_id=native_id,
+            task=None,
+            marker=MARKER,
+            state=JobState(words.get(state, "CANCELLED")),
+            raw_state=state,
+        )
+        for native_id, state in (pair.split(":") for pair in seen.split())
+        if record.native_id is None or native_id == record.native_id
+    )
+    evidence = Evidence(
+        asked=True, reports=reports, claim=claim, native_id=file, may_look_again=True
+    )
+    return decide(job, evidence, max_tries=TRIES)
+
+
+def successors(world: World) -> Iterator[World]:
+    yield from user(world)
+    yield from cluster(world)
+    for who in (0, 1):
+        yield from reconciler(world, who)
+
+
+def user(world: World) -> Iterator[World]:
+    if world.cancels and world.record.wish == "run" and not world.record.end:
+        record = replace(world.record, wish="cancel", version=world.record.version + 1)
+        yield replace(world, record=record, cancels=world.cancels - 1)
+
+
+def cluster(world: World) -> Iterator[World]:
+    """Let the scheduler do something by itself."""
+    for index, native in enumerate(world.natives):
+        claim = dict(world.claims).get(native.try_number)
+        if native.state == "late":
+            yield with_native(world, index, "pending")
+        elif native.state == "pending":
+            if claim in (None, native.id):
+                started = with_native(world, index, "running")
+                claims = {**dict(world.claims), native.try_number: native.id}
+                yield replace(
+                    started, claims=tuple(sorted(claims.items())), ran=world.ran | {native.id}
+                )
+            else:
+                yield with_native(world, index, "done")
+        elif native.state == "running":
+            yield with_native(world, index, "done")
+            if world.requeues:
+                yield replace(with_native(world, index, "pending"), requeues=world.requeues - 1)
+
+
+def with_native(world: World, index: int, state: str) -> World:
+    natives = list(world.natives)
+    natives[index] = replace(natives[index], state=state)
+    return replace(world, natives=tuple(natives))
+
+
+def reconciler(world: World, who: int) -> Iterator[World]:
+    mind = world.minds[who]
+    if mind is None:
+        if not world.record.end:
+            yield think(world, who)
+        return
+    if world.crashes:
+        yield replace(set_mind(world, who, None), crashes=world.crashes - 1)
+    if mind.called:
+        yield set_mind(store_outcome(world, mind), who, None)
+        return
+    yield from act(world, who, mind)
+
+
+def think(world: World, who: int) -> World:
+    record = world.record
+    claim = dict(world.claims).get(record.tries)
+    file = dict(world.files).get(record.tries)
+    seen = " ".join(f"{n.id}:{n.state}" for n in world.natives if n.state != "late")
+    action = next_action(replace(record, version=0, end=""), claim, file, seen)
+    return set_mind(world, who, Mind(version=record.version, action=action, tries=record.tries))
+
+
+def set_mind(world: World, who: int, mind: Mind | None) -> World:
+    minds = list(world.minds)
+    minds[who] = mind
+    return replace(world, minds=(minds[0], minds[1]))
+
+
+def write(world: World, version: int, **changes: object) -> World | None:
+    """Compare and set; None when somebody else was quicker."""
+    if world.record.version != version or world.record.end:
+        return None
+    return replace(
+        world,
+        record=replace(world.record, version=version + 1, **changes),  # type: ignore[arg-type]
+    )
+
+
+def act(world: World, who: int, mind: Mind) -> Iterator[World]:  # noqa: C901 - a case an action
+    idle = set_mind(world, who, None)
+    version = mind.version
+    match mind.action:
+        case steps.SubmitIt(try_number=number) | steps.NextTry(try_number=number):
+            written = write(idle, version, stage="uncertain", tries=number, looks=0)
+            if written is None:
+                yield idle
+            else:
+                yield set_mind(written, who, Mind(version=version + 1, action=Calling(number)))
+        case Calling(number):
+            yield from call(world, who, version, number)
+        case steps.LookAgain():
+            yield write(idle, version, looks=world.record.looks + 1) or idle
+        case steps.TakeClaim(owner=owner):
+            # However long ago it was decided: a claim is never checked against the record.
+            claims = {mind.tries: owner, **dict(world.claims)}
+            yield replace(idle, claims=tuple(sorted(claims.items())))
+        case steps.Adopt(native_id=native_id, twins=twins):
+            ended = cancel(idle, twins)
+            yield write(ended, version, stage="submitted", native_id=native_id) or ended
+        case steps.CancelIt(native_ids=native_ids):
+            yield cancel(idle, native_ids)
+        case steps.EndCancelled():
+            yield write(idle, version, end="CANCELLED") or idle
+        case steps.Refuse():
+            yield write(idle, version, end="FAILED") or idle
+        case steps.Collect():
+            state = {n.id: n.state for n in world.natives}[world.record.native_id or ""]
+            end = "CANCELLED" if state == "cancelled" else "COMPLETED"
+            yield write(idle, version, end=end) or idle
+        case _:
+            yield idle
+
+
+@dataclass(frozen=True)
+class Calling:
+    """The try is written down; the remote call comes next."""
+
+    try_number: int
+
+
+def cancel(world: World, native_ids: tuple[str, ...]) -> World:
+    natives = tuple(
+        replace(n, state="cancelled")
+        if n.id in native_ids and n.state in ("pending", "running")
+        else n
+        for n in world.natives
+    )
+    return replace(world, natives=natives)
+
+
+def call(world: World, who: int, version: int, number: int) -> Iterator[World]:
+    """Run the wrapper: the lock first, then sbatch, then claim and id file."""
+
+    def answer(after: World, outcome: str) -> World:
+        return set_mind(after, who, Mind(version=version, action=Calling(number), called=outcome))
+
+    if number in world.locks:
+        file = dict(world.files).get(number)
+        yield answer(world, f"submitted {file}" if file else "uncertain")
+        return
+    locked = replace(world, locks=world.locks | {number})
+    if world.dead_wrappers:
+        yield answer(replace(locked, dead_wrappers=world.dead_wrappers - 1), "uncertain")
+    native = Native(id=str(len(world.natives) + 1), try_number=number)
+    if world.late_calls:
+        late = replace(locked, natives=(*world.natives, native), late_calls=world.late_calls - 1)
+        yield answer(late, "uncertain")
+    there = replace(locked, natives=(*world.natives, replace(native, state="pending")))
+    if world.lost_replies:
+        yield answer(replace(there, lost_replies=world.lost_replies - 1), "uncertain")
+    claims = {number: native.id, **dict(world.claims)}
+    files = {**dict(world.files), number: native.id}
+    good = replace(there, claims=tuple(sorted(claims.items())), files=tuple(sorted(files.items())))
+    owned = claims[number] == native.id  # else somebody has given this try up meanwhile
+    yield answer(good, f"submitted {native.id}" if owned else "uncertain")
+
+
+def store_outcome(world: World, mind: Mind) -> World:
+    if mind.called == "uncertain":
+        return world
+    native_id = mind.called.split()[1]
+    return write(world, mind.version, stage="submitted", native_id=native_id) or world
+
+
+def check(world: World) -> None:
+    assert len(world.ran) <= 1, f"two jobs ran: {world}"
+    if world.record.end == "CANCELLED":
+        for native in world.natives:
+            claim = dict(world.claims).get(native.try_number)
+            may_start = native.state in ("late", "pending") and claim in (None, native.id)
+            assert native.state != "running", f"cancelled, and runs: {world}"
+            assert not may_start, f"cancelled, and may still start: {world}"
+
+
+def test_no_order_of_events_runs_two_jobs_or_loses_one() -> None:
+    before: dict[World, list[World]] = {World(): []}
+    edge = [World()]
+    while edge:
+        world = edge.pop()
+        check(world)
+        for after in successors(world):
+            if after not in before:
+                before[after] = []
+                edge.append(after)
+            before[after].append(world)
+    ended = [world for world in before if world.record.end]
+    assert {world.record.end for world in ended} == {"COMPLETED", "CANCELLED", "FAILED"}
+    assert_all_can_end(before, ended)
+    assert len(before) > 10_000
+
+
+def assert_all_can_end(before: dict[World, list[World]], ended: list[World]) -> None:
+    """From everywhere there is a way to an end."""
+    reached = set(ended)
+    edge = list(ended)
+    while edge:
+        for world in before[edge.pop()]:
+            if world not in reached:
+                reached.add(world)
+                edge.append(world)
+    stuck = [world for world in before if world not in reached]
+    assert not stuck, f"{len(stuck)} states lead nowhere, such as {stuck[0]}"
