@@ -9,6 +9,7 @@ never started twice, whichever of them is killed.
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import platform
 import re
@@ -31,6 +32,7 @@ from scheduler.base import (
     Probe,
     Refused,
     SchedulerError,
+    SchedulerUnavailableError,
     StagedJob,
     Submission,
     Submitted,
@@ -47,6 +49,7 @@ MAX_ARRAY = 1001
 """The greatest index of an array, and one; Slurm's MaxArraySize."""
 
 _START_S = 30.0
+_log = logging.getLogger(__name__)
 _MARKER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _NATIVE_ID = re.compile(r"[1-9][0-9]{0,17}")
 
@@ -109,12 +112,9 @@ class Local:
         outcomes = [self._submit(launch) for launch in launches]
         try:
             self._ensure_executor()
-        except SchedulerError as error:
-            # The jobs are on the spool: whoever asks next starts the executor.
-            return [
-                Uncertain(text=str(error)) if isinstance(one, Uncertain) else one
-                for one in outcomes
-            ]
+        except (OSError, SchedulerError) as error:
+            # The jobs are on the spool, which was promised: whoever asks next tries again.
+            _log.warning("%s", error)
         return outcomes
 
     def _submit(self, launch: Launch) -> Submission:
@@ -134,7 +134,7 @@ class Local:
         except (OSError, SchedulerError) as error:
             return Uncertain(text=f"submission to this host was cut short: {error}")
 
-    def _enter(self, launch: Launch, script: bytes) -> Submitted:
+    def _enter(self, launch: Launch, script: bytes) -> Submission:
         directory, native_id = Path(launch.directory), self._spool.next_id()
         crash_point("local-submit-numbered")
         self._spool.mark(launch.marker, native_id, script)
@@ -149,8 +149,11 @@ class Local:
             )
         )
         crash_point("local-submit-entered")
-        job_directory.take_claim(directory, launch.try_number, native_id)
+        owner = job_directory.take_claim(directory, launch.try_number, native_id)
         crash_point("local-submit-claimed")
+        if owner != native_id:
+            # Somebody has given this try up meanwhile: the job that was made exits as a twin.
+            return Uncertain(text=f"job {native_id} was made, but the claim is {owner}'s")
         job_directory.write_native_id(directory, launch.try_number, native_id)
         crash_point("local-submit-named")
         return Submitted(native_id=native_id)
@@ -219,7 +222,7 @@ class Local:
                     check=True,
                 )
         except (OSError, subprocess.SubprocessError) as error:
-            raise SchedulerError(
+            raise SchedulerUnavailableError(
                 f"the local executor did not start ({error}): see {self._spool.log}"
             ) from error
 
