@@ -87,7 +87,6 @@ class Executor:
 
     def run(self) -> None:
         """Work until there has been nothing to do for a while."""
-        self._spool.purge(time.time() - _KEEP_S)
         idle_since = time.monotonic()
         while not self._stop:
             self.step()
@@ -95,6 +94,7 @@ class Executor:
             if self._jobs:
                 idle_since = now
             elif now - idle_since > self._config.idle_s:
+                self._spool.purge(time.time() - _KEEP_S)
                 if not self._still_needed():
                     return
                 idle_since = now
@@ -197,7 +197,7 @@ class Executor:
         started = float(begun["started"])
         exit_file = self._exit_file(job.entry, task)
         if exit_file is None:
-            reason = "the processes that ran it were killed"
+            reason = "what looked after it was killed, or failed: see executor.log"
             return TaskRecord(
                 state=JobState.NODE_FAIL, reason=reason, started=started, ended=time.time()
             )
@@ -210,8 +210,10 @@ class Executor:
     def _exit_file(self, entry: Entry, task: int) -> tuple[int, float] | None:
         """Read what the script itself said of its end, if this job's script said it."""
         content = read_beneath(Path(entry.directory), f"exit.{task}.json", 0, 4096)
+        if content is None:
+            return None
         try:
-            document = json.loads(content or b"")
+            document = json.loads(content)
             if document["owner"] == entry.native_id:
                 return int(document["rc"]), float(document["end"])
         except (ValueError, KeyError, TypeError):

@@ -236,14 +236,15 @@ def _empty_once(top: int) -> bool:
     """Remove what can be removed at the top, and lift up what lies one level deeper."""
     left = False
     for name in os.listdir(top):
-        if not stat.S_ISDIR(os.stat(name, dir_fd=top, follow_symlinks=False).st_mode):
-            os.unlink(name, dir_fd=top)
-            continue
-        try:
-            os.rmdir(name, dir_fd=top)
-        except OSError:
-            left = True
-            _lift(top, name)
+        with suppress(FileNotFoundError):  # somebody else removes it, too
+            if not stat.S_ISDIR(os.stat(name, dir_fd=top, follow_symlinks=False).st_mode):
+                os.unlink(name, dir_fd=top)
+                continue
+            try:
+                os.rmdir(name, dir_fd=top)
+            except OSError:
+                left = True
+                _lift(top, name)
     return left
 
 

@@ -27,14 +27,13 @@ _ETC = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "passwd", "
 
 def environment(entry: Entry, wanted: Directives, task: int, config: LocalConfig) -> dict[str, str]:
     """Make the whole environment of a task; nothing of the gateway's own comes into it."""
-    account = pwd.getpwuid(os.getuid())
     sandboxed = config.sandbox == "bwrap"
-    host = socket.gethostname()
+    host, (user, home) = socket.gethostname(), _account()
     variables = {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
-        "HOME": "/tmp" if sandboxed else account.pw_dir,  # noqa: S108 - the sandbox's own
-        "USER": account.pw_name,
-        "LOGNAME": account.pw_name,
+        "HOME": "/tmp" if sandboxed else home,  # noqa: S108 - the sandbox's own
+        "USER": user,
+        "LOGNAME": user,
         "LANG": "C.UTF-8",
         "HOSTNAME": host,
         "SLURM_CLUSTER_NAME": "local",
@@ -57,6 +56,15 @@ def environment(entry: Entry, wanted: Directives, task: int, config: LocalConfig
             "SLURM_ARRAY_TASK_MAX": str(wanted.tasks[-1]),
         }
     return variables
+
+
+def _account() -> tuple[str, str]:
+    """Say who runs the jobs and where their home is; a container's user may have no name."""
+    try:
+        account = pwd.getpwuid(os.getuid())
+    except KeyError:
+        return str(os.getuid()), "/"
+    return account.pw_name, account.pw_dir
 
 
 def command(entry: Entry, script: Path, config: LocalConfig) -> list[str]:

@@ -320,7 +320,10 @@ class Shepherd:
             os.setsid()
             die_with_parent()
             signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            # Python ignores some, whoever started the gateway perhaps others: a job ignores none.
+            for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+                signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
             os.dup2(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), 0)
             os.dup2(self._logs[0].writer, 1)
             os.dup2(self._logs[-1].writer, 2)

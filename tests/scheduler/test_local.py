@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.base import VOID, JobState, Launch, Submitted, Uncertain
+from scheduler.base import VOID, JobState, Launch, SchedulerUnavailableError, Submitted, Uncertain
 from scheduler.connect import connect
 from scheduler.faults import CRASH_POINTS, EXECUTOR_POINTS, SHEPHERD_POINTS, SUBMIT_POINTS
 from scheduler.processes import holders
@@ -257,3 +257,29 @@ def test_a_shepherd_killed_at_any_point_runs_no_task_twice(
 
 def test_every_crash_point_has_its_test() -> None:
     assert {*SUBMIT_POINTS, *EXECUTOR_POINTS, *SHEPHERD_POINTS} == set(CRASH_POINTS)
+
+
+def test_records_of_jobs_that_ended_long_ago_are_dropped(local: LocalSite) -> None:
+    old, live = local.stage(sleeper()), local.stage(sleeper(60))
+    ended, _ = local.submit(old), local.submit(live)
+    local.end_of(ended)
+    eventually(lambda: [path.name for path in local.spool.job(ended).iterdir()] == ["state.json"])
+    local.spool.purge(time.time() - 3600)
+    assert local.end_of(ended).state is JobState.COMPLETED
+    local.spool.purge(time.time() + 3600)
+    assert local.scheduler.states([ended]) == {}
+    assert local.scheduler.find(old.marker) == []
+    assert local.scheduler.find(live.marker) != []
+    local.wake(live)
+
+
+def test_a_host_that_cannot_start_the_executor_keeps_the_submission(
+    local: LocalSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launch = local.stage(sleeper())
+    with monkeypatch.context() as broken:
+        broken.setattr("sys.executable", "/no/such/python")
+        native_id = local.submit(launch)
+        with pytest.raises(SchedulerUnavailableError, match=r"executor\.log"):
+            local.scheduler.states([native_id])
+    assert local.end_of(native_id).state is JobState.COMPLETED

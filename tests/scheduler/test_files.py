@@ -1,0 +1,178 @@
+"""A job directory is hostile ground: what is read there, and what is not."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from scheduler.base import VOID, SchedulerError
+from scheduler.directory import read_claim, read_native_id, take_claim, take_lock
+from scheduler.files import list_beneath, read_beneath, remove_tree, used_bytes
+
+QUICK_S = 2.0
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> Path:
+    """A job directory with all that may lie there."""
+    secret = tmp_path / "secret"
+    secret.write_text("root:x:0:0")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "data").write_text("another's")
+    job = tmp_path / "job"
+    (job / "out").mkdir(parents=True)
+    (job / "out" / "good.json").write_text("{}")
+    (job / "link").symlink_to(secret)
+    (job / "folder").symlink_to(tmp_path / "other")
+    (job / "loop").symlink_to(job)
+    (job / "hard").hardlink_to(secret)
+    (job / "new\nline").write_text("x")
+    (job / "r\u202etl").write_text("x")
+    Path(os.fsdecode(os.fsencode(job) + b"/\xff\xfe")).write_text("x")
+    os.mkfifo(job / "pipe")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(job / "socket"))
+    with (job / "sparse").open("wb") as stream:
+        stream.truncate(1 << 40)
+    return job
+
+
+def test_hostile_files_are_listed_as_not_to_be_read(hostile: Path) -> None:
+    begun = time.monotonic()
+    entries = {entry.path: entry for entry in list_beneath(hostile, 1000)}
+    assert time.monotonic() - begun < QUICK_S
+    regular = {path for path, entry in entries.items() if entry.regular}
+    assert regular == {"out/good.json", "sparse"}
+    assert entries["sparse"].size == 1 << 40
+    assert {"link", "folder", "loop", "hard", "pipe", "socket"} <= set(entries)
+    assert all(path.isprintable() for path in entries)
+    assert not any("data" in path for path in entries)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["link", "folder/data", "hard", "pipe", "socket", "out", "", ".", "../secret",
+     "loop/out/good.json", "out/../../secret", "/etc/passwd", "missing", "out/good.json/x", "a\0b"],
+)  # fmt: skip
+def test_what_is_no_plain_file_beneath_is_not_read(hostile: Path, path: str) -> None:
+    begun = time.monotonic()
+    assert read_beneath(hostile, path, 0, 1000) is None
+    assert time.monotonic() - begun < QUICK_S
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root makes devices")
+def test_a_device_is_not_read(hostile: Path) -> None:
+    os.mknod(hostile / "zero", 0o666 | 0o020000, os.makedev(1, 5))
+    assert read_beneath(hostile, "zero", 0, 1000) is None
+    assert not {e.path: e for e in list_beneath(hostile, 100)}["zero"].regular
+
+
+def test_a_terabyte_of_nothing_is_read_only_where_it_is_asked(hostile: Path) -> None:
+    begun = time.monotonic()
+    assert read_beneath(hostile, "sparse", -10, 1000) == bytes(10)
+    assert read_beneath(hostile, "sparse", 1 << 39, 5) == bytes(5)
+    assert used_bytes(hostile) < 1 << 20
+    assert time.monotonic() - begun < QUICK_S
+
+
+def test_a_directory_that_is_a_link_is_not_entered(hostile: Path) -> None:
+    alias = hostile.parent / "alias"
+    alias.symlink_to(hostile)
+    assert list_beneath(alias, 10) == []
+    assert read_beneath(alias, "out/good.json", 0, 10) is None
+    with pytest.raises(SchedulerError, match="not a directory"):
+        remove_tree(alias)
+    assert (hostile / "out" / "good.json").exists()
+
+
+def test_a_listing_ends_at_its_limit(tmp_path: Path) -> None:
+    for number in range(3000):
+        (tmp_path / f"f{number:04}").touch()
+    begun = time.monotonic()
+    assert len(list_beneath(tmp_path, 1000)) == 1000
+    assert time.monotonic() - begun < QUICK_S
+
+
+def test_a_listing_does_not_follow_depth_without_end(tmp_path: Path) -> None:
+    _dig(tmp_path, 400)
+    begun = time.monotonic()
+    (entry,) = list_beneath(tmp_path, 1000)
+    assert not entry.regular
+    assert time.monotonic() - begun < QUICK_S
+
+
+def test_a_deep_tree_is_removed(tmp_path: Path) -> None:
+    _dig(tmp_path / "job", 2000)
+    remove_tree(tmp_path / "job")
+    assert not (tmp_path / "job").exists()
+
+
+def test_removal_follows_no_link(hostile: Path) -> None:
+    remove_tree(hostile)
+    assert not hostile.exists()
+    assert (hostile.parent / "secret").read_text() == "root:x:0:0"
+    assert (hostile.parent / "other" / "data").exists()
+
+
+def _dig(folder: Path, depth: int) -> None:
+    folder.mkdir(exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("d", dir_fd=handle)  # deeper than a path can say
+        inner = os.open("d", os.O_RDONLY, dir_fd=handle)
+        os.close(handle)
+        handle = inner
+    os.close(handle)
+
+
+# Claims
+
+
+def _race(call: Callable[[Path, int], object], folder: Path) -> list[object]:
+    with multiprocessing.get_context("fork").Pool(8) as pool:
+        return pool.starmap(call, [(folder, number) for number in range(1, 65)])
+
+
+def _claim(folder: Path, owner: int) -> str:
+    return take_claim(folder, 1, str(owner))
+
+
+def _lock(folder: Path, _: int) -> bool:
+    return take_lock(folder, 1)
+
+
+def test_a_claim_has_one_owner_whoever_asks(tmp_path: Path) -> None:
+    owners = set(_race(_claim, tmp_path))
+    assert owners == {read_claim(tmp_path, 1)}
+    assert take_claim(tmp_path, 1, VOID) in owners
+    assert [path.name for path in tmp_path.iterdir()] == ["claim.1"]
+
+
+def test_a_lock_is_taken_once_whoever_asks(tmp_path: Path) -> None:
+    assert _race(_lock, tmp_path).count(True) == 1
+
+
+@pytest.mark.parametrize("owner", ["", "x", "1\n2", "1 ", "../1", "-1"])
+def test_only_a_native_id_or_void_can_own_a_claim(tmp_path: Path, owner: str) -> None:
+    with pytest.raises(SchedulerError, match="own"):
+        take_claim(tmp_path, 1, owner)
+    assert read_claim(tmp_path, 1) is None
+
+
+def test_a_claim_that_names_no_owner_is_an_error_and_not_free(tmp_path: Path) -> None:
+    (tmp_path / "claim.1").write_text("x" * 1_000_000)
+    assert read_claim(tmp_path, 1) is None
+    with pytest.raises(SchedulerError, match="names no owner"):
+        take_claim(tmp_path, 1, "5")
+
+
+def test_a_forged_native_id_is_none(tmp_path: Path) -> None:
+    assert take_lock(tmp_path, 1)
+    (tmp_path / "submit.1" / "native_id").write_text("5; rm -rf /")
+    assert read_native_id(tmp_path, 1) is None
