@@ -44,6 +44,8 @@ def warm_up() -> None:
     import bumps.serialize
     import bumps.simplex  # noqa: F401
 
+    versions()
+
 
 class BumpsJob:
     """A job of kind ``fit`` under way."""

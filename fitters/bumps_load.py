@@ -128,6 +128,13 @@ def _load_script(path: Path, args: list[str]) -> Any:
     with user_code(Path.cwd(), code="load_error", doing=f"Loading {path.name}"):
         try:
             problem = load_problem(path, args=args)
+        except AttributeError as error:
+            if "script_path" not in str(error):
+                raise
+            text = (
+                f"{path.name}: 'problem' is no FitProblem: end it with problem = FitProblem(...)."
+            )
+            raise FitError(text, code="load_error") from error
         except ValueError as error:
             if not str(error).endswith(NO_PROBLEM):
                 raise

@@ -258,8 +258,20 @@ LM = Method(
     help="The fastest for least squares from a good start.",
     options=(
         replace(STEPS, default=200),
-        replace(FTOL, default=1e-10, help="Stop when chi-square falls by less than this part."),
-        replace(XTOL, default=1e-10, help="Stop when the point moves by less than this part."),
+        replace(
+            FTOL,
+            default=1e-10,
+            help="Stop when chi-square falls by less than this part.",
+            minimum=None,
+            above=0,
+        ),
+        replace(
+            XTOL,
+            default=1e-10,
+            help="Stop when the point moves by less than this part.",
+            minimum=None,
+            above=0,
+        ),
         STARTS,
         JUMP,
         TIME,

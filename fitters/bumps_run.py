@@ -49,6 +49,9 @@ class Ended:
 
     steps: int
     planned: int
+    through: bool
+    """The fitter ended by itself, not because it ran out of steps."""
+
     evaluations: int
     failures: int
     last_failure: NDArray[np.float64] | None
@@ -195,6 +198,7 @@ class BumpsRun:
             timed_out=not stopped and 0 < limit_s <= time_s,
             steps=self.progress.step,
             planned=self.planned,
+            through=self._is_through(),
             evaluations=self.watched.evaluations,
             failures=self.watched.failures,
             last_failure=self.watched.last_failure,
@@ -203,6 +207,13 @@ class BumpsRun:
             driver=self.driver,
             fit_state=self._state_now(),
         )
+
+    def _is_through(self) -> bool:
+        limit = int(self.options["steps"])
+        if self.method == "de":
+            return self.progress.step < self.planned
+        # amoeba counts from zero.
+        return self.progress.best_start_steps < limit - (self.method == "amoeba")
 
     def _state_now(self) -> Any:
         """Give what the fit could go on from, if it is such a fit and there is something."""
@@ -239,7 +250,10 @@ class BumpsRun:
         if self.method == "dream":
             self.say("info", f"Goes on from {state.draws} samples drawn before.")
         else:
-            self.say("info", f"Goes on from step {state['step'][-1]}.")
+            step = int(state["step"][-1])
+            self.planned += step
+            self.progress.steps = self.planned
+            self.say("info", f"Goes on from step {step}.")
 
     def _restore_random(self, folder: Path) -> None:
         path = folder / RESUME

@@ -147,7 +147,7 @@ def _at_limits(problem: Any, ended: Ended) -> Verdict | None:
 
 def describe_steps(method: str, ended: Ended) -> Document:
     """Say whether a minimiser came to an end by itself."""
-    through = ended.steps < ended.planned
+    through = ended.through
     if method == "pt":
         # It always runs through its steps, and bumps tells nothing else of it.
         text = "pt ran through its steps; it does not say whether that was enough."
@@ -160,7 +160,7 @@ def describe_steps(method: str, ended: Ended) -> Document:
         text = f"{method} ended by itself after {ended.steps} steps."
     else:
         text = (
-            f"{method} used all of its {ended.planned} steps and might still improve: allow more "
+            f"{method} used all of the steps it was given and might still improve: allow more "
             "steps, or start again from these values."
         )
     return _steps_document(converged, text)

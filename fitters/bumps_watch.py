@@ -87,8 +87,8 @@ class Progress:
         self._report = report
         self._watched = watched
         self._burn = burn
-        self._offset = 0
-        self._last_step = -1
+        self._counts = [0]
+        self._best_start = 0
         self._next_step_event = 0.0
         self._timers: list[Timer] = []
         self.steps = steps
@@ -118,6 +118,7 @@ class Progress:
         value = float(history.value[0])
         if value < self.best or self.best_point is None:
             self.best, self.best_point = value, np.array(history.point[0], "d")
+            self._best_start = len(self._counts) - 1
         self.rows.append(_quantiles(value, history))
         if len(self.rows) > 2 * MOST_ROWS:
             del self.rows[1::2]
@@ -154,11 +155,16 @@ class Progress:
 
     def _count_step(self, step: int) -> None:
         # amoeba, lm and newton count from the beginning again at each of their starts.
-        if step < self._last_step:
-            self._offset += self._last_step
-        self._last_step = step
-        self.step = self._offset + step
+        if step <= self._counts[-1] and self._counts[-1] > 0:
+            self._counts.append(step)
+        self._counts[-1] = step
+        self.step = sum(self._counts)
         self.steps = max(self.steps, self.step)
+
+    @property
+    def best_start_steps(self) -> int:
+        """How many steps the start took that gave the best point."""
+        return self._counts[self._best_start]
 
     def at_best(self, action: Callable[[], None]) -> None:
         """Do something with the problem at the best point, then put it back."""
