@@ -21,6 +21,7 @@ ML = ["scikit-learn>=1.5"]
 DEV = [
     "axe-playwright-python",
     "build",
+    "docutils",
     "hypothesis",
     "import-linter",
     "mypy",

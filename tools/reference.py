@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from bumps_remote.cli import main as client_command
+from bumps_remote.cli import program as client_command
 
 from gateway.app import create_app
 from gateway.cli import main as gateway_command
@@ -68,7 +68,8 @@ def configuration() -> str:
 
 
 def _text(lines: list[str]) -> str:
-    return "\n".join(line.rstrip() for line in lines).rstrip() + "\n"
+    text = "\n".join(line.rstrip() for part in lines for line in part.split("\n"))
+    return text.rstrip() + "\n"
 
 
 def _sections(text: str) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
@@ -83,27 +84,25 @@ def command_line() -> str:
     lines = [_NOTE, *heading("Command line", "=")]
     for program, command in (("bumps-gateway", gateway_command), ("bumps-remote", client_command)):
         lines += heading(program, "-")
-        for path, one in _commands(program, command):
-            lines += [*heading(path, "~"), *_help(path, one)]
+        for context in _commands(program, command):
+            lines += heading(context.command_path, "~")
+            text = context.command.get_help(context)
+            lines += ["::", "", *(f"    {line}" for line in text.split("\n")), ""]
     return _text(lines)
 
 
-def _commands(path: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
-    yield path, command
+def _commands(
+    name: str, command: click.Command, parent: click.Context | None = None
+) -> Iterator[click.Context]:
+    settings: dict[str, Any] = {"terminal_width": 96, "max_content_width": 96}
+    context = click.Context(
+        command, info_name=name, parent=parent, **{**settings, **command.context_settings}
+    )
+    yield context
     if isinstance(command, click.Group):
-        for name, child in sorted(command.commands.items()):
+        for child_name, child in sorted(command.commands.items()):
             if not child.hidden:
-                yield from _commands(f"{path} {name}", child)
-
-
-def _help(path: str, command: click.Command) -> list[str]:
-    context = click.Context(command, info_name=path, terminal_width=96, max_content_width=96)
-    return [
-        "::",
-        "",
-        *(f"    {line}".rstrip() for line in command.get_help(context).split("\n")),
-        "",
-    ]
+                yield from _commands(child_name, child, context)
 
 
 def api() -> str:
