@@ -56,6 +56,9 @@ class Meter:
         self.guided = False
         """True when there are residuals enough to fit them, be they the likelihood or near it."""
 
+        self.points = 0
+        """Residuals that are not always zero."""
+
         self.offset = 0.0
         """What nllf is above half that sum: a constant."""
 
@@ -142,7 +145,8 @@ class Meter:
 
     def _tick(self) -> None:
         self.evaluations += 1
-        self.check()
+        if self.evaluations > 1:  # the start always gets its cost, so that there is a result
+            self.check()
         if time.monotonic() - self._reported > REPORT_S:
             self.report()
 
@@ -164,7 +168,8 @@ def recognise_squares(meter: Meter, points: Iterable[Array]) -> None:
         return
     # bumps gives each bounded parameter a residual of its own that is always zero.
     alive = np.any([found != 0 for found, _ in known], axis=0)
-    meter.guided = int(np.sum(alive)) >= meter.size
+    meter.points = int(np.sum(alive))
+    meter.guided = meter.points >= meter.size
     offsets = np.array([value - 0.5 * float(found @ found) for found, value in known])
     size = max(abs(value) for _, value in known)
     if meter.guided and len(known) > 1 and np.ptp(offsets) <= 1e-9 * size:

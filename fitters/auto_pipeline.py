@@ -21,6 +21,8 @@ from .auto_steps import run_amoeba, run_lm
 from .auto_verdict import Findings, judge
 
 POLISHED = 4
+IMAGES = 2
+APART = 1e-2
 EQUAL = 1e-7
 """Costs that differ by less than this part are equally good."""
 
@@ -44,7 +46,6 @@ class Pipeline:
         self.search = Search(self.meter, self.starts, self.steps, seed, self._stage)
         self.stages: list[Stage] = []
         self.minima: list[Minimum] = []
-        self.start_cost = float("inf")
 
     def run(self) -> AutoResult:
         """Do all steps, or as many as there is time for."""
@@ -81,12 +82,12 @@ class Pipeline:
     def _search(self) -> None:
         meter = self.meter
         with self._stage("start", "search", 0):
+            reference = meter.nllf(meter.start)
             points = [np.clip(meter.start * f, meter.low, meter.high) for f in (1.0, 1.001, 0.97)]
             recognise_squares(meter, points)
-            self.start_cost = meter.cost(meter.start)
-            if not np.isfinite(self.start_cost):
+            if not np.isfinite(reference):
                 self._find_start()
-        reference = meter.cost(meter.start)
+                reference = meter.best
         if np.isfinite(reference):
             self.search.found.floor = 1e-24 * abs(reference)
             self.search.run()
@@ -94,7 +95,7 @@ class Pipeline:
     def _find_start(self) -> None:
         """Look for a point where the model has a value, when it has none at the start."""
         search = self.search
-        points = draw_points(search.whole_space(), self.meter.start, 200, search.random)
+        points = draw_points(search.whole_space(), self.meter.start, 200, search.random, near=True)
         recognise_squares(self.meter, points)
         self.meter.start = self.meter.best_x.copy()
 
@@ -102,12 +103,23 @@ class Pipeline:
         meter = self.meter
         with self._stage("polish", "polish", self.starts + 4):
             groups = self.search.found.groups(meter.start)
-            picked = [group[0] for group in groups[:POLISHED]]
-            picked += [group[1] for group in groups[:1] if len(group) > 1]
-            for point in picked:
-                minimum = self._polish_one(point)
-                if minimum is not None:
-                    self.minima.append(minimum)
+            for point in [group[0] for group in groups[:POLISHED]] + _images(groups[:1]):
+                self._polish_from(point)
+            if self._is_missed():
+                self._polish_from(meter.best_x)
+
+    def _polish_from(self, point: Array) -> None:
+        minimum = self._polish_one(point)
+        if minimum is not None:
+            self.minima.append(minimum)
+
+    def _is_missed(self) -> bool:
+        """Say whether a better point was met than any that was polished."""
+        chosen = self._chosen()
+        if chosen is None:
+            return bool(np.isfinite(self.meter.best))
+        room = EQUAL * abs(chosen.nllf) + self.search.found.floor
+        return self.meter.best < chosen.nllf - room
 
     def _polish_one(self, point: Array) -> Minimum | None:
         meter, space = self.meter, self.search.whole_space()
@@ -133,33 +145,40 @@ class Pipeline:
 
     def _result(self, spread: Spread | None) -> AutoResult:
         meter = self.meter
-        chosen = self._chosen()
-        lower = (
-            chosen is None
-            or meter.best < chosen.nllf - EQUAL * abs(chosen.nllf) - self.search.found.floor
-        )
-        x = meter.best_x if chosen is None or lower else chosen.x
-        nllf = meter.best if chosen is None or lower else chosen.nllf
+        chosen = None if self._is_missed() else self._chosen()
+        if chosen is None:
+            spread = None
+        x, nllf = (meter.best_x, meter.best) if chosen is None else (chosen.x, chosen.nllf)
         self.problem.setp(x)
         verdict = judge(
             Findings(
                 meter=meter,
-                minimum=None if lower else chosen,
-                spread=None if lower else spread,
+                minimum=chosen,
+                spread=spread,
                 others=[m for m in self.minima if m is not chosen],
                 agreement=self.search.found.hits,
-                tried=len(self.search.found.costs),
-                start_cost=self.start_cost,
+                tried=len(self.search.found.alone),
+                floor=self.search.found.floor,
             )
         )
         return AutoResult(
             x=[float(value) for value in x],
             nllf=float(nllf),
-            dx=None if spread is None or lower else spread.dx,
-            covariance=None if spread is None or lower else spread.covariance,
+            dx=None if spread is None else spread.dx,
+            covariance=None if spread is None else spread.covariance,
             converged=verdict.converged,
             code=verdict.code,
             text=verdict.text,
             evaluations=meter.evaluations,
             stages=tuple(self.stages),
         )
+
+
+def _images(groups: list[list[Array]]) -> list[Array]:
+    """Give the next points of equal cost that are not the nearest one again."""
+    found: list[Array] = []
+    for point in [point for group in groups for point in group]:
+        known = [groups[0][0], *found]
+        if all(distance(point, other) > APART * len(point) for other in known):
+            found.append(point)
+    return found[:IMAGES]

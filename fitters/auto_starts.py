@@ -14,11 +14,14 @@ DECADES = 2.5
 FLIPS = 0.1
 
 
-def draw_points(space: Space, start: Array, count: int, random: np.random.Generator) -> list[Array]:
+def draw_points(
+    space: Space, start: Array, count: int, random: np.random.Generator, *, near: bool
+) -> list[Array]:
     """Draw points to start from.
 
     Parameters without a range keep the sign of their start nine times in ten, and move over
-    decades: together (a wrong unit moves all rates alike), each by itself, or a little.
+    decades: together (a wrong unit moves all rates alike), each by itself, or a little. Those with
+    a range move over all of it, or, with *near*, half of the time around the start.
     """
     size = np.where(start == 0, 1.0, start)
     points = []
@@ -29,7 +32,7 @@ def draw_points(space: Space, start: Array, count: int, random: np.random.Genera
         moved = size * 10.0**shift
         flipped = random.random(len(start)) < np.where(start == 0, 0.5, FLIPS * (k % 4 == 3))
         moved = np.where(flipped, -moved, moved)
-        points.append(_inside(space, start, moved, random, everywhere=k % 2 == 1))
+        points.append(_inside(space, start, moved, random, everywhere=not near or k % 2 == 1))
     return points
 
 
@@ -56,20 +59,21 @@ def distance(a: Array, b: Array) -> float:
     return float(np.sum(np.abs(a - b) / np.where(size == 0, 1.0, size)))
 
 
-def choose(points: list[Array], costs: list[float], count: int) -> list[Array]:
-    """Choose starts: the best ones first, never two beside each other; then as they were drawn."""
+def choose(points: list[Array], costs: list[float], count: int, *, best: float) -> list[Array]:
+    """Choose starts: a part of them the best, never two beside each other, the others as drawn."""
     order = [points[i] for i in np.argsort(costs) if np.isfinite(costs[i])]
     chosen: list[Array] = []
     for point in order:
-        if len(chosen) >= count // 2:
+        if len(chosen) >= count * best:
             break
         if all(distance(point, other) > 0.02 * len(point) for other in chosen):
             chosen.append(point)
     taken = {id(point) for point in chosen}
     rest = [p for p, c in zip(points, costs, strict=True) if np.isfinite(c) and id(p) not in taken]
+    few = max(1, round(best / (1 - best)))
     mixed: list[Array] = []
     for k in range(max(len(chosen), len(rest))):
-        mixed += chosen[k : k + 1] + rest[k : k + 1]
+        mixed += chosen[few * k : few * (k + 1)] + rest[k : k + 1]
     return mixed[:count]
 
 

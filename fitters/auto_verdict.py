@@ -13,6 +13,12 @@ from .auto_meter import Array, Meter
 from .auto_polish import Minimum, Spread
 from .auto_starts import distance
 
+FEW = 3
+"""Fits that have to agree before nothing is said about it."""
+
+POOR = 4.0
+"""Reduced chi-square of a fit that needs a remark."""
+
 NEAR_COST = 2.0
 """Another minimum whose nllf is less than this above the best one explains the data about as well:
 two in nllf is two standard deviations."""
@@ -28,7 +34,8 @@ class Findings:
     others: list[Minimum]
     agreement: int
     tried: int
-    start_cost: float
+    floor: float
+    """Costs this close are the same, however small they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,13 +56,18 @@ def judge(findings: Findings) -> Verdict:
         return _judge_no_value(meter)
     if minimum is None or not minimum.stationary:
         return _judge_unfinished(findings)
-    remarks = [*_limits(meter, minimum), *_unsure(findings), *_rivals(findings)]
+    remarks = [
+        *_limits(meter, minimum),
+        *_unsure(findings),
+        *_rivals(findings),
+        *_poor(meter, minimum),
+    ]
     code = "at_limit" if minimum.pegged.any() else "converged"
-    found = f"Converged: {findings.agreement} of {findings.tried} local fits ended at this minimum"
-    if findings.agreement <= 1 < findings.tried:
+    found = f"Converged: {findings.agreement} of {findings.tried} starts led to this minimum"
+    if findings.agreement < FEW < findings.tried:
         remarks.append(
-            "Only one fit found it, so that a better one may exist: more starts or narrower "
-            "bounds would tell."
+            "So few found it that a better one may exist: more starts or narrower bounds would "
+            "tell."
         )
     return Verdict(converged=True, code=code, text=" ".join([f"{found}.", *remarks]))
 
@@ -132,9 +144,7 @@ def _unsure(findings: Findings) -> list[str]:
         said.append(f"Poorly determined, with an uncertainty larger than the value: {names}.")
     if spread.correlated:
         j, k, value = max(spread.correlated, key=lambda pair: abs(pair[2]))
-        said.append(
-            f"{labels[k]} and {labels[j]} are nearly exchangeable (correlation {value:.5f})."
-        )
+        said.append(f"{labels[k]} and {labels[j]} depend on each other (correlation {value:.5f}).")
     return said
 
 
@@ -143,7 +153,7 @@ def _rivals(findings: Findings) -> list[str]:
     minimum, meter = findings.minimum, findings.meter
     if minimum is None:
         return []
-    room = NEAR_COST * minimum.scatter**2
+    room = NEAR_COST * minimum.scatter**2 + findings.floor
     rivals: list[Array] = []
     for other in findings.others:
         known = [minimum.x, *rivals]
@@ -153,7 +163,18 @@ def _rivals(findings: Findings) -> list[str]:
     if not rivals:
         return []
     points = "; ".join(_point(meter.labels, x) for x in rivals[:2])
-    return [f"Several minima fit about equally well; also {points}."]
+    return [f"Several minima fit about equally well (this is the nearest to the start): {points}."]
+
+
+def _poor(meter: Meter, minimum: Minimum) -> list[str]:
+    """Say so when the fit misses the data by far."""
+    if not meter.squares or minimum.scatter**2 < POOR:
+        return []
+    return [
+        f"Reduced chi-square is {minimum.scatter**2:.3g}: the uncertainties of the data are too "
+        "small (or were not given), the model does not describe them, or a better minimum was "
+        "missed."
+    ]
 
 
 def _point(labels: list[str], x: Array) -> str:

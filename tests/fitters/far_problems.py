@@ -377,3 +377,16 @@ def _far_problems() -> list[FarProblem]:
 
 
 FAR_PROBLEMS = {far.name: far for far in _far_problems()}
+
+
+def in_order(far: FarProblem, labels: list[str], values: Array, like: Array) -> Array:
+    """Exchange groups of parameters that may be, when that brings values nearer to others."""
+    if not far.exchangeable:
+        return values
+    first, second = far.exchangeable
+    swapped = values.copy()
+    for a, b in zip(first, second, strict=True):
+        i, j = labels.index(a), labels.index(b)
+        swapped[i], swapped[j] = values[j], values[i]
+    near, other = np.sum((values - like) ** 2), np.sum((swapped - like) ** 2)
+    return values if near <= other else swapped
