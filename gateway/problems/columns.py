@@ -99,7 +99,7 @@ def read_columns(text: str | bytes, pointer: str = "/data") -> Table:
     """
     if isinstance(text, bytes):
         text = decode(text, pointer)
-    lines = text.splitlines()
+    lines = text.removeprefix("\ufeff").splitlines()
     if any(len(line) > LINE_LIMIT for line in lines):
         number = next(n for n, line in enumerate(lines, 1) if len(line) > LINE_LIMIT)
         raise InvalidError.at(
@@ -130,7 +130,7 @@ def _guess_format(lines: Sequence[str]) -> _Format:
     numeric = [line for line in lines if re.match(r"\s*[\"']?[-+.]?[0-9]", line)] or list(lines)
     text = "\n".join(numeric)
     for separator in (";", "\t"):
-        if separator in text:
+        if separator in text and _parts_cells(numeric, separator):
             commas = "," in text and "." not in text
             return _Format(separator=separator, decimal_comma=commas)
     words = [word for line in numeric for word in line.split()]
@@ -141,6 +141,12 @@ def _guess_format(lines: Sequence[str]) -> _Format:
     if inner:
         return _Format(separator=",", decimal_comma=False)
     return _Format(separator=" ", decimal_comma=False)
+
+
+def _parts_cells(lines: Sequence[str], separator: str) -> bool:
+    # Blanks within the cells: the tabs are blanks too, as in "1   2<tab>3".
+    cells = [cell.strip() for line in lines for cell in line.split(separator)]
+    return not any(re.search(r"[0-9]\s+[-+.]?[0-9]", cell) for cell in cells)
 
 
 _Row = tuple[int, list[float]]

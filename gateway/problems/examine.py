@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from gateway.errors import InvalidError, NotFoundError, TooLargeError
-from gateway.problems import curve_script
-from gateway.problems.curve import chisq, resolve
+from gateway.errors import FieldError, InvalidError
+from gateway.problems.bumps_json import check_json
+from gateway.problems.bundle import render, render_curve
+from gateway.problems.curve import ResolvedCurve, preview, resolve
+from gateway.problems.json_reading import JsonLimits
 from gateway.problems.models import (
     Bundle,
     CurveDocument,
     Document,
-    FileRef,
     JsonDocument,
     ReadBlob,
     ScriptDocument,
 )
+from gateway.problems.script_check import check_script
 from gateway.settings import LimitSettings
 
 Classification = Literal["data-only", "code-bearing"]
@@ -38,62 +40,100 @@ class Examined:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-def examine(document: Document, read_blob: ReadBlob, limits: LimitSettings) -> Examined:
+def examine(
+    document: Document,
+    read_blob: ReadBlob,
+    limits: LimitSettings,
+    allowed_classes: Collection[str],
+) -> Examined:
     """Check a problem and render it to what a job runs.
+
+    Parameters
+    ----------
+    allowed_classes
+        What a bumps JSON problem may be made of.
 
     Raises
     ------
     InvalidError
-        With every field that is wrong.
+        With every field that is wrong; what is wrong inside a JSON problem is said with its own
+        pointer at ``/json/file``.
     """
     match document.content:
         case CurveDocument() as curve:
-            return _curve(curve, read_blob)
-        case JsonDocument(file=file):
-            return _json(file, read_blob, limits)
-        case ScriptDocument() as script:
-            return _script(script, read_blob, limits)
+            return _curve(resolve(curve, read_blob))
+        case JsonDocument():
+            return _json(render(document, read_blob), limits, allowed_classes)
+        case ScriptDocument():
+            return _script(render(document, read_blob), limits)
 
 
-def _curve(document: CurveDocument, read_blob: ReadBlob) -> Examined:
-    curve = resolve(document, read_blob)
-    names = [column for column in (curve.table.names[document.columns.x],) if column]
-    files = {
-        curve_script.ENTRY: curve_script.model_script(curve).encode(),
-        curve_script.DATA: curve_script.data_file(curve.data, names).encode(),
-    }
+def _curve(curve: ResolvedCurve) -> Examined:
     free = tuple(parameter.name for parameter in curve.document.parameters if parameter.free)
-    start = chisq(curve)
+    start = preview(curve)["chisq"]
     return Examined(
-        bundle=Bundle(type="script", entry=curve_script.ENTRY, files=files),
+        bundle=render_curve(curve),
+        # Written by us from a parsed expression: no code of the user is in it.
         classification="data-only",
         warnings=curve.warnings,
         labels=free,
         n_parameters=len(free),
         n_points=sum(curve.data.used),
-        details={"start_chisq": start if abs(start) < float("inf") else None},
+        details={"start_chisq": start},
     )
 
 
-def _json(file: FileRef, read_blob: ReadBlob, limits: LimitSettings) -> Examined:
-    raise InvalidError.at("/json", "not yet")
-
-
-def _script(document: ScriptDocument, read_blob: ReadBlob, limits: LimitSettings) -> Examined:
-    files = {}
-    for index, ref in enumerate(document.files):
-        files[ref.name] = _read(ref, read_blob, f"/script/files/{index}/digest")
-    if len(files[document.entry]) > limits.model_bytes:
-        raise TooLargeError(f"{document.entry} has more than {limits.model_bytes} bytes")
-    return Examined(
-        bundle=Bundle(type="script", entry=document.entry, files=files, args=document.args),
-        classification="code-bearing",
-    )
-
-
-def _read(ref: FileRef, read_blob: ReadBlob, pointer: str) -> bytes:
+def _json(bundle: Bundle, limits: LimitSettings, allowed_classes: Collection[str]) -> Examined:
     try:
-        return read_blob(ref.digest)
-    except (NotFoundError, InvalidError) as error:
-        detail = f"you have no file {ref.digest[:12]}... ({ref.name}): upload it first"
-        raise InvalidError.at(pointer, detail) from error
+        report = check_json(
+            bundle.files[bundle.entry], allowed_classes, JsonLimits(size_bytes=limits.model_bytes)
+        )
+    except InvalidError as error:
+        inside = [
+            FieldError(
+                pointer="/json/file",
+                detail=f"at {item.pointer}: {item.detail}" if item.pointer else item.detail,
+            )
+            for item in error.errors
+        ]
+        raise InvalidError(inside) from error
+    return Examined(
+        bundle=bundle,
+        classification=report.classification,
+        warnings=report.warnings,
+        labels=tuple(parameter.label for parameter in report.parameters),
+        n_parameters=len(report.parameters),
+        n_points=report.points,
+        details={
+            "models": list(report.models),
+            "parameters": [
+                {
+                    "label": parameter.label,
+                    "value": parameter.value,
+                    "bounds": list(parameter.bounds),
+                    "prior": parameter.prior,
+                }
+                for parameter in report.parameters
+            ],
+            "functions": [
+                {"name": item.name, "source": item.source, "imports": list(item.names)}
+                for item in report.functions
+            ],
+            "libraries": dict(report.libraries),
+        },
+    )
+
+
+def _script(bundle: Bundle, limits: LimitSettings) -> Examined:
+    report = check_script(bundle.entry, bundle.files, limits.model_bytes)
+    return Examined(
+        bundle=bundle,
+        classification="code-bearing",
+        warnings=report.warnings,
+        details={
+            "standard": list(report.standard),
+            "bundled": list(report.bundled),
+            "environment": list(report.environment),
+            "opens": list(report.opens),
+        },
+    )

@@ -155,7 +155,12 @@ class ProblemService:
     def _keep(self, owner: str, id: str, number: int, document: Document) -> KeptVersion:
         """Check the content, render it once, and keep what it renders to."""
         limits = self._settings.limits
-        examined = examine(document, lambda digest: self._files.read(owner, digest), limits)
+        examined = examine(
+            document,
+            lambda digest: self._files.read(owner, digest),
+            limits,
+            self._settings.problems.allowed_classes,
+        )
         files = {
             name: self._files.put(owner, name, content).digest
             for name, content in examined.bundle.files.items()
