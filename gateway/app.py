@@ -10,6 +10,7 @@ from gateway.clusters.api import bp as clusters_api
 from gateway.datasets.api import bp as files_api
 from gateway.health import bp as health
 from gateway.jobs.api import bp as jobs_api
+from gateway.jobs.pages import bp as jobs_pages
 from gateway.problems.api import bp as problems_api
 from gateway.services import open_gateway
 from gateway.settings import Settings
@@ -25,6 +26,6 @@ def create_app(settings: Settings) -> APIFlask:
     install(app, open_gateway(settings))
     for blueprint in (accounts_api, files_api, problems_api, jobs_api, clusters_api):
         app.register_blueprint(blueprint, url_prefix=API)
-    for blueprint in (health, accounts_pages):
+    for blueprint in (health, accounts_pages, jobs_pages):
         app.register_blueprint(blueprint)
     return app

@@ -19,6 +19,7 @@ from gateway.jobs.plan import script_sha256
 from gateway.jobs.present import API, present
 from gateway.jobs.schemas import (
     AgainSchema,
+    AttemptQuery,
     JobListQuery,
     JobListSchema,
     JobPatchSchema,
@@ -206,11 +207,12 @@ def get_results(job_id: str) -> Any:
 
 
 @bp.get("/jobs/<job_id>/files/<path:path>")
+@bp.input(AttemptQuery, location="query", arg_name="query")
 @bp.doc(responses=_FILE)
-def get_file(job_id: str, path: str) -> Response:
+def get_file(job_id: str, path: str, query: dict[str, Any]) -> Response:
     """Send one result file, as an attachment; ranges and digests as in RFC 9110 and RFC 9530."""
     job = gateway().jobs.get(identity(), job_id)
-    dataset = _dataset(job)
+    dataset = _dataset(job, query["attempt"])
     ref = dataset.file(path) if dataset else None
     if ref is None:
         raise NotFoundError(f"job {job_id} left no file {path[:100]!r}")
@@ -289,10 +291,10 @@ def _accepted(job: Job, *, replayed: bool = False) -> tuple[Document, int, dict[
     return _present(job), 202, headers
 
 
-def _dataset(job: Job) -> Dataset | None:
-    if job.attempt.dataset is None:
-        return None
-    return gateway().files.dataset(job.attempt.dataset)
+def _dataset(job: Job, attempt: int | None = None) -> Dataset | None:
+    """Find what an attempt left; None asks for the last one."""
+    found = find_attempt(job, attempt).dataset
+    return None if found is None else gateway().files.dataset(found)
 
 
 def _results(job: Job, dataset: Dataset) -> Document:

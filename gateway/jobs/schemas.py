@@ -199,6 +199,12 @@ class JobListQuery(_Strict):
     limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=200))
 
 
+class AttemptQuery(_Strict):
+    """Which attempt; without it the last."""
+
+    attempt = fields.Integer(load_default=None, allow_none=True, validate=validate.Range(min=1))
+
+
 class LogQuery(_Strict):
     """Which part of which log."""
 

@@ -1,0 +1,240 @@
+"""Gathers what the pages of jobs show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from gateway.accounts.models import Identity
+from gateway.accounts.rights import Right, may
+from gateway.errors import NotFoundError
+from gateway.ids import new_id
+from gateway.jobs import page_words as words
+from gateway.jobs.kinds import kinds
+from gateway.jobs.listing import JobFilter, find_jobs
+from gateway.jobs.models import Attempt, Job, Progress, Wish
+from gateway.jobs.plan import script_sha256
+from gateway.jobs.present import API
+from gateway.jobs.result_view import ResultsView, ResultView, read_element, read_results
+from gateway.services import Gateway
+from gateway.web.paging import make_cursor, page_of
+from scheduler.base import JobState
+
+_LOG_BYTES = 65_536
+_LIVE = frozenset({JobState.PENDING, JobState.RUNNING, JobState.SUSPENDED, JobState.UNKNOWN})
+Context = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A job in the list."""
+
+    job: Job
+    progress: Progress | None
+
+    @property
+    def chisq(self) -> float | None:
+        """The reduced chi-square: of its result, or the best so far."""
+        if self.job.attempt.chisq is not None or self.job.final:
+            return self.job.attempt.chisq
+        return self.progress.chisq if self.progress else None
+
+    @property
+    def fraction(self) -> float | None:
+        """Which part of the planned steps is done."""
+        return None if self.job.elements else words.fraction(self.progress)
+
+    @property
+    def version(self) -> list[Any]:
+        """What changes when the row does."""
+        return [self.job.id, self.job.version, self.progress.t if self.progress else None]
+
+
+def list_page(services: Gateway, who: Identity, query: dict[str, Any]) -> Context:
+    """Gather what the list shows."""
+    page = page_of(query)
+    store = services.job_store
+    jobs, last = find_jobs(store, who.user, JobFilter(**query), page.limit, page.after)
+    steps = store.progress_many([job.id for job in jobs])
+    rows = [Row(job=job, progress=steps.get(job.id)) for job in jobs]
+    counts = store.count_by_state(who.user, [state.value for state in JobState])
+    chosen = {key: text for key, text in query.items() if text}
+    next_cursor = None if last is None else make_cursor(last)
+    return {
+        "rows": rows,
+        "counts": {state: count for state, count in counts.items() if count},
+        "total": store.count(who.user),
+        "chosen": chosen,
+        "states": [state.value for state in JobState],
+        "kinds": {name: kind.title for name, kind in kinds().items()},
+        "first_url": None if page.after is None else _list_url(chosen),
+        "next_url": None if next_cursor is None else _list_url({**chosen, "cursor": next_cursor}),
+        "state_url": lambda state: _list_url({**chosen, "state": state}),
+        "tag_url": lambda tag: _list_url({"tag": tag}),
+        "live": any(not job.final for job in jobs),
+        "version": [row.version for row in rows] + [counts],
+    }
+
+
+def _list_url(query: Mapping[str, str]) -> str:
+    text = urlencode({key: value for key, value in query.items() if value})
+    return f"/jobs?{text}" if text else "/jobs"
+
+
+def job_page(services: Gateway, who: Identity, job_id: str, asked: Mapping[str, str]) -> Context:
+    """Gather what the page of a job shows.
+
+    Parameters
+    ----------
+    asked
+        The query: ``attempt``, ``element``, ``stream``, ``task`` and ``offset`` of the log.
+    """
+    job = services.jobs.get(who, job_id)
+    progress = services.job_store.progress(job.id)
+    attempt = _attempt(job, asked.get("attempt"))
+    results = _results(services, attempt)
+    element = _element(services, attempt, results, asked.get("element"))
+    result = element or (results.result if results else None)
+    return {
+        "job": job,
+        "attempt": job.attempt,
+        "shown": attempt,
+        "progress": progress,
+        "fraction": None if job.elements else words.fraction(progress),
+        "left": words.time_left(job, progress),
+        "notes": words.notes_on(job),
+        "results": results,
+        "result": result,
+        "element": _index(asked.get("element")) if element else None,
+        "advice": words.advice(job, result) if attempt is job.attempt else "",
+        "plots": _plots(job, attempt, results, _index(asked.get("element")) if element else None),
+        "script": _script(services, job, attempt),
+        "log": _log(services, job, attempt, asked),
+        "may_write": may(who, Right.WRITE, job.owner),
+        "can": _can(job),
+        "more": _more(job),
+        "key": new_id(),
+        "api": f"{API}/{job.id}",
+        "file_url": file_url,
+        "live": not job.final,
+        "version": [job.version, progress.t if progress else None, attempt.number, who.user],
+    }
+
+
+def _attempt(job: Job, text: str | None) -> Attempt:
+    """Find the attempt that is asked for; else the current one."""
+    number = _index(text)
+    if number is None:
+        return job.attempt
+    for attempt in job.attempts:
+        if attempt.number == number:
+            return attempt
+    raise NotFoundError(f"job {job.id} has no attempt {number}; it has {len(job.attempts)}")
+
+
+def _results(services: Gateway, attempt: Attempt) -> ResultsView | None:
+    if attempt.dataset is None:
+        return None
+    return read_results(services.blobs, services.files.dataset(attempt.dataset))
+
+
+def _element(
+    services: Gateway, attempt: Attempt, results: ResultsView | None, text: str | None
+) -> ResultView | None:
+    """Read the element that is asked for."""
+    index = _index(text)
+    if results is None or not results.elements or index is None or attempt.dataset is None:
+        return None
+    short = next((item.result for item in results.elements if item.index == index), None)
+    if short is None:
+        raise NotFoundError(f"there is no result of an element {index}")
+    return read_element(services.blobs, services.files.dataset(attempt.dataset), index) or short
+
+
+def _plots(
+    job: Job, attempt: Attempt, results: ResultsView | None, element: int | None
+) -> dict[str, str]:
+    """Say where the plots find their numbers: name of the plot to address of the file."""
+    if results is None:
+        return {}
+    folder = "out" if element is None else f"out/{element}"
+    names = ("curves", "convergence", "traces", "correlations", "histograms")
+    return {
+        name: file_url(job, attempt, f"{folder}/{name}.json")
+        for name in names
+        if results.has(f"{folder}/{name}.json")
+    }
+
+
+def file_url(job: Job, attempt: Attempt, path: str) -> str:
+    """Say where a result file is."""
+    address = f"{API}/{job.id}/files/{quote(path)}"
+    return address if attempt is job.attempt else f"{address}?attempt={attempt.number}"
+
+
+def _script(services: Gateway, job: Job, attempt: Attempt) -> Context:
+    plan = services.jobs.plan(job, attempt.number)
+    return {"text": plan.script, "sha256": script_sha256(plan)}
+
+
+def _log(services: Gateway, job: Job, attempt: Attempt, asked: Mapping[str, str]) -> Context:
+    """Read the part of a log that is asked for: its end, or a page from an offset on."""
+    stream = "stderr" if asked.get("stream") == "stderr" else "stdout"
+    task = min(_index(asked.get("task")) or 0, attempt.tasks - 1)
+    logs = services.logs
+    offset = _index(asked.get("offset"))
+    start, content, size = logs.read(
+        logs.path(job.id, attempt.number, stream, task),
+        -_LOG_BYTES if offset is None else offset,
+        _LOG_BYTES,
+    )
+    end = start + len(content)
+    return {
+        "stream": stream,
+        "task": task,
+        "tasks": attempt.tasks,
+        "text": words.plain_log(content.decode("utf-8", "replace")),
+        "start": start,
+        "end": end,
+        "size": size,
+        "earlier": max(0, start - _LOG_BYTES) if start else None,
+        "later": end if end < size else None,
+        "cut": size >= logs.limit_bytes,
+    }
+
+
+def _can(job: Job) -> dict[str, bool]:
+    """Say which buttons make sense now."""
+    final = job.final
+    return {
+        "stop": not final and job.wish is Wish.RUN,
+        "cancel": not final and job.wish is not Wish.CANCEL,
+        "resume": final and job.attempt.resumable,
+        "rerun": final,
+        "delete": final,
+    }
+
+
+def _more(job: Job) -> list[Context]:
+    """Give the fields of the form that continues a fit."""
+    names = {"dream": ("samples", "Samples"), "de": ("steps", "Steps")}
+    fields = []
+    if found := names.get(job.attempt.method):
+        name, label = found
+        value = job.options.get(name)
+        fields.append({"name": f"option.{name}", "label": label, "value": value})
+    resources = job.request.get("resources")
+    time = resources.get("time", "") if isinstance(resources, Mapping) else ""
+    fields.append({"name": "resource.time", "label": "Time limit", "value": time})
+    return fields
+
+
+def _index(text: str | None) -> int | None:
+    """Read a whole number of a query.
+
+    >>> _index("12"), _index("-1"), _index("x"), _index(None)
+    (12, None, None, None)
+    """
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else None

@@ -1,0 +1,257 @@
+"""What the pages say about a job: words and tones for its states, ages, times left, advice."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway.jobs.models import Attempt, Job, Progress, Stage, Tracking, Wish
+from gateway.jobs.result_view import ResultView
+from gateway.records import now
+from scheduler.base import JobState
+
+_TONES = {
+    JobState.COMPLETED: "good",
+    JobState.PENDING: "",
+    JobState.RUNNING: "",
+    JobState.SUSPENDED: "warn",
+    JobState.CANCELLED: "warn",
+    JobState.UNKNOWN: "warn",
+}
+_GOOD = frozenset({"converged", "checked", "evaluated", "simulated"})
+_MILD = frozenset({"not_converged", "stopped", "time_limit", "at_limit", "at_start"})
+_EXACT = frozenset({"dream", ""})
+"""Methods whose planned steps are what they do; others may end sooner."""
+
+_SURE_STEPS = 3
+_SURE_S = 5.0
+_FRESH_S = 60.0
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+
+@dataclass(frozen=True, kw_only=True)
+class Word:
+    """A word and the tone in which it is said: good, warn, bad or none."""
+
+    text: str
+    tone: str = ""
+
+
+def state_word(attempt: Attempt) -> Word:
+    """Name the state of an attempt.
+
+    What its fit says of itself is a word of its own: see `verdict_word`.
+    """
+    text = attempt.state.value.replace("_", " ").capitalize()
+    return Word(text=text, tone=_TONES.get(attempt.state, "bad"))
+
+
+def verdict_word(code: str) -> Word:
+    """Name a verdict.
+
+    >>> verdict_word("not_converged")
+    Word(text='not converged', tone='warn')
+    """
+    tone = "good" if code in _GOOD else "warn" if code in _MILD else "bad"
+    return Word(text=code.replace("_", " ")[:40], tone=tone)
+
+
+def status_word(status: str) -> Word:
+    """Name the status of a result."""
+    tones = {"done": "good", "stopped": "warn", "partial": "warn", "": ""}
+    return Word(text=status or "not there", tone=tones.get(status, "bad"))
+
+
+def notes_on(job: Job) -> list[Word]:
+    """Say what the reader must know before believing the state."""
+    attempt = job.attempt
+    notes = []
+    if job.wish is not Wish.RUN and not job.final:
+        asked = {Wish.STOP: "stop and keep its result", Wish.CANCEL: "be cancelled"}[job.wish]
+        notes.append(Word(text=f"It was asked to {asked}; that is on its way.", tone="warn"))
+    if attempt.stage is Stage.UNCERTAIN:
+        notes.append(
+            Word(
+                text="It was handed over, but the answer got lost. The gateway looks for it and "
+                "submits it again only when it is certain that nothing runs.",
+                tone="warn",
+            )
+        )
+    if not job.final and (note := _tracking_note(attempt)):
+        notes.append(note)
+    if attempt.twins:
+        text = f"The scheduler made {attempt.twins} more of it, which ended at once: one ran."
+        notes.append(Word(text=text))
+    if attempt.restarts:
+        notes.append(Word(text=f"The scheduler started it again {times(attempt.restarts)}."))
+    return notes
+
+
+def _tracking_note(attempt: Attempt) -> Word | None:
+    since = f" since {ago(attempt.tracking_since)}" if attempt.tracking_since else ""
+    texts = {
+        Tracking.STALE: f"The cluster has not answered{since}: this state may be out of date.",
+        Tracking.UNCONFIRMED: f"The scheduler does not list it{since}; that proves nothing yet.",
+        Tracking.LOST: f"No trace of it{since}: neither the scheduler nor its files say how it "
+        "ended. It is still being looked for.",
+    }
+    text = texts.get(attempt.tracking)
+    return None if text is None else Word(text=text.replace(" ago", ""), tone="warn")
+
+
+def times(count: int) -> str:
+    """Say how often.
+
+    >>> times(1), times(3)
+    ('once', '3 times')
+    """
+    return "once" if count == 1 else f"{count} times"
+
+
+def ago(moment: datetime | None) -> str:
+    """Say how long ago something was."""
+    if moment is None:
+        return "never"
+    seconds = (now() - moment).total_seconds()
+    return "just now" if seconds < 1 else f"{duration(seconds)} ago"
+
+
+def duration(seconds: float | None) -> str:
+    """Say a time span in one or two units.
+
+    >>> duration(0.02), duration(59.6), duration(125), duration(7300), duration(200000)
+    ('0.02 s', '60 s', '2 min 5 s', '2 h 1 min', '2 d 7 h')
+    """
+    if seconds is None:
+        return "-"
+    if seconds < _MINUTE:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    whole = round(seconds)
+    for size, large, part, small in (
+        (_DAY, "d", _HOUR, "h"),
+        (_HOUR, "h", _MINUTE, "min"),
+        (_MINUTE, "min", 1, "s"),
+    ):
+        if whole >= size:
+            rest = whole % size // part
+            return f"{whole // size} {large}" + (f" {rest} {small}" if rest else "")
+    return f"{whole} s"
+
+
+def size_text(count: int) -> str:
+    """Say a number of bytes.
+
+    >>> size_text(900), size_text(20_480), size_text(3_500_000)
+    ('900 B', '20 kB', '3.5 MB')
+    """
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            return f"{size:.0f} {unit}" if unit == "B" or size >= 10 else f"{size:.1f} {unit}"
+        size /= 1000
+    return ""
+
+
+def fraction(progress: Progress | None) -> float | None:
+    """Say which part of the planned steps is done, from 0 to 1; None when nobody knows."""
+    if progress is None or not progress.steps or progress.steps < 0:
+        return None
+    return min(1.0, max(0.0, progress.step / progress.steps))
+
+
+def time_left(job: Job, progress: Progress | None) -> str:
+    """Say how long it may take yet; empty where that would be a guess."""
+    part, attempt = fraction(progress), job.attempt
+    if attempt.state is not JobState.RUNNING or job.elements or not part or progress is None:
+        return ""
+    if attempt.started is None or progress.step < _SURE_STEPS:
+        return ""
+    ran = progress.t - attempt.started.timestamp()
+    silent = now().timestamp() - progress.t
+    if ran < _SURE_S or silent > _FRESH_S:
+        return ""
+    left = max(0.0, ran / part * (1 - part) - silent)
+    text = duration(_rounded(left))
+    return f"about {text} left" if progress.method in _EXACT else f"at most about {text} left"
+
+
+def _rounded(seconds: float) -> float:
+    """Round to what can be meant.
+
+    >>> _rounded(7.2), _rounded(47), _rounded(3700)
+    (5, 50, 3720)
+    """
+    step = 5 if seconds < 20 else 10 if seconds < _MINUTE * 2 else _MINUTE
+    return round(seconds / step) * step
+
+
+def advice(job: Job, result: ResultView | None) -> str:
+    """Say what to do next; empty when there is nothing to do."""
+    asked = job.request.get("resources")
+    mem = asked.get("mem") if isinstance(asked, dict) else None
+    by_state = {
+        JobState.OUT_OF_MEMORY: "Run it again with more memory"
+        + (f" than the {mem} it had." if mem else ": ask for some under Resources."),
+        JobState.TIMEOUT: "Run it again with a longer time limit"
+        + (", or continue it from where it was." if job.attempt.resumable else "."),
+        JobState.NODE_FAIL: "Nothing is wrong with the fit itself: run it again.",
+        JobState.PREEMPTED: "Nothing is wrong with the fit itself: run it again.",
+        JobState.BOOT_FAIL: "Nothing is wrong with the fit itself: run it again.",
+    }
+    if job.attempt.state in by_state:
+        return by_state[job.attempt.state]
+    if result is None:
+        return ""
+    return _ADVICE.get(result.code, "").format(labels=_names([r.label for r in result.at_limits]))
+
+
+_ADVICE = {
+    "not_converged": "Continue it with more steps or samples before you trust the uncertainties.",
+    "stopped": "It was stopped early: continue it if the numbers matter.",
+    "time_limit": "Continue it with more time.",
+    "at_limit": "Ask whether the bounds of {labels} are right; if not, widen them and run again.",
+    "at_start": "Change the start values, or try another method such as de or dream.",
+    "bound_violated": "Correct start values or bounds, then run it again.",
+    "model_error": "Correct the line that is shown, then run it again with changes.",
+    "load_error": "Correct the file that is named, then run it again with changes.",
+    "nan": "The theory is not a number there: look for a division by zero or the root or "
+    "logarithm of a negative number, or narrow the bounds.",
+    "no_parameters": "Let at least one parameter be fitted: give it a range.",
+}
+
+
+def _names(labels: Sequence[str]) -> str:
+    """Name a few things.
+
+    >>> _names([]), _names(["a", "b"]), _names(list("abcdef"))
+    ('its parameters', 'a, b', 'a, b, c and 3 more')
+    """
+    if not labels:
+        return "its parameters"
+    more = f" and {len(labels) - 3} more" if len(labels) > 4 else ""
+    return ", ".join(labels[:3] if more else labels) + more
+
+
+_COLOURS = re.compile(r"\x1b\[[0-9;:]*m")
+_OVERWRITTEN = re.compile(r"[^\n]*\r(?=[^\n])")
+_CONTROLS = {
+    **{code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"},
+    0x7F: 0x2421,
+    **dict.fromkeys(range(0x80, 0xA0), 0xFFFD),
+    **dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A)), 0xFFFD),
+}
+
+
+def plain_log(text: str) -> str:
+    r"""Show what a program printed without letting it steer anything.
+
+    Colours go, a line that was written over keeps its last form as on a terminal, and what is left
+    of control signs becomes visible.
+
+    >>> plain_log("\x1b[31mred\x1b[0m 10%\r20%\r\n\x1b]0;title\x07")
+    '20%\n␛]0;title␇'
+    """
+    text = _COLOURS.sub("", text).replace("\r\n", "\n")
+    return _OVERWRITTEN.sub("", text).translate(_CONTROLS)

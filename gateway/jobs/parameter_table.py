@@ -1,0 +1,127 @@
+"""The table of parameters for other programs: CSV, JSON and LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+
+from gateway.jobs.concise import plus_minus
+from gateway.jobs.result_view import ElementView, ParameterRow, ResultsView
+
+_COLUMNS = ("parameter", "value", "uncertainty", "low", "high", "start", "at_limit", "mean",
+            "median", "low_68", "high_68", "low_95", "high_95")  # fmt: skip
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+        **{sign: "\\" + sign for sign in "&%$#_{}"}}  # fmt: skip
+Cell = str | float | int | None
+
+
+def safe_cell(value: Cell) -> Cell:
+    """Keep a spreadsheet from taking a text for a formula; numbers are no texts.
+
+    >>> safe_cell("=1+1"), safe_cell(-1.5), safe_cell("b1")
+    ("'=1+1", -1.5, 'b1')
+    """
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def to_csv(results: ResultsView) -> str:
+    """Write the parameters as CSV (RFC 4180), with all digits; an array has a row for each."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    head = ("element", "label", "status", "chisq") if results.elements else ()
+    writer.writerow((*head, *_COLUMNS))
+    if results.result:
+        writer.writerows(_csv_row((), row) for row in results.result.parameters)
+    for item in results.elements:
+        start = (item.index, item.result.label, item.result.status, item.result.chisq)
+        rows = item.result.parameters or (ParameterRow(label="", value=None),)
+        writer.writerows(_csv_row(start, row) for row in rows)
+    return text.getvalue()
+
+
+def _csv_row(start: Sequence[Cell], row: ParameterRow) -> list[Cell]:
+    numbers = _values(row)
+    return [safe_cell(cell) for cell in (*start, row.label, *numbers)]
+
+
+def _values(row: ParameterRow) -> list[Cell]:
+    return [
+        *(row.value, row.uncertainty, *row.bounds, row.start, row.at_limit, row.mean, row.median),
+        *(row.interval_68 or (None, None)),
+        *(row.interval_95 or (None, None)),
+    ]
+
+
+def to_json(results: ResultsView) -> str:
+    """Write the parameters as JSON, with all digits."""
+    if not results.elements:
+        rows = results.result.parameters if results.result else ()
+        return json.dumps([_json_row(row) for row in rows], indent=1)
+    return json.dumps([_json_element(item) for item in results.elements], indent=1)
+
+
+def _json_element(item: ElementView) -> dict[str, object]:
+    return {
+        "element": item.index,
+        "label": item.result.label,
+        "status": item.result.status,
+        "chisq": item.result.chisq,
+        "parameters": [_json_row(row) for row in item.result.parameters],
+    }
+
+
+def _json_row(row: ParameterRow) -> dict[str, Cell]:
+    named = zip(_COLUMNS, (row.label, *_values(row)), strict=True)
+    return {name: value for name, value in named if value not in (None, "")}
+
+
+def to_latex(results: ResultsView) -> str:
+    """Write the parameters as a LaTeX table."""
+    if results.elements:
+        head = " & ".join(["Element", r"$\chi^2$", *map(tex, results.labels)])
+        body = [_tex_element(item, results.labels) for item in results.elements]
+        columns = "lr" + "r" * len(results.labels)
+    else:
+        head, columns = "Parameter & Value", "lr"
+        rows = results.result.parameters if results.result else ()
+        body = [f"{tex(row.label)} & {_tex_value(row)}" for row in rows]
+    lines = "".join(f"  {line} \\\\\n" for line in body)
+    return (
+        f"\\begin{{tabular}}{{{columns}}}\n  \\hline\n  {head} \\\\\n  \\hline\n"
+        f"{lines}  \\hline\n\\end{{tabular}}\n"
+    )
+
+
+def _tex_element(item: ElementView, labels: Sequence[str]) -> str:
+    values = {row.label: _tex_value(row) for row in item.result.parameters}
+    chisq = "" if item.result.chisq is None else f"{item.result.chisq:.4g}"
+    cells = [tex(item.result.label or str(item.index)), chisq, *(values.get(n, "") for n in labels)]
+    return " & ".join(cells)
+
+
+def _tex_value(row: ParameterRow) -> str:
+    value, error, exponent = plus_minus(row.value, row.uncertainty)
+    if not error:
+        return f"${value}$" if row.value is not None else ""
+    body = f"{value} \\pm {error}"
+    return f"$({body}) \\times 10^{{{exponent}}}$" if exponent else f"${body}$"
+
+
+def tex(text: str) -> str:
+    r"""Write a text so that LaTeX prints it as it is.
+
+    >>> tex(r"b_1 & 50%")
+    'b\\_1 \\& 50\\%'
+    """
+    return "".join(_TEX.get(sign, sign) for sign in " ".join(text.split()))
+
+
+FORMATS: dict[str, tuple[str, Callable[[ResultsView], str]]] = {
+    "csv": ("text/csv", to_csv),
+    "json": ("application/json", to_json),
+    "tex": ("application/x-tex", to_latex),
+}
+"""By the ending of the file: its media type, and what writes it."""

@@ -1,0 +1,311 @@
+"""Results as the pages show them: read from documents that a job wrote, so nothing is trusted.
+
+What is not of the form of the contract becomes absent, never an error and never a wrong number.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.datasets.blobs import BlobStore
+from gateway.datasets.models import Dataset, FileRef
+from gateway.jobs.concise import concise, plain
+from gateway.jobs.follow import is_number
+from gateway.records import Document
+
+_RESULT_BYTES = 20_000_000
+_LABEL = 200
+_TEXT = 4_000
+_TRACEBACK = 20_000
+_PARAMETERS = 2_000
+_ELEMENTS = 20_000
+Interval = tuple[float | None, float | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParameterRow:
+    """One fitted parameter."""
+
+    label: str
+    value: float | None
+    uncertainty: float | None = None
+    bounds: Interval = (None, None)
+    start: float | None = None
+    at_limit: str = ""
+    """``low`` or ``high`` where it sits at a bound, else empty."""
+
+    mean: float | None = None
+    median: float | None = None
+    interval_68: Interval | None = None
+    interval_95: Interval | None = None
+
+    @property
+    def concise(self) -> str:
+        """Value and uncertainty in the short form."""
+        return concise(self.value, self.uncertainty)
+
+    @property
+    def full(self) -> str:
+        """Value and uncertainty with all their digits."""
+        value = "-" if self.value is None else repr(self.value)
+        return value if self.uncertainty is None else f"{value} ± {self.uncertainty!r}"
+
+    @property
+    def position(self) -> float | None:
+        """Where between its bounds the value lies, from 0 to 1; None when one is open."""
+        low, high = self.bounds
+        if self.value is None or low is None or high is None or not high > low:
+            return None
+        return min(1.0, max(0.0, (self.value - low) / (high - low)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserError:
+    """What the user's own code raised."""
+
+    type: str
+    message: str
+    file: str
+    line: int | None
+    traceback: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultView:
+    """A result, read."""
+
+    status: str = ""
+    code: str = ""
+    text: str = ""
+    method: str = ""
+    label: str = ""
+    numbers: Mapping[str, float | None] = field(default_factory=dict)
+    """``chisq``, ``dof``, ``points``, ``start_chisq``, ``steps``, ``evaluations`` ..."""
+
+    parameters: tuple[ParameterRow, ...] = ()
+    convergence: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    error: UserError | None = None
+    check: tuple[Document, ...] = ()
+    models: tuple[str, ...] = ()
+
+    @property
+    def chisq(self) -> float | None:
+        """The reduced chi-square."""
+        return self.numbers.get("chisq")
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether there are credible intervals to show."""
+        return any(row.interval_68 for row in self.parameters)
+
+    @property
+    def at_limits(self) -> tuple[ParameterRow, ...]:
+        """The parameters that sit at a bound."""
+        return tuple(row for row in self.parameters if row.at_limit)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ElementView:
+    """One element of an array."""
+
+    index: int
+    result: ResultView
+
+    def row(self, label: str) -> ParameterRow | None:
+        """Find a parameter; None when this element has no such one."""
+        return next((row for row in self.result.parameters if row.label == label), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultsView:
+    """All that came out of an attempt."""
+
+    files: tuple[FileRef, ...]
+    complete: bool
+    result: ResultView | None = None
+    """The result of a job without elements."""
+
+    elements: tuple[ElementView, ...] = ()
+
+    def has(self, path: str) -> bool:
+        """Whether there is a file of this name."""
+        return any(ref.path == path for ref in self.files)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The parameters that any element has, in the order in which they come."""
+        rows = (row.label for item in self.elements for row in item.result.parameters)
+        return tuple(dict.fromkeys(rows))
+
+
+def read_results(blobs: BlobStore, dataset: Dataset) -> ResultsView:
+    """Read what an attempt left."""
+    single: ResultView | None = None
+    elements: list[ElementView] = []
+    for document in _documents(blobs, dataset):
+        if isinstance(document.get("elements"), list):
+            elements.extend(_elements(document["elements"]))
+        elif single is None:
+            single = read_result(document)
+    elements.sort(key=lambda item: item.index)
+    return ResultsView(
+        files=dataset.files,
+        complete=dataset.complete,
+        result=single if not elements else None,
+        elements=tuple(elements[:_ELEMENTS]),
+    )
+
+
+def read_element(blobs: BlobStore, dataset: Dataset, index: int) -> ResultView | None:
+    """Read the whole result of one element; None when it left none."""
+    document = _load(blobs, dataset.file(f"out/{index}/result.json"))
+    return None if document is None else read_result(document)
+
+
+def read_result(document: Document) -> ResultView:
+    """Read a result document of a driver."""
+    verdict = _mapping(document.get("verdict"))
+    convergence = _mapping(document.get("convergence"))
+    check = _mapping(document.get("check"))
+    names = ("chisq", "nllf", "dof", "points", "start_chisq", "steps", "evaluations", "time_s",
+             "evaluation_s", "seed", "cpus")  # fmt: skip
+    return ResultView(
+        status=_text(document.get("status"), 40),
+        code=_text(verdict.get("code"), 64),
+        text=_text(verdict.get("text"), _TEXT),
+        method=_text(document.get("method"), 40),
+        label=_text(document.get("label"), _LABEL),
+        numbers={name: _number(document.get(name)) for name in names},
+        parameters=tuple(_parameters(document.get("parameters"))),
+        convergence=_convergence(convergence),
+        versions={
+            _text(name, 40): _text(version, 60)
+            for name, version in list(_mapping(document.get("versions")).items())[:40]
+        },
+        warnings=tuple(_texts(document.get("warnings")) + _texts(check.get("warnings"))),
+        error=_error(document.get("error")),
+        check=tuple(_checked(check.get("parameters"))),
+        models=tuple(_texts(check.get("models"))),
+    )
+
+
+def _documents(blobs: BlobStore, dataset: Dataset) -> Iterator[Document]:
+    refs = [ref for ref in dataset.files if ref.path.startswith("result.")]
+    for ref in sorted(refs, key=lambda ref: (len(ref.path), ref.path)):
+        document = _load(blobs, ref)
+        if document is not None:
+            yield document
+
+
+def _load(blobs: BlobStore, ref: FileRef | None) -> Document | None:
+    if ref is None or ref.size > _RESULT_BYTES:
+        return None
+    try:
+        document = json.loads(blobs.read(ref.digest), parse_constant=lambda _: None)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _elements(rows: Sequence[Any]) -> Iterator[ElementView]:
+    for row in rows[:_ELEMENTS]:
+        index = _mapping(row).get("index")
+        if type(index) is int and index >= 0:
+            yield ElementView(index=index, result=read_result(row))
+
+
+def _parameters(rows: Any) -> Iterator[ParameterRow]:
+    for row in (rows if isinstance(rows, list) else [])[:_PARAMETERS]:
+        if not isinstance(row, dict):
+            continue
+        limit = row.get("at_limit")
+        yield ParameterRow(
+            label=_text(row.get("label"), _LABEL) or "(without a name)",
+            value=_number(row.get("value")),
+            uncertainty=_number(row.get("uncertainty")),
+            bounds=_interval(row.get("bounds")) or (None, None),
+            start=_number(row.get("start")),
+            at_limit=limit if limit in ("low", "high") else "",
+            mean=_number(row.get("mean")),
+            median=_number(row.get("median")),
+            interval_68=_interval(row.get("interval_68")),
+            interval_95=_interval(row.get("interval_95")),
+        )
+
+
+def _checked(rows: Any) -> Iterator[Document]:
+    for row in (rows if isinstance(rows, list) else [])[:_PARAMETERS]:
+        if isinstance(row, dict):
+            yield {
+                "label": _text(row.get("label"), _LABEL),
+                "value": _number(row.get("value")),
+                "bounds": _interval(row.get("bounds")) or (None, None),
+                "in_bounds": row.get("in_bounds") is not False,
+            }
+
+
+def _convergence(found: Mapping[str, Any]) -> Document:
+    converged = found.get("converged")
+    return {
+        "converged": converged if isinstance(converged, bool) else None,
+        "r_hat": _worst(found.get("r_hat"), max),
+        "ess": _worst(found.get("ess"), min),
+        "acceptance": _number(found.get("acceptance")),
+        "text": _text(found.get("text"), _TEXT),
+    }
+
+
+def _worst(values: Any, choose: Any) -> float | None:
+    numbers = [value for value in values if is_number(value)] if isinstance(values, list) else []
+    return float(choose(numbers)) if numbers else None
+
+
+def _error(found: Any) -> UserError | None:
+    if not isinstance(found, dict):
+        return None
+    line = found.get("line")
+    return UserError(
+        type=_text(found.get("type"), 100),
+        message=_text(found.get("message"), _TEXT),
+        file=_text(found.get("file"), _LABEL),
+        line=line if type(line) is int else None,
+        traceback=_text(found.get("traceback"), _TRACEBACK),
+    )
+
+
+def _interval(value: Any) -> Interval | None:
+    if not isinstance(value, list) or len(value) != 2:
+        return None
+    return _number(value[0]), _number(value[1])
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if is_number(value) else None
+
+
+def _text(value: Any, limit: int) -> str:
+    return value[:limit] if isinstance(value, str) else ""
+
+
+def _texts(value: Any) -> list[str]:
+    return [_text(item, _TEXT) for item in value[:100]] if isinstance(value, list) else []
+
+
+def interval_text(interval: Interval | None, digits: int = 5) -> str:
+    """Write an interval.
+
+    >>> interval_text((0.1, None)), interval_text(None)
+    ('0.1 … -', '-')
+    """
+    return (
+        "-" if interval is None else f"{plain(interval[0], digits)} … {plain(interval[1], digits)}"
+    )

@@ -1,0 +1,107 @@
+// Data, fit and residuals of each model, and a profile where there is one.
+import { element, number } from "./page.js";
+import { Plot, toolbar } from "./plot.js";
+
+const PROFILE_COLOURS = ["--plot-data", "--plot-fit", "--plot-third", "--plot-faint"];
+
+export function drawCurves(place, found) {
+  const models = (found.models || []).filter((model) => Array.isArray(model.x) && model.x.length);
+  if (!models.length) {
+    place.append(element("p", { class: "faint", text: "This problem has no curve that could be drawn." }));
+    return;
+  }
+  const choice = models.length > 1 ? chooser(models) : null;
+  const box = element("div");
+  let drawn = null;
+  const show = (index) => {
+    drawn?.close();
+    box.replaceChildren();
+    drawn = new CurvePlots(box, models[index]);
+  };
+  if (choice) {
+    place.append(choice.label);
+    choice.select.addEventListener("change", () => show(Number(choice.select.value)));
+  }
+  place.append(box);
+  show(0);
+}
+
+function chooser(models) {
+  const select = element("select");
+  models.forEach((model, index) => select.append(element("option", { value: index, text: model.label || `model ${index + 1}` })));
+  const label = element("label", { class: "plot-tools", text: "Model " });
+  label.append(select);
+  return { select, label };
+}
+
+class CurvePlots {
+  constructor(box, model) {
+    this.model = model;
+    this.log = { x: Boolean(model.log_x), y: Boolean(model.log_y) };
+    const together = (part, source) => this.all.filter((plot) => plot !== source).forEach((plot) => plot.showWindow(part));
+    this.all = [];
+    this.tools = element("div");
+    box.append(this.tools, element("p", { class: "faint", text: summary(model) }));
+    this.main = new Plot(box, this.mainSpec(), (part, source) => together(part, source));
+    this.all.push(this.main);
+    if (model.residuals) {
+      this.residuals = new Plot(box, this.residualSpec(), (part, source) => together(part, source));
+      this.all.push(this.residuals);
+    }
+    toolbar(this.tools, () => this.all, [["Log x", this.log.x, (on) => this.setLog("x", on)], ["Log y", this.log.y, (on) => this.setLog("y", on)]]);
+    if (model.profile) this.drawProfile(box, model.profile);
+  }
+
+  setLog(axis, on) {
+    this.log[axis] = on;
+    for (const plot of this.all) plot.window = axis === "x" ? null : plot.window;
+    this.main.set(this.mainSpec());
+    this.residuals?.set(this.residualSpec());
+  }
+
+  mainSpec() {
+    const { x, y, dy, theory } = this.model;
+    const series = [{ label: "data", values: y, colour: "--plot-data", kind: "points", ...bars(y, dy) }];
+    if (theory) series.push({ label: "fit", values: theory, colour: "--plot-fit", kind: "line", width: 2.5 });
+    return { ...this.common(), x, series, yLabel: this.model.y_label, logY: this.log.y, height: 340, label: "Data and fit." };
+  }
+
+  residualSpec() {
+    const { x, residuals } = this.model;
+    const series = [{ label: "residual", values: residuals, colour: "--plot-data", kind: "points" }];
+    return { ...this.common(), xLow: null, xHigh: null, x, series, yLabel: "(fit − data) / σ", logY: false, zero: true, height: 190, label: "Residuals." };
+  }
+
+  common() {
+    const { x, dx } = this.model;
+    return { xLabel: this.model.x_label, logX: this.log.x, ...(dx ? { xLow: x.map((value, i) => value - dx[i]), xHigh: x.map((value, i) => value + dx[i]) } : {}) };
+  }
+
+  drawProfile(box, profile) {
+    box.append(element("h3", { text: "Profile" }));
+    const series = Object.entries(profile.series || {}).map(([label, values], index) => ({ label, values, colour: PROFILE_COLOURS[index % 4], kind: "line", dash: index ? [8, 2 + 3 * index] : undefined }));
+    const plot = new Plot(box, { x: profile.x, xLabel: profile.x_label, yLabel: profile.y_label, series, height: 260, label: "Profile." });
+    this.profile = plot;
+  }
+
+  close() {
+    for (const plot of this.all) plot.close();
+    this.profile?.close();
+  }
+}
+
+function bars(y, dy) {
+  return dy ? { low: y.map((value, i) => value - dy[i]), high: y.map((value, i) => value + dy[i]) } : {};
+}
+
+// What the plots say, in words.
+function summary(model) {
+  const count = `${model.x.length} points`;
+  if (!model.residuals) return `${count}.`;
+  const known = model.residuals.filter((value) => Number.isFinite(value));
+  if (!known.length) return `${count}; no residual can be computed.`;
+  const far = known.filter((value) => Math.abs(value) > 3).length;
+  const worst = known.reduce((best, value) => (Math.abs(value) > Math.abs(best) ? value : best), 0);
+  const at = model.x[model.residuals.indexOf(worst)];
+  return `${count}; ${far === 0 ? "none" : far} of them more than 3 σ from the fit. The largest residual is ${number(worst, 3)} σ at ${number(at, 4)}.`;
+}

@@ -1,0 +1,34 @@
+// Draws what came out: each figure names its plot and the file with its numbers.
+import { element, getJson } from "./page.js";
+import { drawCurves } from "./curves.js";
+import { drawConvergence } from "./convergence.js";
+import { drawCorrelations } from "./correlations.js";
+import { drawDraws } from "./draws.js";
+
+const DRAWERS = { curves: drawCurves, convergence: drawConvergence, correlations: drawCorrelations, traces: drawDraws };
+
+export function drawAll(root) {
+  const figures = [...root.querySelectorAll("figure[data-plot]")];
+  // A file is fetched when its plot comes near the window.
+  const watcher = new IntersectionObserver((entries) => {
+    for (const entry of entries.filter((one) => one.isIntersecting)) {
+      watcher.unobserve(entry.target);
+      draw(entry.target);
+    }
+  }, { rootMargin: "400px" });
+  for (const figure of figures) watcher.observe(figure);
+}
+
+async function draw(figure) {
+  const place = figure.querySelector(".drawing");
+  try {
+    const document_ = await getJson(figure.dataset.src);
+    const more = figure.dataset.more ? await getJson(figure.dataset.more) : null;
+    place.replaceChildren();
+    DRAWERS[figure.dataset.plot](place, document_, more);
+    figure.dataset.drawn = "yes";
+  } catch (error) {
+    place.replaceChildren(element("p", { class: "note", text: `This plot cannot be drawn (${error.message}); its file can be downloaded below.` }));
+    figure.dataset.drawn = "no";
+  }
+}
