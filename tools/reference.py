@@ -75,8 +75,20 @@ def _text(lines: list[str]) -> str:
 def _sections(text: str) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
     for part in re.split(r"^\[", text, flags=re.MULTILINE)[1:]:
         name, _, body = part.partition("]\n")
-        found = [_KEY.match(line) for line in body.splitlines()]
-        yield name, [(f"``{m['key']}``", f"``{m['value']}``", m["words"] or "") for m in found if m]
+        yield name, list(_keys(body.splitlines()))
+
+
+def _keys(lines: list[str]) -> Iterator[tuple[str, ...]]:
+    """Take each key with the words behind it, or with the comment above it."""
+    above: list[str] = []
+    for line in lines:
+        if line.startswith("# "):
+            above.append(line[2:])
+        elif match := _KEY.match(line):
+            # The names of a long list stand in the file itself.
+            value = "[ ... ]" if match["value"] == "[" else match["value"]
+            yield f"``{match['key']}``", f"``{value}``", match["words"] or " ".join(above)
+            above = []
 
 
 def command_line() -> str:

@@ -1,0 +1,225 @@
+"""What is written is true: commands run, pages are those of the code, links lead somewhere."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from gateway.app import create_app
+from gateway.cli import main as gateway_command
+from gateway.settings import ClusterSettings, load_settings
+from tests.live import PASSWORD, LiveGateway, live_gateway
+from tools.reference import pages
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted([*ROOT.glob("*.rst"), *(ROOT / "docs").rglob("*.rst"), ROOT / "client/README.rst"])
+TESTED = re.compile(
+    r"^\.\. tested: (\w+)\n\n\.\. code-block:: bash\n\n((?:    .*\n|\n)+)", re.MULTILINE
+)
+
+MODEL = """
+import numpy as np
+from bumps.names import Curve, FitProblem
+
+x = np.linspace(0, 4, 9)
+y = 10 * np.exp(-0.5 * x)
+
+
+def decay(x, a=8, k=0.3):
+    return a * np.exp(-k * x)
+
+
+curve = Curve(decay, x, y, dy=0.1)
+curve.a.range(0, 100)
+curve.k.range(0, 5)
+problem = FitProblem(curve)
+"""
+
+
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def rendered() -> dict[str, str]:
+    return pages()
+
+
+@pytest.mark.parametrize("name", ["docs/configuration.rst", "docs/cli.rst", "docs/api.rst"])
+def test_a_reference_page_is_that_of_the_code(rendered: dict[str, str], name: str) -> None:
+    assert text_of(name) == rendered[name], "run 'make docs' and read the difference"
+
+
+def test_every_configuration_key_is_described() -> None:
+    text = text_of("docs/configuration.rst")
+    tree = tomllib.loads(text_of("config/default.toml"))
+    local = tree.pop("clusters")["local"]
+    wanted = {*local, *(field.name for field in fields(ClusterSettings))}
+    for section, table in tree.items():
+        assert f"[{section}]\n" in text
+        wanted |= set(table)
+    described = dict(re.findall(r"\* - ``(\w+)``\n     - ``.*``\n     - ?(.*)\n", text))
+    assert wanted - set(described) == set()
+    assert [key for key, words in described.items() if not words.strip()] == []
+
+
+def commands(name: str, command: click.Command) -> list[str]:
+    if not isinstance(command, click.Group):
+        return [name]
+    return [
+        name,
+        *(n for key, one in command.commands.items() for n in commands(f"{name} {key}", one)),
+    ]
+
+
+def test_every_command_is_described() -> None:
+    titles = set(re.findall(r"^(bumps-gateway[\w -]*)\n~+$", text_of("docs/cli.rst"), re.MULTILINE))
+    assert titles == set(commands("bumps-gateway", gateway_command))
+
+
+def test_every_route_is_described() -> None:
+    app = create_app(load_settings({"HOME": "/"}, with_secret=False))
+    titles = set(re.findall(r"^([A-Z]+ /\S+)\n~+$", text_of("docs/api.rst"), re.MULTILINE))
+    routes = {
+        f"{method} " + re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+        for rule in app.url_map.iter_rules()
+        if rule.rule.startswith("/api/v1/") and rule.rule != "/api/v1/openapi.json"
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    assert routes
+    assert routes - titles == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_a_page_is_sound_restructured_text(page: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "docutils", "--report=2", "--halt=2", page, os.devnull],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_links_lead_to_files_that_are_there() -> None:
+    missing = [
+        f"{page.relative_to(ROOT)}: {target}"
+        for page in PAGES
+        for target in re.findall(r"<([^<>\s:]+)>`_", page.read_text(encoding="utf-8"))
+        if not (page.parent / target).exists()
+    ]
+    assert missing == []
+
+
+def test_the_files_that_contributors_are_sent_to_are_there() -> None:
+    named = re.findall(
+        r"``((?:gateway|scheduler|fitters|client|templates|config|tests|docs)/[\w./*]*)``",
+        text_of("CONTRIBUTING.rst"),
+    )
+    assert len(named) > 20
+    assert [name for name in named if not list(ROOT.glob(name))] == []
+
+
+def test_make_lists_each_target_with_its_words() -> None:
+    listed = subprocess.run(
+        ["/usr/bin/env", "make", "-C", str(ROOT)], capture_output=True, text=True, check=True
+    )
+    described = {line.split()[0] for line in listed.stdout.splitlines() if len(line.split()) > 1}
+    phony = re.search(r"^\.PHONY: (.*)$", text_of("Makefile"), re.MULTILINE)
+    assert phony
+    assert set(phony[1].split()) <= described
+
+
+def test_make_targets_named_in_the_docs_are_there() -> None:
+    targets = set(re.findall(r"^([a-z][a-z-]*):", text_of("Makefile"), re.MULTILINE))
+    texts = [page.read_text(encoding="utf-8") for page in PAGES]
+    named = {name for text in texts for name in re.findall(r"(?:``|    )make ([a-z-]+)", text)}
+    assert {"demo", "test", "run", "check", "bench"} <= named
+    assert named - targets == set()
+
+
+def readme_blocks() -> dict[str, str]:
+    """Take the commands of README.rst that are marked as tested."""
+    found = TESTED.findall(text_of("README.rst"))
+    return {name: textwrap.dedent(block) for name, block in found}
+
+
+def test_the_readme_marks_its_commands() -> None:
+    assert set(readme_blocks()) == {"scientist", "administrator", "script"}
+
+
+def bash(text: str, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["/bin/bash", "-euo", "pipefail", "-c", text],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def site() -> Any:
+    with live_gateway() as live:
+        live.add_user("ada")
+        yield live
+
+
+def environment_of(site: LiveGateway, folder: Path) -> dict[str, str]:
+    """Make what somebody's shell has who follows the README on that gateway."""
+    return {
+        **site.environment,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "HOME": str(folder),
+        "XDG_CONFIG_HOME": str(folder / "config"),
+        "XDG_STATE_HOME": str(folder / "state"),
+        "PASSWORD": PASSWORD,
+    }
+
+
+@pytest.mark.slow
+def test_a_script_writer_can_follow_the_readme(site: LiveGateway, tmp_path: Path) -> None:
+    for program in ("curl", "jq"):
+        assert shutil.which(program), f"apt-get install {program}"
+    text = readme_blocks()["script"].replace("http://127.0.0.1:8080", site.url)
+    done = bash(text, tmp_path, environment_of(site, tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    found = dict(re.findall(r'\["(\w+)",([\d.]+),[\d.e-]+\]', done.stdout))
+    assert float(found["a"]) == pytest.approx(10.0, rel=0.05)
+    assert float(found["k"]) == pytest.approx(0.5, rel=0.05)
+    assert (tmp_path / "decay.zip").read_bytes()[:2] == b"PK"
+
+
+@pytest.mark.slow
+def test_a_scientist_can_follow_the_readme(site: LiveGateway, tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text(MODEL)
+    text = readme_blocks()["scientist"].replace("http://127.0.0.1:8080", site.url)
+    # A person types the password; here it comes from standard input.
+    text = text.replace("--name ada\n", '--name ada --password-stdin <<<"$PASSWORD"\n')
+    done = bash(text, tmp_path, environment_of(site, tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    names = {path.name for path in (tmp_path / "results").rglob("*")}
+    assert {"session.h5", "fit.par"} <= names
+
+
+@pytest.mark.slow
+def test_an_administrator_can_follow_the_readme(site: LiveGateway, tmp_path: Path) -> None:
+    text = readme_blocks()["administrator"].replace("user add ada", "user add grace")
+    done = bash(text, tmp_path, environment_of(site, tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "added grace with the password " in done.stdout
+    assert "FAIL" not in done.stdout
