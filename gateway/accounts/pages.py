@@ -1,4 +1,4 @@
-"""The pages of the room: sign in, sign out, register, API tokens."""
+"""The pages of the room: sign in, sign out, register, API tokens, one's account, all users."""
 
 from __future__ import annotations
 
@@ -16,17 +16,24 @@ from gateway.accounts.api import accounts, expiry
 from gateway.accounts.api import sign_in as start_session
 from gateway.accounts.api import sign_out as end_session
 from gateway.accounts.models import NewToken, Scope
-from gateway.accounts.schemas import CredentialsSchema, NewTokenSchema
+from gateway.accounts.schemas import (
+    CredentialsSchema,
+    NewTokenSchema,
+    NewUserSchema,
+    PasswordChangeSchema,
+)
 from gateway.errors import GatewayError, InvalidError
 from gateway.web.access import needs, public
 from gateway.web.context import identity, identity_or_none, visit
 from gateway.web.cookies import keep_signed_in
 from gateway.web.csrf import FIELD
 from gateway.web.errors import field_errors
+from gateway.web.paging import make_cursor, read_cursor
 
 bp = APIBlueprint("account_pages", __name__, enable_openapi=False)
 
 START = "/"
+_USERS = 100
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]{0,2000}")
 _LIFETIMES = (("7", "a week"), ("30", "30 days"), ("90", "90 days"), ("365", "a year"))
 
@@ -128,6 +135,86 @@ def revoke_token(token_id: str) -> Page:
     accounts().revoke_token(asks, token_id)
     accounts().audit.record(asks.user, "token.revoke", token_id)
     return redirect("/tokens", code=303)
+
+
+@bp.get("/account")
+def account() -> Page:
+    """Show who one is and what was done in one's name, with a form for a new password."""
+    return _account_page()
+
+
+@bp.post("/account/password")
+def change_password() -> Page:
+    """Choose a new password."""
+    asks = identity()
+    try:
+        change = _load(PasswordChangeSchema(), "old", "new")
+        keep_signed_in(accounts().change_password(asks, change["old"], change["new"], visit()))
+    except GatewayError as error:
+        if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise
+        return _account_page(error)
+    accounts().audit.record(asks.user, "password.change", asks.user)
+    return redirect("/account?done=password", code=303)
+
+
+@bp.get("/users")
+@needs(Scope.ADMIN)
+def users() -> Page:
+    """List accounts, with a form for a new one."""
+    return _users_page()
+
+
+@bp.post("/users")
+@needs(Scope.ADMIN)
+def add_user() -> Page:
+    """Make an account."""
+    try:
+        wanted = _load(NewUserSchema(), "name", "password", "admin")
+        accounts().add_user(wanted["name"], wanted["password"], admin=wanted["admin"])
+    except GatewayError as error:
+        if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise
+        return _users_page(error)
+    accounts().audit.record(identity().user, "user.add", wanted["name"])
+    return redirect("/users", code=303)
+
+
+@bp.post("/users/<name>/<any(activate, deactivate):verb>")
+@needs(Scope.ADMIN)
+def switch_user(name: str, verb: str) -> Page:
+    """Switch an account off, or on again."""
+    if verb == "activate":
+        accounts().activate(name)
+    else:
+        accounts().deactivate(name)
+    accounts().audit.record(identity().user, f"user.{verb}", name)
+    return redirect("/users", code=303)
+
+
+def _account_page(error: GatewayError | None = None) -> Page:
+    asks = identity()
+    page = render_template(
+        "accounts/account.html",
+        user=accounts().user(asks.user),
+        trail=[record for _, record in accounts().audit.read(asks.user, limit=20)],
+        done=request.args.get("done") == "password",
+        error=error,
+    )
+    return _answer(page, error)
+
+
+def _users_page(error: GatewayError | None = None) -> Page:
+    asked = request.args.get("cursor")
+    found = accounts().users(read_cursor(asked) if asked else None, _USERS + 1)
+    page = render_template(
+        "accounts/users.html",
+        users=found[:_USERS],
+        cursor=make_cursor(found[_USERS - 1].name) if len(found) > _USERS else None,
+        given=request.form,
+        error=error,
+    )
+    return _answer(page, error)
 
 
 def _sign_in_page(following: str, error: GatewayError | None = None) -> Page:

@@ -1,11 +1,4 @@
-"""What can be done with accounts.
-
-The life of a browser's session: `sign_in` checks the password and makes a session with an access
-token (minutes) and a refresh token (days). Each request is verified once, by `verify`: the access
-token's signature, then in the store that the session still is, that the user is active, and that
-neither was ended by a newer epoch. When the access token has run out, the same verification
-replaces both tokens. `sign_out`, a new password, or an old refresh token shown again ends it.
-"""
+"""What can be done with accounts; `gateway.accounts.sessions` has the life of a session."""
 
 from __future__ import annotations
 
@@ -24,21 +17,18 @@ from gateway.accounts.models import (
     ApiToken,
     Credentials,
     Identity,
-    InvalidTokenError,
     NewToken,
     NewUid,
     Scope,
     ScopeError,
-    Session,
-    SessionTokens,
     SignedIn,
     SignInError,
     User,
     Verified,
     Visit,
-    expand,
 )
-from gateway.accounts.store import AccountStore, Rotation
+from gateway.accounts.sessions import Sessions
+from gateway.accounts.store import AccountStore
 from gateway.accounts.throttle import Throttle
 from gateway.accounts.tokens import (
     TOKEN_PREFIX,
@@ -62,12 +52,6 @@ from gateway.ids import new_id
 from gateway.records import now
 from gateway.settings import AccountSettings
 
-_SEEN = timedelta(minutes=1)
-"""How exactly the last use of an API token is known: each note is a write to disk."""
-
-_AGENT_LENGTH = 200
-_GRACE = timedelta(seconds=10)
-
 
 class Accounts:
     """The verbs of the room."""
@@ -76,17 +60,20 @@ class Accounts:
         self, client: redis.Redis, settings: AccountSettings, secret: bytes, issuer: str
     ) -> None:
         self.settings = settings
-        self.audit = Audit(AccountStore(client))
         self._store = AccountStore(client)
-        self._access = AccessTokens(
-            key=derive_key(secret, "access token"),
-            issuer=issuer,
-            life=timedelta(seconds=settings.access_s),
-        )
-        self._refresh = RefreshTokens(key=derive_key(secret, "refresh token"))
+        self.audit = Audit(self._store)
         self._csrf_key = derive_key(secret, "csrf token")
-        self._idle = timedelta(days=settings.session_days)
-        self._oldest = timedelta(days=settings.session_max_days)
+        self._sessions = Sessions(
+            store=self._store,
+            audit=self.audit,
+            settings=settings,
+            access=AccessTokens(
+                key=derive_key(secret, "access token"),
+                issuer=issuer,
+                life=timedelta(seconds=settings.access_s),
+            ),
+            refresh=RefreshTokens(key=derive_key(secret, "refresh token")),
+        )
         self._throttle = Throttle(
             store=self._store,
             key=derive_key(secret, "device"),
@@ -231,28 +218,7 @@ class Accounts:
         return user
 
     def _start_session(self, user: User, visit: Visit) -> SignedIn:
-        session = Session(
-            id=new_id(),
-            user=user.name,
-            epoch=user.session_epoch,
-            created=now(),
-            address=visit.address,
-            agent=visit.agent[:_AGENT_LENGTH],
-        )
-        self._store.add_session(session, self._idle, self.settings.sessions)
-        return SignedIn(
-            identity=_session_identity(user, session),
-            tokens=self._session_tokens(user, session.id, 0),
-            device=self._throttle.device_for(user.name),
-        )
-
-    def _session_tokens(self, user: User, session: str, generation: int) -> SessionTokens:
-        return SessionTokens(
-            access=self._access.make(user.name, session, _scopes_of(user)),
-            refresh=self._refresh.make(session, generation),
-            access_life=self._access.life,
-            refresh_life=self._idle,
-        )
+        return self._sessions.start(user, visit, self._throttle.device_for(user.name))
 
     def sign_out(self, identity: Identity) -> None:
         """End the session, or forget the API token, with which somebody asks."""
@@ -277,78 +243,7 @@ class Accounts:
         InvalidTokenError
             In the same words for whatever is wrong.
         """
-        if credentials.bearer is not None:
-            return Verified(identity=self._verify_bearer(credentials.bearer))
-        if credentials.access:
-            try:
-                return Verified(identity=self._verify_access(credentials.access))
-            except InvalidTokenError:
-                if not credentials.refresh:
-                    raise
-        if credentials.refresh:
-            return self._renew(credentials.refresh)
-        return Verified(identity=None)
-
-    def _verify_bearer(self, text: str) -> Identity:
-        if text.startswith(f"{TOKEN_PREFIX}_"):
-            return self._verify_token(text)
-        return self._verify_access(text)
-
-    def _verify_access(self, text: str) -> Identity:
-        claims = self._access.read(text)
-        user, session = self._live_session(claims.session, claims.user)
-        identity = _session_identity(user, session)
-        return Identity(
-            user=identity.user,
-            admin=identity.admin,
-            scopes=identity.scopes & claims.scopes,
-            session_id=session.id,
-            groups=identity.groups,
-        )
-
-    def _live_session(self, id: str, name: str) -> tuple[User, Session]:
-        session, user = self._store.session(id, name)
-        if session is None or user is None or session.user != name or not user.active:
-            raise InvalidTokenError
-        if session.epoch != user.session_epoch or now() - session.created > self._oldest:
-            raise InvalidTokenError
-        return user, session
-
-    def _verify_token(self, text: str) -> Identity:
-        if not has_checksum(text, TOKEN_PREFIX):
-            raise InvalidTokenError
-        hashed = digest(text)
-        token = self._store.token(hashed)
-        user = self._store.user(token.user) if token else None
-        if token is None or user is None or not user.active or token.epoch != user.token_epoch:
-            raise InvalidTokenError
-        moment = now()
-        if token.expires is not None and token.expires <= moment:
-            raise InvalidTokenError
-        if token.last_used is None or moment - token.last_used >= _SEEN:
-            self._store.use_token(hashed, moment)
-        scopes = expand(token.scopes)
-        return Identity(
-            user=user.name,
-            admin=user.admin,
-            scopes=scopes if user.admin else scopes - {Scope.ADMIN},
-            token_id=token.id,
-            groups=user.groups,
-        )
-
-    def _renew(self, refresh: str) -> Verified:
-        session_id, generation = self._refresh.read(refresh)
-        name = self._store.session_user(session_id)
-        if name is None:
-            raise InvalidTokenError
-        user, session = self._live_session(session_id, name)
-        outcome = self._store.rotate(session_id, generation, _GRACE, self._idle)
-        if outcome is Rotation.REUSED:
-            self.audit.record(name, "session.reused", session_id)
-        if outcome in {Rotation.REUSED, Rotation.GONE}:
-            raise InvalidTokenError
-        tokens = self._session_tokens(user, session_id, generation + 1)
-        return Verified(identity=_session_identity(user, session), renewed=tokens)
+        return self._sessions.verify(credentials)
 
     # -- API tokens
 
@@ -450,17 +345,3 @@ def check_name(name: str) -> None:
     """
     if len(name) > NAME_LENGTH or not NAME_PATTERN.fullmatch(name):
         raise InvalidError.at("/name", f"{name[:NAME_LENGTH]!r} is not a name: {NAME_RULE}")
-
-
-def _scopes_of(user: User) -> frozenset[Scope]:
-    return expand([Scope.ADMIN if user.admin else Scope.SUBMIT])
-
-
-def _session_identity(user: User, session: Session) -> Identity:
-    return Identity(
-        user=user.name,
-        admin=user.admin,
-        scopes=_scopes_of(user),
-        session_id=session.id,
-        groups=user.groups,
-    )

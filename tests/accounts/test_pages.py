@@ -126,3 +126,47 @@ def test_a_page_of_another_site_cannot_sign_anybody_out(site: Site) -> None:
     assert answer.status_code == 403
     assert browser.client.post("/sign-out", headers={"Origin": ORIGIN}).status_code == 403
     assert browser.get("/tokens").status_code == 200
+
+
+def test_a_password_is_changed_on_the_account_page(site: Site) -> None:
+    browser, other = site.browser(), site.browser()
+    browser.sign_in("ada")
+    other.sign_in("ada")
+    new = "five loud herons sing"
+    wrong = browser.post_form("/account/password", page="/account", old="not this one", new=new)
+    assert wrong.status_code == 422
+    assert "is not the present password" in wrong.text
+    weak = browser.post_form("/account/password", page="/account", old=PASSWORD, new="password1")
+    assert weak.status_code == 422
+    assert "first that anybody would try" in weak.text
+    done = browser.post_form("/account/password", page="/account", old=PASSWORD, new=new)
+    assert done.headers["Location"] == "/account?done=password"
+    assert "All other browsers are signed out" in browser.get("/account?done=password").text
+    assert other.get("/account").status_code == 303
+    assert site.browser().sign_in("ada", new).status_code == 200
+    assert "password.change" in browser.get("/account").text
+
+
+def test_an_administrator_makes_and_switches_users_on_the_page(site: Site) -> None:
+    root, eve = site.browser(), site.browser()
+    root.sign_in("root")
+    bad = root.post_form("/users", name="Eve!", password="password1")  # noqa: S106
+    assert bad.status_code == 422
+    assert 'value="Eve!"' in bad.text
+    assert root.post_form("/users", name="eve", password=PASSWORD).status_code == 303
+    assert eve.sign_in("eve").json["user"]["admin"] is False
+    assert root.post_form("/users/eve/deactivate", page="/users").status_code == 303
+    assert "switched off" in root.get("/users").text
+    assert eve.get("/api/v1/me").status_code == 401
+    assert root.post_form("/users/eve/activate", page="/users").status_code == 303
+    assert site.browser().sign_in("eve").status_code == 200
+    assert root.post_form("/users/eve/delete", page="/users").status_code == 404
+
+
+def test_the_users_page_is_for_administrators(site: Site) -> None:
+    ada = site.browser()
+    ada.sign_in("ada")
+    assert ada.get("/users").status_code == 403
+    assert ada.post_form("/users", page="/tokens", name="eve", password=PASSWORD).status_code == 403
+    assert "/users" not in ada.get("/tokens").text
+    assert site.browser().get("/users").headers["Location"] == "/sign-in?next=/users"
