@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import sys
@@ -14,10 +13,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import bumps.plugin
 import numpy as np
+from bumps.fitproblem import load_problem
+from bumps.serialize import deserialize
 from numpy.typing import NDArray
 
 from .base import Document, FitError, Job
+from .files import read_json
 from .user_errors import describe_error, user_code
 
 Say = Callable[[str, str], None]
@@ -122,8 +125,6 @@ def _load_problem(wanted: Document, folder: Path) -> Any:
 
 
 def _load_script(path: Path, args: list[str]) -> Any:
-    from bumps.fitproblem import load_problem
-
     folder = path.parent
     with user_code(Path.cwd(), code="load_error", doing=f"Loading {path.name}"):
         try:
@@ -147,26 +148,20 @@ def _load_script(path: Path, args: list[str]) -> Any:
 def _load_json(path: Path, wanted: Document) -> Any:
     _check_python(wanted.get("python"))
     with user_code(path.parent, code="load_error", doing=f"Loading {path.name}"):
-        serialized = json.loads(path.read_text(encoding="utf-8"))
-    _install_plugin(serialized)
-    from bumps.serialize import deserialize
-
-    doing = f"Restoring {path.name}"
-    with (
-        user_code(path.parent, code="load_error", doing=doing),
-        warnings.catch_warnings(record=True) as caught,
-    ):
-        warnings.simplefilter("always")
-        problem = deserialize(serialized, migration=True)
-    # bumps warns and puts None in the place of what it cannot restore.
-    broken = [str(warning.message) for warning in caught if _is_broken(str(warning.message))]
-    if broken or problem is None:
-        text = f"{path.name} cannot be restored where the job ran: {'; '.join(broken)}"
-        raise FitError(text, code="load_error")
-    _check_whole(problem, path.name)
-    problem.path = str(path)
-    problem.name = getattr(problem, "name", None) or path.stem
-    problem.model_reset()
+        serialized = read_json(path)
+        _use_migrations(serialized)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            problem = deserialize(serialized, migration=True)
+        # bumps warns and puts None in the place of what it cannot restore.
+        broken = [str(warning.message) for warning in caught if _is_broken(str(warning.message))]
+        if broken or problem is None:
+            text = f"{path.name} cannot be restored where the job ran: {'; '.join(broken)}"
+            raise FitError(text, code="load_error")
+        _check_whole(problem, path.name)
+        problem.path = str(path)
+        problem.name = getattr(problem, "name", None) or path.stem
+        problem.model_reset()
     return problem
 
 
@@ -185,13 +180,12 @@ def _check_python(wanted: str | None) -> None:
         )
 
 
-def _install_plugin(serialized: Document) -> None:
+def _use_migrations(serialized: Document) -> None:
     """Let refl1d bring its own documents up to date, where they are its."""
     if "refl1d" in serialized.get("libraries", {}) and find_spec("refl1d") is not None:
-        from bumps.plugin import install_plugin
         from refl1d.bumps_interface import fitplugin
 
-        install_plugin(fitplugin)
+        bumps.plugin.migrate_serialized = fitplugin.migrate_serialized
 
 
 def _check_whole(problem: Any, name: str) -> None:

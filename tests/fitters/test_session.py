@@ -163,6 +163,7 @@ def test_a_function_of_another_python_is_refused_before_it_is_loaded(tmp_path: P
         ('"x":', '"no_such_field":', "Curve"),
         ('"pickle": "', '"pickle": "AAAA', "function"),
         ("{", "", "JSON"),
+        ("{", "[{", "JSON"),
     ],
 )
 def test_a_json_problem_that_lost_a_part_is_refused(
