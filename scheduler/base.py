@@ -188,7 +188,8 @@ class Scheduler(Protocol):
         """Submit ``job.sh <try>`` of each directory, at most once a try, ever.
 
         Makes ``submit.<try>/`` first and never removes it; if it was there, answers `Submitted`
-        from its ``native_id``, else `Uncertain`, and submits nothing.
+        from its ``native_id``, else `Uncertain`, and submits nothing. `Uncertain` as well when
+        somebody else has the claim by then: the job that was made exits as a twin.
         """
 
     def find(self, marker: str) -> list[JobReport]:

@@ -24,7 +24,7 @@ from scheduler.base import JobState
 from scheduler.directives import Directives, parse_directives
 from scheduler.faults import crash_point
 from scheduler.files import names_in, read_beneath
-from scheduler.processes import holders, lives, send_signal
+from scheduler.processes import having, holders, lives, send_signal
 from scheduler.shepherd import tend
 from scheduler.spool import Entry, JobRecord, LocalConfig, Spool, TaskRecord, trying_lock
 
@@ -128,10 +128,27 @@ class Executor:
     def _take_in(self) -> None:
         for native_id in self._spool.live():
             if native_id not in self._jobs and (entry := self._spool.entry(native_id)):
-                wanted = parse_directives(self._spool.script(native_id))
+                try:
+                    wanted = parse_directives(self._spool.script(native_id))
+                except (OSError, ValueError) as error:
+                    self._give_up(entry, error)
+                    continue
                 job = Job(entry=entry, wanted=wanted, waiting=list(wanted.tasks or (0,)))
                 self._recognise(job)
                 self._jobs[native_id] = job
+
+    def _give_up(self, entry: Entry, error: Exception) -> None:
+        """End a job whose script was damaged on the spool, so that the others go on."""
+        _log.error("job %s: its script on the spool cannot be read: %s", entry.native_id, error)
+        reason = f"its script on the spool cannot be read: {error}"
+        record = TaskRecord(state=JobState.FAILED, reason=reason, ended=time.time())
+        self._spool.job(entry.native_id).mkdir(mode=0o700, exist_ok=True)
+        self._spool.save(
+            JobRecord(
+                native_id=entry.native_id, marker=entry.marker, array=False, tasks={0: record}
+            )
+        )
+        self._spool.forget(entry.native_id)
 
     def _recognise(self, job: Job) -> None:
         """Find out which tasks an earlier executor has started."""
@@ -194,6 +211,7 @@ class Executor:
         begun = self._spool.task_record(job.entry.native_id, task, "begun")
         if begun is None:
             return None
+        self._end_remains(job, task)
         started = float(begun["started"])
         exit_file = self._exit_file(job.entry, task)
         if exit_file is None:
@@ -206,6 +224,13 @@ class Executor:
         if code and job.entry.native_id in self._spool.cancelled():
             state = JobState.CANCELLED
         return TaskRecord(state=state, exit_code=code, started=started, ended=ended)
+
+    def _end_remains(self, job: Job, task: int) -> None:
+        """End what closed the lock and went its own way, while nobody looked after it."""
+        marks = [f"SLURM_JOB_ID={job.entry.native_id}", f"SLURM_SUBMIT_DIR={job.entry.directory}"]
+        if job.wanted.tasks:
+            marks.append(f"SLURM_ARRAY_TASK_ID={task}")
+        send_signal(having(marks), signal.SIGKILL)
 
     def _exit_file(self, entry: Entry, task: int) -> tuple[int, float] | None:
         """Read what the script itself said of its end, if this job's script said it."""
@@ -256,6 +281,8 @@ class Executor:
             if os.fork() == 0:
                 self._become_shepherd(job, task, lock)
             self._pass("local-executor-after-fork", job.entry.native_id)
+        except BlockingIOError:
+            _log.warning("job %s: task %s runs already", job.entry.native_id, task)
         finally:
             os.close(lock)
         job.running[task] = TaskRecord(state=JobState.RUNNING, started=time.time())

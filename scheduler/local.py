@@ -3,7 +3,8 @@
 For one person's own computer, for tests, and for a small site whose users trust each other or whose
 jobs run in bubblewrap. A detached process, `scheduler.executor`, starts what is on the spool; each
 running task has a shepherd of its own. Both outlive the gateway: a fit that runs is found again and
-never started twice, whichever of them is killed.
+never started twice, whichever of them is killed. (Under systemd the worker's unit needs
+``KillMode=process``, or stopping it ends the jobs as well.)
 """
 
 from __future__ import annotations

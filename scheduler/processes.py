@@ -127,6 +127,17 @@ def holders(path: Path) -> list[int]:
     return found
 
 
+def having(variables: list[str]) -> list[int]:
+    """List the processes that were started with all of these ``NAME=value``."""
+    found, wanted = [], {variable.encode() for variable in variables}
+    for folder in _PROC.iterdir():
+        if folder.name.isdigit():
+            with suppress(OSError):
+                if wanted <= set((folder / "environ").read_bytes().split(b"\0")):
+                    found.append(int(folder.name))
+    return found
+
+
 def _points_to(link: Path, path: Path) -> bool:
     with suppress(OSError):
         return link.readlink() == path

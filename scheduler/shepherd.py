@@ -308,17 +308,19 @@ class Shepherd:
     def _start(self) -> int:
         argv = command(self._entry, self._folder / "job.sh", self._config)
         variables = environment(self._entry, self._wanted, self._task, self._config)
-        pid = os.fork()
+        shepherd, pid = os.getpid(), os.fork()
         if pid == 0:
-            self._become(argv, variables)
+            self._become(argv, variables, shepherd)
         for log in self._logs:
             os.close(log.writer)
         return pid
 
-    def _become(self, argv: list[str], variables: dict[str, str]) -> NoReturn:
+    def _become(self, argv: list[str], variables: dict[str, str], shepherd: int) -> NoReturn:
         try:
             os.setsid()
             die_with_parent()
+            if os.getppid() != shepherd:  # killed before this process had said so
+                os._exit(127)
             signal.set_wakeup_fd(-1)
             # Python ignores some, whoever started the gateway perhaps others: a job ignores none.
             for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:

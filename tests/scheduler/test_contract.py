@@ -87,11 +87,14 @@ def test_a_submitted_try_has_its_claim_and_its_native_id(site: Site) -> None:
     assert site.scheduler.claim(launch.directory, 1, VOID) == native_id
 
 
-def test_a_script_whose_claim_is_void_leaves_no_trace(site: Site) -> None:
+def test_a_job_whose_try_was_given_up_is_uncertain_and_leaves_no_trace(site: Site) -> None:
     launch = site.stage(sleeper())
     assert site.scheduler.claim(launch.directory, 1, VOID) == VOID
-    end = site.end_of(site.submit(launch))
-    assert end.state is JobState.COMPLETED
+    (outcome,) = site.scheduler.submit([launch])
+    assert isinstance(outcome, Uncertain)
+    (twin,) = site.scheduler.find(launch.marker)
+    assert site.end_of(twin.native_id).state is JobState.COMPLETED
+    assert site.scheduler.read_native_id(launch.directory, 1) is None
     assert site.lines(launch, "starts") == []
     assert site.scheduler.read(launch.directory, "exit.0.json", 0, 10) is None
     assert site.scheduler.read(launch.directory, "stdout.0.txt", 0, 10) == b""

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from scheduler.base import VOID, JobState, Launch, SchedulerUnavailableError, Submitted, Uncertain
 from scheduler.connect import connect
 from scheduler.faults import CRASH_POINTS, EXECUTOR_POINTS, SHEPHERD_POINTS, SUBMIT_POINTS
-from scheduler.processes import holders
+from scheduler.processes import birth, holders, lives
 from scheduler.spool import Entry
 from tests.scheduler.site import LocalSite, eventually, sleeper
 
@@ -219,7 +220,7 @@ def test_an_executor_killed_at_any_point_runs_every_task_once(
     for launch, native_id in zip(launches, ids, strict=True):
         assert local.end_of(native_id).state is JobState.COMPLETED
         assert len(local.lines(launch, "starts")) == 1
-    assert len(list(local.spool.directory.glob(f"crashed.{point}.*"))) == HITS
+    eventually(lambda: len(list(local.spool.directory.glob(f"crashed.{point}.*"))) == HITS)
 
 
 @pytest.mark.slow
@@ -252,7 +253,7 @@ def test_a_shepherd_killed_at_any_point_runs_no_task_twice(
             assert (state, starts) == (JobState.COMPLETED, 1)
         else:
             assert state in {JobState.NODE_FAIL, JobState.COMPLETED}
-    assert len(list(local.spool.directory.glob(f"crashed.{point}.*"))) == HITS
+    eventually(lambda: len(list(local.spool.directory.glob(f"crashed.{point}.*"))) == HITS)
 
 
 def test_every_crash_point_has_its_test() -> None:
@@ -283,3 +284,49 @@ def test_a_host_that_cannot_start_the_executor_keeps_the_submission(
         with pytest.raises(SchedulerUnavailableError, match=r"executor\.log"):
             local.scheduler.states([native_id])
     assert local.end_of(native_id).state is JobState.COMPLETED
+
+
+def test_what_left_its_group_and_closed_its_files_does_not_outlive_the_task(
+    local: LocalSite,
+) -> None:
+    runaway = """
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    os.closerange(3, 100)
+    if os.fork():
+        os._exit(0)
+    while True:
+        with open("alive", "a") as stream:
+            stream.write(f"{os.getpid()}\\n")
+        time.sleep(0.01)
+"""
+    for killed in (False, True):
+        launch = local.stage(runaway + sleeper(60))
+        native_id = local.submit(launch)
+        local.runs(launch, native_id)
+        pid = int(eventually(partial(local.lines, launch, "alive"))[0])
+        if killed:
+            os.kill(local.shepherd(native_id), signal.SIGKILL)
+        local.wake(launch)
+        local.end_of(native_id)
+        eventually(partial(_is_gone, pid))
+
+
+def _is_gone(pid: int) -> bool:
+    return not lives(pid, birth(pid))
+
+
+def test_a_damaged_script_fails_its_own_job_and_no_other(local: LocalSite) -> None:
+    first, damaged, last = (local.stage(sleeper(60), resources={"cpus_per_task": 2})
+                            for _ in range(3))  # fmt: skip
+    ids = [local.submit(launch) for launch in (first, damaged, last)]
+    local.runs(first, ids[0])
+    local.kill_executor()
+    (local.spool.job(ids[1]) / "job.sh").unlink()
+    end = local.end_of(ids[1])
+    assert end.state is JobState.FAILED
+    assert "script" in end.reason
+    for launch, native_id in ((first, ids[0]), (last, ids[2])):
+        local.wake(launch)
+        assert local.end_of(native_id).state is JobState.COMPLETED
