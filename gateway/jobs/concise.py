@@ -58,11 +58,12 @@ def plain(value: float | None, digits: int = 6) -> str:
     """Write a number to some significant digits.
 
     >>> plain(0.1), plain(12345678.0), plain(None), plain(-3.0)
-    ('0.1', '1.23457e+07', '-', '-3')
+    ('0.1', '1.23457e7', '-', '-3')
     """
     if value is None or not math.isfinite(value):
         return "-"
-    return f"{value:.{digits}g}"
+    mantissa, _, exponent = f"{value:.{digits}g}".partition("e")
+    return f"{mantissa}e{int(exponent)}" if exponent else mantissa
 
 
 def _fixed(value: Decimal, places: int) -> str:

@@ -21,7 +21,7 @@ _TONES = {
     JobState.UNKNOWN: "warn",
 }
 _GOOD = frozenset({"converged", "checked", "evaluated", "simulated"})
-_MILD = frozenset({"not_converged", "stopped", "time_limit", "at_limit", "at_start"})
+_MILD = frozenset({"partial", "not_converged", "stopped", "time_limit", "at_limit", "at_start"})
 _EXACT = frozenset({"dream", ""})
 """Methods whose planned steps are what they do; others may end sooner."""
 
@@ -54,6 +54,8 @@ def verdict_word(code: str) -> Word:
     >>> verdict_word("not_converged")
     Word(text='not converged', tone='warn')
     """
+    if code == "elements":
+        return Word(text="all elements")  # each has a verdict of its own
     tone = "good" if code in _GOOD else "warn" if code in _MILD else "bad"
     return Word(text=code.replace("_", " ")[:40], tone=tone)
 
@@ -237,10 +239,10 @@ def _names(labels: Sequence[str]) -> str:
 _COLOURS = re.compile(r"\x1b\[[0-9;:]*m")
 _OVERWRITTEN = re.compile(r"[^\n]*\r(?=[^\n])")
 _CONTROLS = {
-    **{code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"},
-    0x7F: 0x2421,
-    **dict.fromkeys(range(0x80, 0xA0), 0xFFFD),
-    **dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A)), 0xFFFD),
+    **{code: f"^{chr(code + 64)}" for code in range(32) if chr(code) not in "\n\t"},
+    0x7F: "^?",
+    **dict.fromkeys(range(0x80, 0xA0), "\ufffd"),
+    **dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A)), "\ufffd"),
 }
 
 
@@ -251,7 +253,7 @@ def plain_log(text: str) -> str:
     of control signs becomes visible.
 
     >>> plain_log("\x1b[31mred\x1b[0m 10%\r20%\r\n\x1b]0;title\x07")
-    '20%\n␛]0;title␇'
+    '20%\n^[]0;title^G'
     """
     text = _COLOURS.sub("", text).replace("\r\n", "\n")
     return _OVERWRITTEN.sub("", text).translate(_CONTROLS)

@@ -47,18 +47,13 @@ function drawHistogram(box, histograms, index, label) {
   if (!edges || !counts || edges.length !== counts.length + 1) return null;
   const part = element("div");
   box.append(part);
-  // A staircase: each edge twice, so that a line draws the bars.
-  const x = [];
-  const values = [];
-  counts.forEach((count, bin) => {
-    x.push(edges[bin], edges[bin + 1]);
-    values.push(count, count);
-  });
+  // Steps: each count stands from its edge to the next.
+  const values = [...counts, counts.at(-1)];
   const [low, middle, high] = quantiles(edges, counts, [0.1587, 0.5, 0.8413]);
   part.append(element("p", { class: "faint", text: `Distribution: median ${number(middle, 5)}, 68 % between ${number(low, 5)} and ${number(high, 5)}.` }));
-  const inside = x.map((value, i) => (value >= low && value <= high ? values[i] : null));
-  const series = [{ label: "draws", values, colour: "--plot-data", kind: "line", width: 1.5 }, { label: "68 %", values: inside, colour: "--plot-fit", kind: "line", width: 3 }];
-  const plot = new Plot(part, { x, xLabel: label, yLabel: "draws", series, zero: true, height: 260, label: "Distribution." });
+  const inside = edges.map((edge, i) => (edge >= low && edge <= high ? values[i] : null));
+  const series = [{ label: "draws", values, colour: "--plot-data", kind: "steps", width: 1.5 }, { label: "inside 68 %", values: inside, colour: "--plot-fit", kind: "steps", width: 3 }];
+  const plot = new Plot(part, { x: edges, xLabel: label, yLabel: "draws", series, zero: true, height: 260, label: "Distribution." });
   toolbar(part, () => [plot]);
   return plot;
 }

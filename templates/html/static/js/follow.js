@@ -83,7 +83,9 @@ export class Follower {
   }
 
   told(event) {
-    if (event.level !== "info" && event.text) this.places.note.textContent = event.text;
+    if (event.level === "info" || !event.text) return;
+    this.warning = String(event.text);
+    this.places.note.textContent = this.warning;
   }
 
   // Many events at once are drawn once.
@@ -101,6 +103,7 @@ export class Follower {
     this.drawCurve();
     this.drawParameters();
     this.drawProgress();
+    this.drawNote();
     this.part.dataset.drawn = "yes";
   }
 
@@ -130,6 +133,11 @@ export class Follower {
     const rows = this.labels.slice(0, best.length).map((label, index) => element("tr", {}, element("th", { scope: "row", class: "text", text: label }), element("td", { class: "number", text: number(best[index]) })));
     const table = element("table", {}, element("tbody", {}, ...rows));
     this.places.parameters.replaceChildren(element("h3", { text: "Parameters so far" }), element("div", { class: "scroll", role: "region", "aria-label": "Parameters so far", tabindex: "0" }, table));
+  }
+
+  drawNote() {
+    if (this.warning || this.steps.length < 2) return;
+    this.places.note.textContent = `Best reduced χ² ${number(this.steps.at(-1)[1], 5)}, from ${number(this.steps[0][1], 5)} at the start.`;
   }
 
   drawProgress() {

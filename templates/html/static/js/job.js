@@ -8,6 +8,7 @@ import { Follower } from "./follow.js";
 const place = document.getElementById("job");
 const job = { id: place.dataset.id, api: place.dataset.api, attempt: place.dataset.attempt };
 let follower = null;
+document.documentElement.classList.add("with-scripts");
 
 function onChange(part) {
   reveal(part);

@@ -10,8 +10,8 @@ export function plainLog(text) {
     .replace(/\x1b\[[0-9;:]*m/g, "")
     .replaceAll("\r\n", "\n")
     .replace(/[^\n]*\r(?=[^\n])/g, "")
-    .replace(/[\x00-\x08\x0b-\x1f]/g, (sign) => String.fromCharCode(0x2400 + sign.charCodeAt(0)))
-    .replace(/\x7f/g, "\u2421")
+    .replace(/[\x00-\x08\x0b-\x1f]/g, (sign) => "^" + String.fromCharCode(64 + sign.charCodeAt(0)))
+    .replace(/\x7f/g, "^?")
     .replace(/[\x80-\x9f\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
 }
 

@@ -9,7 +9,7 @@ export function colour(name) {
 }
 
 // spec: {x, xLabel, yLabel, height, logX, logY, series: [{label, values, colour, kind, low, high, dash}],
-//        xLow, xHigh, zero, label}; kind is "points" or "line"; low and high are ends of error bars.
+//        xLow, xHigh, zero, label}; kind is "points", "line" or "steps"; low and high are ends of error bars.
 export class Plot {
   constructor(host, spec, onZoom = null) {
     this.host = element("div", { class: "plot", tabindex: "0", role: "group", "aria-roledescription": "plot" });
@@ -59,12 +59,12 @@ export class Plot {
       cursor: { drag: { x: true, y: false, setScale: true }, points: { size: 7 }, y: false },
       legend: { live: true },
       scales: {
-        x: { time: false, distr: spec.logX ? 3 : 1, range: (_, low, high) => padded(low, high, spec.logX, 0.02) },
+        x: { time: false, distr: spec.logX ? 3 : 1, range: (_, low, high) => this.xRange(low, high) },
         y: { distr: spec.logY ? 3 : 1, range: (u) => this.yRange(u) },
       },
       axes: [
         { ...axis, label: spec.xLabel, values: spec.logX ? logTicks : ticks, space: 60 },
-        { ...axis, label: spec.yLabel, values: spec.logY ? logTicks : ticks, size: (u, values) => 16 + 7 * Math.max(3, ...(values || []).map((text) => String(text ?? "").length)) },
+        { ...axis, label: spec.yLabel, values: spec.logY ? logTicks : ticks, size: (u, values) => 20 + 7.5 * Math.max(3, ...(values || []).map((text) => String(text ?? "").length)) },
       ],
       series: [{ label: spec.xLabel || "x", value: (_, value) => number(value) }, ...shown.series.map((one) => this.seriesOptions(one))],
       hooks: { drawSeries: [(u, index) => index > 0 && this.drawBars(u, shown.series[index - 1])], setScale: [(u, key) => key === "x" && this.zoomed(u)], drawAxes: [(u) => spec.zero && this.drawZero(u)] },
@@ -80,22 +80,27 @@ export class Plot {
       stroke,
       width: points ? 0 : one.width || 2,
       dash: one.dash,
-      paths: points ? () => null : undefined,
-      points: { show: points, size: one.values.length > 400 ? 3 : 6, stroke, fill: stroke },
+      paths: points ? () => null : one.kind === "steps" ? window.uPlot.paths.stepped({ align: 1 }) : undefined,
+      points: { show: points, size: one.values.length > 400 ? 3 : 7, stroke, fill: stroke },
       value: (_, value) => number(value),
       spanGaps: true,
     };
   }
 
+  // uPlot asks this of every part of the axis, chosen or whole; only the whole gets some room.
+  xRange(low, high) {
+    const { x } = this.shown;
+    return low === null || (low <= x[0] && high >= x.at(-1)) ? this.extent() : [low, high];
+  }
+
   yRange(u) {
-    const { min, max } = u.scales.x;
     let low = Infinity;
     let high = -Infinity;
     const { x, series } = this.shown;
     const { logY } = this.spec;
+    const [first, last] = u.series[0].idxs || [0, x.length - 1];
     for (const one of series) {
-      for (let i = 0; i < x.length; i += 1) {
-        if (x[i] < min || x[i] > max) continue;
+      for (let i = first ?? 0; i <= (last ?? x.length - 1); i += 1) {
         for (const value of [one.values[i], one.low?.[i], one.high?.[i]]) {
           if (value === null || value === undefined || !Number.isFinite(value) || (logY && value <= 0)) continue;
           low = Math.min(low, value);
@@ -161,23 +166,28 @@ export class Plot {
 
   zoomed(u) {
     const { min, max } = u.scales.x;
-    if (min === null || !this.uplot || this.silent) return;
+    if (min === null || u !== this.uplot) return;
     const [low, high] = this.extent();
     this.window = min > low || max < high ? { min, max } : null;
-    this.onZoom?.({ min, max }, this);
+    if (!this.follows(min, max)) this.onZoom?.({ min, max }, this);
+    this.told = { min, max };
   }
 
   extent() {
     const { x } = this.shown;
-    return padded(x[0], x.at(-1), this.spec.logX, 0.02);
+    return padded(x[0] ?? null, x.at(-1) ?? null, this.spec.logX, 0.02);
   }
 
   // Take over another plot's part of the axis.
   showWindow(part) {
-    this.silent = true;
-    this.uplot.setScale("x", part);
-    this.window = part;
-    this.silent = false;
+    const { min, max } = this.uplot.scales.x;
+    if (min === part.min && max === part.max) return;
+    this.told = part;
+    this.uplot.setScale("x", { ...part });
+  }
+
+  follows(min, max) {
+    return this.told?.min === min && this.told?.max === max;
   }
 
   zoom(factor, shift = 0) {
