@@ -13,6 +13,10 @@ _SCANNED = 5_000
 """How many jobs one page may look through; the next page goes on from there."""
 
 
+_ID_START = 6
+"""A word must have so many signs to be taken for the beginning of an id."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class JobFilter:
     """Which jobs; None does not narrow."""
@@ -21,7 +25,7 @@ class JobFilter:
     kind: str | None = None
     tag: str | None = None
     q: str | None = None
-    """Words that must all stand in title, problem name, notes, tags or id."""
+    """Words that must all stand in title, problem name, notes or tags, or begin the id."""
 
     def matches(self, job: Job) -> bool:
         """Whether a job is one of them."""
@@ -31,8 +35,11 @@ class JobFilter:
             return False
         if not self.q:
             return True
-        text = " ".join((job.title, job.problem.name, job.notes, *job.tags, job.id)).casefold()
-        return all(word in text for word in self.q.casefold().split())
+        text = " ".join((job.title, job.problem.name, job.notes, *job.tags)).casefold()
+        return all(
+            word in text or (len(word) >= _ID_START and job.id.casefold().startswith(word))
+            for word in self.q.casefold().split()
+        )
 
 
 def find_jobs(

@@ -76,3 +76,104 @@ def test_a_model_script_is_fitted_and_its_bundle_holds_everything(api: Api) -> N
         assert json.loads(bundle.read("bundle.json"))["seed"] == job["seed"]
     again = api.http.get(f"/jobs/{job['id']}/bundle.zip")
     assert again.content == answer.content
+
+
+def test_a_dream_fit_continues_with_the_samples_it_has(api: Api) -> None:
+    problem = api.script_problem(LINE)
+    options = {"fit": "dream", "samples": 1000, "burn": 20}
+    job = api.submit(problem={"id": problem["id"]}, options=options, seed=3)
+    first = api.wait(job["id"])
+    assert first["resumable"], first
+    before = api.results(job["id"])["results"][0]
+
+    answer = api.http.post(f"/jobs/{job['id']}/resume", json={"options": {"samples": 4000}})
+
+    assert answer.status_code == 202, answer.text
+    ended = api.wait(job["id"])
+    assert ended["attempt"] == 2
+    assert ended["attempts"][1]["resumed_from"] == 1
+    assert ended["state"] == "COMPLETED", ended
+    after = api.results(job["id"])["results"][0]
+    assert after["options"]["samples"] == 4000
+    assert before["options"]["samples"] == 1000
+
+
+def test_what_cannot_be_continued_says_so(api: Api) -> None:
+    problem = api.script_problem(LINE)
+    job = api.submit(problem={"id": problem["id"]}, options={"fit": "lm"})
+    api.wait(job["id"])
+
+    answer = api.http.post(f"/jobs/{job['id']}/resume", json={})
+
+    assert answer.status_code == 409
+    assert "lm" in answer.json()["detail"]
+
+
+def test_the_same_seed_gives_the_same_result(api: Api) -> None:
+    problem = api.script_problem(LINE)
+    options = {"fit": "dream", "samples": 500, "burn": 10}
+    jobs = [api.submit(problem={"id": problem["id"]}, options=options, seed=7) for _ in range(2)]
+
+    for job in jobs:
+        api.wait(job["id"])
+    results = [api.results(job["id"])["results"][0]["parameters"] for job in jobs]
+
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("mode", ["check", "chisq", "simulate"])
+def test_a_problem_can_be_looked_at_before_it_is_fitted(api: Api, mode: str) -> None:
+    problem = api.script_problem(LINE)
+    job = api.submit(problem={"id": problem["id"]}, mode=mode)
+
+    ended = api.wait(job["id"])
+
+    codes = {"check": "checked", "chisq": "evaluated", "simulate": "simulated"}
+    assert ended["verdict"]["code"] == codes[mode], ended
+    assert ended["chisq"] is not None
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "word"),
+    [
+        ("raise RuntimeError('no such sample')", "load_error", "no such sample"),
+        ("problem = 3", "load_error", "problem"),
+        ("M.slope.range(2, 3); M.slope.fixed = True; M.intercept.fixed = True", "", ""),
+        ("import no_such_module", "load_error", "no_such_module"),
+    ],
+)
+def test_a_broken_model_is_told_apart_with_its_line(
+    api: Api, line: str, code: str, word: str
+) -> None:
+    problem = api.script_problem(f"{LINE}\n{line}\n")
+    job = api.submit(problem={"id": problem["id"]}, options={"fit": "lm"})
+
+    ended = api.wait(job["id"])
+
+    assert ended["state"] == "FAILED", ended
+    assert ended["raw_state"] == "COMPLETED"
+    assert ended["verdict"]["code"] == (code or "no_parameters")
+    assert word in ended["verdict"]["text"] + json.dumps(api.results(job["id"])["results"])
+
+
+def test_an_array_of_elements_gives_a_result_for_each(api: Api) -> None:
+    text = LINE.replace("y = np.array([3.1, 4.9, 7.2, 8.8, 11.1])", "y = np.loadtxt('y.dat')")
+    problem = api.script_problem(text, y_dat=b"3 5 7 9 11\n")
+    digests = [
+        api.upload("y.dat", f"{k} {2 * k} {3 * k} {4 * k} {5 * k}\n".encode()) for k in range(1, 6)
+    ]
+    elements = [
+        {"label": f"s{k}", "files": {"y.dat": digest}} for k, digest in enumerate(digests, start=1)
+    ]
+
+    job = api.submit(
+        problem={"id": problem["id"]}, options={"fit": "lm"}, elements=elements, pack=3
+    )
+    ended = api.wait(job["id"])
+
+    assert ended["state"] == "COMPLETED", ended
+    rows = [row for result in api.results(job["id"])["results"] for row in result["elements"]]
+    slopes = [row["parameters"][0]["value"] for row in sorted(rows, key=lambda row: row["index"])]
+    labels = [row["parameters"][0]["label"] for row in rows]
+    assert set(labels) <= {"slope", "intercept"}
+    assert len(slopes) == 5

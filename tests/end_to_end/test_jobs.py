@@ -1,0 +1,182 @@
+"""Lists, live events, logs and ends of jobs, through the front door."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from tests.live import Api, eventually
+
+
+def _alive(api: Api) -> bool:
+    states = ("PENDING", "RUNNING")
+    return any(
+        api.http.get("/jobs", params={"state": state, "limit": 1}).json()["items"]
+        for state in states
+    )
+
+
+def read_events(api: Api, job: str, *, last_id: str = "") -> list[dict[str, Any]]:
+    """Follow the events of a job to their end."""
+    headers = {"Last-Event-ID": last_id} if last_id else {}
+    events: list[dict[str, Any]] = []
+    with api.http.stream("GET", f"/jobs/{job}/events", headers=headers) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["Content-Type"].startswith("text/event-stream")
+        event: dict[str, Any] = {}
+        for line in answer.iter_lines():
+            name, _, value = line.partition(": ")
+            if name in ("id", "event"):
+                event[name] = value
+            elif name == "data":
+                event["data"] = json.loads(value)
+            elif not line and "data" in event:
+                events.append(event)
+                event = {}
+    return events
+
+
+def test_events_tell_each_step_and_the_end(api: Api) -> None:
+    job = api.submit(kind="dummy", options={"seconds": 2, "steps": 4})
+
+    events = read_events(api, job["id"])
+
+    steps = [event["data"]["step"] for event in events if event["event"] == "step"]
+    assert steps == sorted(set(steps))
+    assert steps[-1] == 4
+    assert events[-1]["event"] == "job"
+    assert events[-1]["data"]["state"] == "COMPLETED"
+
+
+def test_events_go_on_after_the_last_one_seen(api: Api) -> None:
+    job = api.submit(kind="dummy", options={"seconds": 0.5, "steps": 5})
+    api.wait(job["id"])
+    events = read_events(api, job["id"])
+    steps = [event for event in events if event["event"] == "step"]
+
+    rest = read_events(api, job["id"], last_id=steps[2]["id"])
+
+    assert [e["data"]["step"] for e in rest if e["event"] == "step"] == [4, 5]
+
+
+def test_a_list_is_paged_filtered_and_searched(api: Api) -> None:
+    for number in range(7):
+        api.submit(
+            kind="dummy", options={"seconds": 0}, title=f"run {number}", tags=[f"t{number % 2}"]
+        )
+
+    first = api.http.get("/jobs", params={"limit": 3}).json()
+    second = api.http.get("/jobs", params={"limit": 3, "cursor": first["next_cursor"]}).json()
+
+    titles = [item["title"] for item in first["items"] + second["items"]]
+    assert titles == [f"run {number}" for number in (6, 5, 4, 3, 2, 1)]
+    tagged = api.http.get("/jobs", params={"tag": "t1"}).json()["items"]
+    assert {item["title"] for item in tagged} == {"run 1", "run 3", "run 5"}
+    found = api.http.get("/jobs", params={"q": "RUN 4"}).json()["items"]
+    assert [item["title"] for item in found] == ["run 4"]
+    eventually(
+        lambda: len(api.http.get("/jobs", params={"state": "COMPLETED"}).json()["items"]) == 7,
+        what="all to end",
+    )
+    wrong = api.http.get("/jobs", params={"state": "DONE"})
+    assert wrong.status_code == 422
+    assert "COMPLETED" in wrong.json()["errors"][0]["detail"]
+
+
+def test_fifty_parallel_submissions_with_one_key_make_one_job(api: Api) -> None:
+    key = uuid.uuid4().hex
+    request = {"kind": "dummy", "options": {"seconds": 0}}
+
+    def post(_: int) -> str:
+        answer = api.http.post("/jobs", json=request, headers={"Idempotency-Key": key})
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
+
+    with ThreadPoolExecutor(16) as pool:
+        ids = set(pool.map(post, range(50)))
+
+    assert len(ids) == 1
+    assert api.http.get("/jobs").json()["total"] == 1
+
+
+def test_a_log_is_read_by_offset(api: Api) -> None:
+    problem = api.script_problem(
+        "import sys\nfor k in range(100):\n    print('line', k)\nsys.stdout.flush()\nproblem = 1\n"
+    )
+    job = api.submit(problem={"id": problem["id"]})
+    api.wait(job["id"])
+
+    whole = api.http.get(f"/jobs/{job['id']}/log", params={"offset": 0}).json()
+    part = api.http.get(f"/jobs/{job['id']}/log", params={"offset": 7, "limit": 6}).json()
+    tail = api.http.get(f"/jobs/{job['id']}/log", params={"offset": -8}).json()
+
+    assert "line 0\nline 1\n" in whole["text"]
+    assert part["text"] == whole["text"][7:13]
+    assert part["next_offset"] == 13
+    assert tail["text"] == whole["text"][-8:]
+
+
+def test_a_deleted_job_is_gone_and_its_id_is_not_given_again(api: Api) -> None:
+    job = api.submit(kind="dummy", options={"seconds": 30})
+    running = api.http.delete(f"/jobs/{job['id']}")
+    assert running.status_code == 409
+    api.http.post(f"/jobs/{job['id']}/cancel")
+    api.wait(job["id"])
+
+    assert api.http.delete(f"/jobs/{job['id']}").status_code == 204
+    assert api.http.get(f"/jobs/{job['id']}").status_code == 404
+    assert api.http.get("/jobs").json()["total"] == 0
+
+
+def test_a_thousand_parallel_submissions_have_a_thousand_ids(api: Api) -> None:
+    def post(number: int) -> str:
+        job = api.submit(kind="dummy", options={"seconds": 600}, title=str(number))
+        api.http.post(f"/jobs/{job['id']}/cancel")
+        if number % 10 == 0:
+            api.wait(job["id"])
+            assert api.http.delete(f"/jobs/{job['id']}").status_code == 204
+        return str(job["id"])
+
+    with ThreadPoolExecutor(8) as pool:
+        ids = list(pool.map(post, range(1000)))
+
+    assert len(set(ids)) == 1000
+    eventually(lambda: not _alive(api), within_s=90, what="all to be cancelled")
+    assert api.http.get("/jobs").json()["total"] == 900
+
+
+def test_title_notes_and_tags_can_change_at_any_time(api: Api) -> None:
+    job = api.submit(kind="dummy", options={"seconds": 0})
+
+    answer = api.http.patch(
+        f"/jobs/{job['id']}", json={"title": "A new name", "tags": ["beamtime"], "notes": "x\ny"}
+    )
+
+    assert answer.status_code == 200, answer.text
+    ended = api.wait(job["id"])
+    assert (ended["title"], ended["tags"], ended["notes"]) == ("A new name", ["beamtime"], "x\ny")
+
+
+def test_an_unchanged_job_is_304_by_its_etag(api: Api) -> None:
+    job = api.submit(kind="dummy", options={"seconds": 0})
+    api.wait(job["id"])
+    etag = api.http.get(f"/jobs/{job['id']}").headers["ETag"]
+
+    again = api.http.get(f"/jobs/{job['id']}", headers={"If-None-Match": etag})
+
+    assert again.status_code == 304
+
+
+def test_a_rerun_is_a_second_attempt(api: Api) -> None:
+    job = api.submit(kind="dummy", options={"seconds": 0})
+    api.wait(job["id"])
+    key = {"Idempotency-Key": uuid.uuid4().hex}
+
+    answers = [api.http.post(f"/jobs/{job['id']}/rerun", json={}, headers=key) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [202, 202]
+    ended = api.wait(job["id"])
+    assert ended["attempt"] == 2
+    assert ended["state"] == "COMPLETED"
