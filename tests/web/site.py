@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -182,6 +183,22 @@ class Browser:
         return self.client.post(
             path, data={"csrf_token": token, **fields}, headers={"Origin": ORIGIN}
         )
+
+
+def path_of(rule: str) -> str:
+    """Fill a route's arguments, so that it is met.
+
+    >>> path_of("/users/<name>/<any(on, off):verb>/<int:n>")
+    '/users/ada/on/1'
+    """
+
+    def fill(found: re.Match[str]) -> str:
+        converter, _, name = found[1].rpartition(":")
+        if converter.startswith("any("):
+            return converter.removeprefix("any(").partition(",")[0]
+        return "gateway.css" if name == "filename" else "1" if converter == "int" else "ada"
+
+    return re.sub(r"<([^>]+)>", fill, rule)
 
 
 def bearer(token: str) -> dict[str, str]:

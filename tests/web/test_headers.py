@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.web.fixtures import SiteMaker
-from tests.web.site import PASSWORD, Site, bearer
+from tests.web.site import PASSWORD, Site, bearer, path_of
 
 WANTED = {
     "X-Content-Type-Options": "nosniff",
@@ -31,9 +31,7 @@ def answers(site: Site) -> dict[str, object]:
     found["host"] = browser.get("/sign-in", headers={"Host": "evil.example"})
     found["401"] = site.browser().get("/api/v1/me")
     for rule in site.app.url_map.iter_rules():
-        path = rule.rule.replace("<path:filename>", "gateway.css")
-        for argument in rule.arguments:
-            path = path.replace(f"<{argument}>", "ada")
+        path = path_of(rule.rule)
         for method in ("GET", "POST", "OPTIONS"):
             found[f"{method} {path}"] = browser.send(method, path)
     return found
