@@ -133,10 +133,12 @@ class Pipeline:
         """Take the lowest minimum; of equally good ones the one nearest to the start."""
         if not self.minima:
             return None
-        lowest = min(minimum.nllf for minimum in self.minima)
-        room = EQUAL * abs(lowest) + self.search.found.floor
-        equal = [minimum for minimum in self.minima if minimum.nllf <= lowest + room]
-        return min(equal, key=lambda minimum: distance(minimum.x, self.meter.start))
+        lowest = min(self.minima, key=lambda minimum: minimum.nllf)
+        limit = lowest.nllf + EQUAL * abs(lowest.nllf) + self.search.found.floor
+        apart = APART * self.meter.size
+        # A worse polished neighbour of the lowest is no other minimum, however near to the start.
+        images = [m for m in self.minima if distance(m.x, lowest.x) > apart and m.nllf <= limit]
+        return min([lowest, *images], key=lambda minimum: distance(minimum.x, self.meter.start))
 
     def _measure(self) -> Spread | None:
         with self._stage("covariance", "covariance", self.starts + 5):

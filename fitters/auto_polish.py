@@ -23,6 +23,12 @@ STEP = 6e-6
 OFFSET = 1e-4
 """A point is stationary when its next step is shorter than this, in uncertainties."""
 
+FINE = 1e-10
+"""A step shorter than this, in uncertainties, is lost in rounding."""
+
+STEPS = 200
+"""The most Gauss-Newton steps: where the residuals are large and bent they shrink slowly."""
+
 SINGULAR = 1e-10
 RISE = 1e-3
 """A likelihood without residuals is differentiated over steps that raise nllf by this much."""
@@ -92,15 +98,15 @@ def polish_squares(meter: Meter, x: Array, xtol: float) -> Minimum | None:
     """Take Gauss-Newton steps from a point until they are as short as rounding allows."""
     best: Minimum | None = None
     idle = 0
-    for _ in range(40):
+    for _ in range(STEPS):
         found = _assess(meter, x)
         if found is None:
             break
         minimum, step = found
-        idle = 0 if best is None or minimum.offset < 0.5 * best.offset else idle + 1
+        idle = 0 if best is None or minimum.offset < 0.99 * best.offset else idle + 1
         if best is None or _is_better(minimum, best):
             best = minimum
-        if minimum.relative <= xtol or idle > 4:
+        if minimum.relative <= xtol or minimum.offset < FINE or idle > 4:
             break
         moved = _advance(meter, x, step, minimum.nllf)
         if moved is None:

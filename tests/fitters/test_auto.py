@@ -56,11 +56,11 @@ def test_a_nist_set_is_solved_from_its_far_start(name: str) -> None:
 @pytest.mark.parametrize("weighted", [True, False], ids=["weighted", "unweighted"])
 @pytest.mark.parametrize("name", nist.MODELS)
 def test_every_nist_set_is_solved_from_its_far_start(name: str, weighted: bool) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     result = fit(nist.make_problem(name, weighted=weighted), seed=2)
     assert nist.digits(name, result.x) >= 4
     assert result.converged
-    assert time.monotonic() - began < 60
+    assert time.process_time() - began < 60  # one core, however busy the machine is
 
 
 @pytest.mark.parametrize("name", ["Misra1a", "Gauss1", "Thurber", "MGH09"])
