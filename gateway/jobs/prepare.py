@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from fitters.bumps_options import METHODS, OptionsError
@@ -23,6 +23,13 @@ _SEEDS = 2**31
 NO_PROBLEM = ProblemRef(id=None, version=0, name="", type="none", digest="")
 
 
+class Convert(Protocol):
+    """Read a file as the problem reads its own, and write it as the model wants it."""
+
+    def __call__(self, raw: bytes, pointer: str) -> bytes:
+        """Convert one file; InvalidError at *pointer* when it cannot be read so."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ProblemForJob:
     """What a job needs to know of its problem."""
@@ -38,6 +45,8 @@ class ProblemForJob:
     """How many parameters are fitted; None when nobody knows before it runs."""
 
     n_points: int | None
+    convert: Convert | None = None
+    """Turns an uploaded file of an element into what the model reads; None: as it is."""
 
 
 class Problems(Protocol):
@@ -76,8 +85,19 @@ class Preparer:
         self._files = files
         self._settings = settings
 
-    def prepare(self, identity: Identity, request: JobRequest, naming: Naming) -> Prepared:
+    def prepare(
+        self,
+        identity: Identity,
+        request: JobRequest,
+        naming: Naming,
+        problem: ProblemForJob | None = None,
+    ) -> Prepared:
         """Check and complete a request.
+
+        Parameters
+        ----------
+        problem
+            What an earlier attempt ran; None looks the request's problem up.
 
         Raises
         ------
@@ -90,9 +110,12 @@ class Preparer:
         if cluster is None:
             known = ", ".join(self._settings.clusters)
             raise InvalidError.at("/cluster", f"{name[:64]!r} is no cluster here; known: {known}")
-        problem = self._problem(identity, request)
+        if problem is None:
+            problem = self._problem(identity, request)
+            errors.extend(self._element_errors(identity, request, problem))
+            if not errors:
+                request = self._converted(identity, request, problem)
         options = self._options(request, problem, errors)
-        errors.extend(self._element_errors(identity, request, problem))
         wanted = _wanted(identity, request, naming, problem, options)
         errors.extend(
             check_limits(with_defaults(request.resources, cluster), _limits(cluster), wanted.tasks)
@@ -110,6 +133,22 @@ class Preparer:
         if request.problem_id is None:
             return ProblemForJob(ref=NO_PROBLEM, job={}, files={}, n_parameters=None, n_points=None)
         return self._problems.for_job(identity, request.problem_id, request.problem_version)
+
+    def _converted(
+        self, identity: Identity, request: JobRequest, problem: ProblemForJob
+    ) -> JobRequest:
+        """Write the files of elements as the model wants them."""
+        if problem.convert is None:
+            return request
+        rows = []
+        for index, row in enumerate(request.elements):
+            files = {}
+            for name, digest in row["files"].items():
+                pointer = f"/elements/{index}/files/{name}"
+                content = problem.convert(self._files.read(identity.user, digest, pointer), pointer)
+                files[name] = self._files.put(identity.user, name, content).digest
+            rows.append({**row, "files": files})
+        return replace(request, elements=tuple(rows))
 
     def _options(
         self, request: JobRequest, problem: ProblemForJob, errors: list[FieldError]

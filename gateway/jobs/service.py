@@ -20,6 +20,7 @@ from gateway.errors import ConflictError, NotFoundError, TooManyRequestsError
 from gateway.faults import crash_point
 from gateway.ids import is_id, new_id
 from gateway.jobs import drafts
+from gateway.jobs.again import earlier_elements, earlier_problem
 from gateway.jobs.models import Attempt, Job, Plan, Wish
 from gateway.jobs.plan import directory, keep_plan, load_plan, make_plan, script_sha256
 from gateway.jobs.prepare import Naming, Prepared, Preparer, Problems
@@ -303,9 +304,10 @@ class JobService:
     ) -> Job:
         """Add an attempt: the same problem and request, with some options and resources changed."""
         earlier = JobRequestSchema().load(job.request)
+        before = self.plan(job)
         wanted = replace(
             earlier,
-            problem_version=job.problem.version or None,
+            elements=earlier_elements(before),
             options={**earlier.options, **change.options},
             resources=_merged(earlier.resources, change.resources),
             seed=change.seed if change.seed is not None else job.seed,
@@ -314,7 +316,9 @@ class JobService:
         naming = Naming(
             id=job.id, attempt=job.attempt.number + 1, correlation_id=request.correlation_id
         )
-        prepared = self._preparer.prepare(request.identity, wanted, naming)
+        prepared = self._preparer.prepare(
+            request.identity, wanted, naming, earlier_problem(job, before)
+        )
         prepared = replace(prepared, wanted=replace(prepared.wanted, resume=kept))
         plan = self._plan(prepared)
         from_attempt = job.attempt.number if kept is not None else None

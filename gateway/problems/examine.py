@@ -30,6 +30,9 @@ class Examined:
     """What is known of a problem without running any of it."""
 
     bundle: Bundle
+    content: CurveDocument | JsonDocument | ScriptDocument
+    """What was examined; a curve with the start values that were guessed."""
+
     classification: Classification
     warnings: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
@@ -62,10 +65,10 @@ def examine(
     match document.content:
         case CurveDocument() as curve:
             return _curve(resolve(curve, read_blob))
-        case JsonDocument():
-            return _json(render(document, read_blob), limits, allowed_classes)
-        case ScriptDocument():
-            return _script(render(document, read_blob), limits)
+        case JsonDocument() as content:
+            return _json(content, render(document, read_blob), limits, allowed_classes)
+        case ScriptDocument() as content:
+            return _script(content, render(document, read_blob), limits)
 
 
 def _curve(curve: ResolvedCurve) -> Examined:
@@ -73,6 +76,7 @@ def _curve(curve: ResolvedCurve) -> Examined:
     start = preview(curve)["chisq"]
     return Examined(
         bundle=render_curve(curve),
+        content=curve.document,
         # Written by us from a parsed expression: no code of the user is in it.
         classification="data-only",
         warnings=curve.warnings,
@@ -83,7 +87,12 @@ def _curve(curve: ResolvedCurve) -> Examined:
     )
 
 
-def _json(bundle: Bundle, limits: LimitSettings, allowed_classes: Collection[str]) -> Examined:
+def _json(
+    content: JsonDocument,
+    bundle: Bundle,
+    limits: LimitSettings,
+    allowed_classes: Collection[str],
+) -> Examined:
     try:
         report = check_json(
             bundle.files[bundle.entry], allowed_classes, JsonLimits(size_bytes=limits.model_bytes)
@@ -99,6 +108,7 @@ def _json(bundle: Bundle, limits: LimitSettings, allowed_classes: Collection[str
         raise InvalidError(inside) from error
     return Examined(
         bundle=bundle,
+        content=content,
         classification=report.classification,
         warnings=report.warnings,
         labels=tuple(parameter.label for parameter in report.parameters),
@@ -124,10 +134,11 @@ def _json(bundle: Bundle, limits: LimitSettings, allowed_classes: Collection[str
     )
 
 
-def _script(bundle: Bundle, limits: LimitSettings) -> Examined:
+def _script(content: ScriptDocument, bundle: Bundle, limits: LimitSettings) -> Examined:
     report = check_script(bundle.entry, bundle.files, limits.model_bytes)
     return Examined(
         bundle=bundle,
+        content=content,
         classification="code-bearing",
         warnings=report.warnings,
         details={

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 from gateway.accounts.models import Identity
 from gateway.accounts.rights import Right, require_may
@@ -10,9 +11,18 @@ from gateway.datasets.service import Files
 from gateway.errors import NotFoundError, TooManyRequestsError
 from gateway.ids import is_id, new_id
 from gateway.jobs.models import ProblemRef
-from gateway.jobs.prepare import ProblemForJob
+from gateway.jobs.prepare import Convert, ProblemForJob
+from gateway.problems.bundle import render_element
 from gateway.problems.examine import examine
-from gateway.problems.models import Document, FitProblem, ProblemVersion, content_json, digest_of
+from gateway.problems.models import (
+    CurveDocument,
+    Document,
+    FitProblem,
+    ProblemVersion,
+    content_json,
+    digest_of,
+)
+from gateway.problems.schemas import CurveSchema
 from gateway.problems.store import KeptBundle, KeptVersion, ProblemStore
 from gateway.records import now
 from gateway.settings import Settings
@@ -42,7 +52,6 @@ class ProblemService:
         if self._store.count(owner) >= self._settings.limits.problems_per_user:
             most = self._settings.limits.problems_per_user
             raise TooManyRequestsError(f"you have {most} problems: delete some", 60)
-
         kept = self._keep(owner, new_id(), 1, document)
         made = self._store.put(
             _problem(owner, kept, document), kept, key=key, request_hash=request_hash
@@ -54,7 +63,6 @@ class ProblemService:
     ) -> Found:
         """Edit a problem: new content is a new version, new words are not."""
         problem = self._own(identity, id, Right.WRITE)
-
         problem = replace(
             problem,
             updated=now(),
@@ -62,10 +70,10 @@ class ProblemService:
             tags=document.tags,
             notes=document.notes,
         )
-        if digest_of(content_json(document)) == problem.digest:
+        kept = self._keep(problem.owner, id, problem.version + 1, document)
+        if kept.version.digest == problem.digest:
             self._store.describe(problem)
             return self.get(identity, id)
-        kept = self._keep(problem.owner, id, problem.version + 1, document)
         changed = replace(
             problem,
             version=kept.version.number,
@@ -146,6 +154,7 @@ class ProblemService:
             files=kept.bundle.files,
             n_parameters=kept.n_parameters,
             n_points=kept.n_points,
+            convert=_converter(kept),
         )
 
     def bundle_files(self, kept: KeptVersion) -> dict[str, bytes]:
@@ -165,7 +174,7 @@ class ProblemService:
             name: self._files.put(owner, name, content).digest
             for name, content in examined.bundle.files.items()
         }
-        content = content_json(document)
+        content = content_json(replace(document, content=examined.content))
         return KeptVersion(
             version=ProblemVersion(
                 problem_id=id,
@@ -201,6 +210,14 @@ class ProblemService:
         if problem is None:
             raise NotFoundError(f"there is no problem {id[:40]}")
         return problem
+
+
+def _converter(kept: KeptVersion) -> Convert | None:
+    """Read the data of an array's elements by the columns of the curve; scripts read their own."""
+    if kept.version.type != "curve":
+        return None
+    curve: CurveDocument = CurveSchema().load(dict(kept.version.document["curve"]))
+    return partial(render_element, curve)
 
 
 def _problem(owner: str, kept: KeptVersion, document: Document) -> FitProblem:
