@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from .auto import AutoResult, run_auto
-from .base import Document, Job, Report
+from .base import Document, FitError, Job, Report
 from .bumps_load import Loaded, Say
 from .bumps_result import Fitted
 from .bumps_session import SESSION, choose_serializer, write_session
 from .bumps_verdict import Verdict
 from .bumps_watch import STEP_EVERY_S, Timer
+from .user_errors import user_code
 
 SESSION_METHOD = "amoeba"
 """What the session names: bumps has no method ``auto`` that it could offer again."""
@@ -22,12 +23,13 @@ SESSION_METHOD = "amoeba"
 class AutoProgress:
     """Step events and checkpoints of the pipeline."""
 
-    def __init__(self, job: Job, loaded: Loaded, report: Report) -> None:
+    def __init__(self, job: Job, loaded: Loaded, report: Report, say: Say) -> None:
         self._job = job
         self._problem = loaded.problem
         self._start = loaded.nllf
         self._report = report
-        self._serializer = choose_serializer(loaded.problem)
+        self._say = say
+        self._serializer = choose_serializer(loaded.problem, say)
         self._next = 0.0
         self._latest: Document = {}
         checkpoint_s = float(job.document["run"].get("checkpoint_s") or 300.0)
@@ -57,14 +59,24 @@ class AutoProgress:
         here = self._problem.getp()
         self._problem.setp(np.asarray(self._latest["best"], "d"))
         try:
-            self.save("Checkpoint")
+            saved = self.save("Checkpoint")
         finally:
             self._problem.setp(here)
-        name = (self._job.out / SESSION).relative_to(self._job.directory)
-        self._report("checkpoint", file=name.as_posix())
+        if saved:
+            name = (self._job.out / SESSION).relative_to(self._job.directory)
+            self._report("checkpoint", file=name.as_posix())
 
-    def save(self, label: str) -> None:
-        """Write the session file, with the problem as it stands."""
+    def save(self, label: str) -> bool:
+        """Write the session file, with the problem as it stands; a failure is told, not raised."""
+        try:
+            with user_code(self._job.data, code="fit_error", doing="Saving the session"):
+                self._write(label)
+        except FitError as error:
+            self._say("warning", str(error))
+            return False
+        return True
+
+    def _write(self, label: str) -> None:
         write_session(
             self._job.out / SESSION,
             self._problem,
@@ -80,7 +92,7 @@ class AutoProgress:
 
 def fit_automatically(job: Job, loaded: Loaded, report: Report, say: Say) -> Fitted:
     """Fit by the pipeline of `fitters.auto`."""
-    progress = AutoProgress(job, loaded, report)
+    progress = AutoProgress(job, loaded, report, say)
     begun = time.monotonic()
     seed = int(job.document["run"]["seed"])
     result = run_auto(loaded.problem, job.document["options"], progress, job.stopping, seed)

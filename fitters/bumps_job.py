@@ -112,7 +112,7 @@ class BumpsJob:
         problem = loaded.problem
         # The session's serializer is tried on the real problem, before the fit takes its time.
         run = BumpsRun(
-            self.job, loaded, self.report, self.say, serializer=choose_serializer(problem)
+            self.job, loaded, self.report, self.say, serializer=choose_serializer(problem, self.say)
         )
         ended = run.run(self.cpus, lambda: self._tell_curves(problem))
         for text in run.progress.said:

@@ -83,11 +83,12 @@ def load(job: Job, say: Say) -> Loaded:
     texts = list(dict.fromkeys(str(warning.message) for warning in caught))
     for text in texts:
         say("warning", text)
-    _set_start(problem, job.document.get("start") or [], say)
-    if run.get("simulate") is not None:
-        simulate(problem, run["simulate"], job.data)
-    if run.get("shake"):
-        problem.randomize()
+    with user_code(job.data, code="model_error", doing="Putting the problem at its start"):
+        _set_start(problem, job.document.get("start") or [], say)
+        if run.get("simulate") is not None:
+            simulate(problem, run["simulate"], job.data)
+        if run.get("shake"):
+            problem.randomize()
     if len(problem.getp()) == 0 and run["mode"] == "fit":
         raise FitError(
             "The problem has no parameters to fit: give at least one a range, as in "

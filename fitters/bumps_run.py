@@ -26,7 +26,7 @@ from .bumps_watch import (
 )
 from .files import read_json, write_json
 from .pool import Pool
-from .user_errors import describe_error, has_own_frame, to_fit_error
+from .user_errors import describe_error, has_own_frame, to_fit_error, user_code
 
 PARALLEL_FROM_S = 1e-3
 """Below this time for an evaluation, handing points to other processes costs more than it saves."""
@@ -94,7 +94,9 @@ def choose_cpus(method: str, wanted: int, evaluation_s: float, say: Say) -> int:
 class BumpsRun:
     """A fit under way: the fitter, its monitor, its checkpoints."""
 
-    def __init__(self, job: Job, loaded: Loaded, report: Report, say: Say, serializer: str) -> None:
+    def __init__(
+        self, job: Job, loaded: Loaded, report: Report, say: Say, serializer: str | None
+    ) -> None:
         self.job = job
         self.options: Document = job.document["options"]
         self.method = str(self.options["fit"])
@@ -271,16 +273,24 @@ class BumpsRun:
 
     def checkpoint(self) -> None:
         """Save what there is, so that a killed fit can go on."""
-        try:
-            self.progress.at_best(lambda: self.save("Checkpoint", self._state_now()))
-        except OSError as error:
-            self.say("warning", f"The checkpoint could not be written: {error}")
-            return
-        name = (self.job.out / SESSION).relative_to(self.job.directory)
-        self.report("checkpoint", file=name.as_posix())
+        saved: list[bool] = []
+        self.progress.at_best(lambda: saved.append(self.save("Checkpoint", self._state_now())))
+        if any(saved):
+            name = (self.job.out / SESSION).relative_to(self.job.directory)
+            self.report("checkpoint", file=name.as_posix())
 
-    def save(self, label: str, fit_state: Any) -> None:
-        """Write the session file, with the problem as it stands."""
+    def save(self, label: str, fit_state: Any) -> bool:
+        """Write the session file, with the problem as it stands; a failure is told, not raised."""
+        try:
+            # The user's own objects are asked to save themselves.
+            with user_code(self.job.data, code="fit_error", doing="Saving the session"):
+                self._write(label, fit_state)
+        except FitError as error:
+            self.say("warning", str(error))
+            return False
+        return True
+
+    def _write(self, label: str, fit_state: Any) -> None:
         write_session(
             Path(self.job.out / SESSION),
             self.problem,

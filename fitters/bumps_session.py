@@ -14,12 +14,18 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import h5py
 import numpy as np
+from bumps.serialize import deserialize, serialize
 
 from .base import Document, FitError
+from .bumps_load import Say
 
 SESSION = "session.h5"
+LARGEST_PROBLEM = 50_000_000
+"""In bytes: a problem of sasmodels, pickled, may take hundreds of megabytes at each checkpoint."""
+
 STATE_MODULES = ("bumps.webview.server.state_hdf5_backed", "bumps.state")
 
 
@@ -33,32 +39,48 @@ def _state_module() -> Any:
     raise ImportError(f"this bumps has none of {', '.join(STATE_MODULES)}")
 
 
-def choose_serializer(problem: Any) -> str:
-    """Find how bumps can save this problem so that it can be read again.
+def choose_serializer(problem: Any, say: Say) -> str | None:
+    """Find how bumps can save this problem so that it can be read again; None if it cannot.
 
     bumps's JSON loses some problems without a word: a class of the script's own becomes None, a
     shared parameter becomes two. So it is read back once.
     """
-    from bumps.serialize import deserialize, serialize
+    if _survives_json(problem):
+        return "dataclass"
+    try:
+        size = len(cloudpickle.dumps(problem))
+    except Exception as error:  # noqa: BLE001 - the user's own objects decide what it raises
+        reason = f"{type(error).__name__}: {error}"
+    else:
+        if size <= LARGEST_PROBLEM:
+            return "cloudpickle"
+        reason = f"it would take {size / 1e6:.0f} MB"
+    say(
+        "warning",
+        "The session file will hold the fit without the problem, which cannot be saved "
+        f"({reason}); use fit.par with the script.",
+    )
+    return None
 
+
+def _survives_json(problem: Any) -> bool:
     logging.disable(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             again = deserialize(json.loads(json.dumps(serialize(problem))))
-            same = again.labels() == problem.labels()
+            return bool(again.labels() == problem.labels())
     except Exception:  # noqa: BLE001 - whatever it raises, it cannot be saved so
-        same = False
+        return False
     finally:
         logging.disable(logging.NOTSET)
-    return "dataclass" if same else "cloudpickle"
 
 
 def write_session(
     path: Path,
     problem: Any,
     *,
-    serializer: str,
+    serializer: str | None,
     method: str,
     options: Document,
     rows: list[tuple[float, ...]],
@@ -68,11 +90,14 @@ def write_session(
 ) -> None:
     """Write a session file that ``bumps --read-session`` opens, whole or not at all.
 
-    The problem is written as it is, so it should be at its best point.
+    The problem is written as it is, so it should be at its best point; without a serializer it is
+    left out.
     """
     module = _state_module()
     state = module.State()
-    state.problem = module.ProblemState(fitProblem=problem, serializer=serializer)
+    saved = problem if serializer else None
+    # bumps reads a session without a problem only if a serializer is named.
+    state.problem = module.ProblemState(fitProblem=saved, serializer=serializer or "cloudpickle")
     state.fitting = module.FitResult(method=method, options=_without_fit(options))
     # A fitter may have walked from rows of one to rows of six numbers; bumps wants one shape.
     width = len(rows[-1]) if rows else 1
@@ -82,8 +107,10 @@ def write_session(
     state.shared.active_history = state.history.add_item(
         _history_item(module, state, label, chisq), state.shared.autosave_history_length
     )
-    state.write_session_file(str(path))
-    path.chmod(0o600)
+    unfinished = path.with_name(path.name + ".part")
+    state.write_session_file(str(unfinished))
+    unfinished.chmod(0o600)
+    unfinished.replace(path)
 
 
 def _without_fit(options: Document) -> Document:

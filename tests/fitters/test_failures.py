@@ -143,6 +143,18 @@ def test_a_fit_that_did_not_move_says_so(tmp_path: Path) -> None:
     assert job.result()["verdict"]["code"] == "at_start"
 
 
+def test_a_session_that_cannot_be_written_does_not_cost_the_result(tmp_path: Path) -> None:
+    model = LINE.replace(
+        "problem = FitProblem(model)",
+        "import os\nos.mkdir('../out/session.h5')\nos.mkdir('../out/session.h5/x')\n"
+        "problem = FitProblem(model)",
+    )
+    job = make_job(tmp_path / "job", model, fit="amoeba")
+    job.run()
+    assert job.result()["status"] == "done"
+    assert any("Saving the session" in event["text"] for event in job.events_named("message"))
+
+
 def test_wrong_start_values_are_refused(tmp_path: Path) -> None:
     result = failed(make_job(tmp_path / "job", start=[1.0, 2.0, 3.0]), "load_error")
     assert "3 values" in result["verdict"]["text"]
