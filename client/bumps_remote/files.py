@@ -123,14 +123,17 @@ def _find_needed(
 ) -> None:
     root = script.parent
     needs = read_needs(script)
+    unsure = []
     for module in needs.modules:
         found[module.relative_to(root).as_posix()] = module
     for text in sorted({*needs.names, *args}):
         name = _beside(text, root)
         if name is not None:
             found[name] = root / name
-        elif hint := _hint(text, root):
-            hints.append(hint)
+        else:
+            unsure.append(text)
+    taken = {parent.as_posix() for name in found for parent in PurePosixPath(name).parents}
+    hints += [hint for text in unsure if text not in taken and (hint := _hint(text, root))]
 
 
 def _beside(text: str, root: Path) -> str | None:
@@ -151,9 +154,8 @@ def _hint(text: str, root: Path) -> str | None:
         return (
             f"{shown!r} matches {many} files here: --data={text} takes them along" if many else None
         )
-    if len(pure.parts) == 1 and pure.suffix == "":
-        is_folder = text.isidentifier() and (root / pure).is_dir()
-        return f"{shown!r} is a folder here: --data='{shown}/*' takes its files along" * is_folder
+    if text.isidentifier() and (root / text).is_dir():
+        return f"{shown!r} is a folder here: --data='{shown}/*' takes its files along"
     if not _is_file(root / pure):
         return None
     if pure.is_absolute() or ".." in pure.parts:

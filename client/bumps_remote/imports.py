@@ -55,8 +55,9 @@ def _parse(path: Path) -> ast.Module:
     try:
         return ast.parse(path.read_bytes(), filename=str(path))
     except SyntaxError as error:
-        where = f"{path}, line {error.lineno}"
-        raise UsageError(f"{where}: {error.msg}: {clean_line(error.text or '', 80)}") from error
+        where = f"{path}, line {error.lineno}" if error.lineno else str(path)
+        line = clean_line(error.text or "", 80)
+        raise UsageError(f"{where}: {error.msg}{': ' if line else ''}{line}") from error
     except (ValueError, RecursionError, OSError) as error:
         raise UsageError(f"{path} cannot be read as Python: {error}") from error
 

@@ -26,16 +26,20 @@ from bumps_remote.transport import Document
 _STYLES = {"COMPLETED": "green", "RUNNING": "cyan", "PENDING": "yellow", "CANCELLED": "magenta"}
 _QUIET_LINE_S = 10.0
 _BYTES = 1000.0
+_FILE_WIDTH = 1000
+"""Where nobody looks at a terminal, lines are not broken."""
 
 
 def out() -> Console:
     """Make what writes results."""
-    return Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())
+    width = None if sys.stdout.isatty() else _FILE_WIDTH
+    return Console(file=sys.stdout, highlight=False, width=width)
 
 
 def err() -> Console:
     """Make what writes progress and remarks."""
-    return Console(file=sys.stderr, highlight=False, soft_wrap=not sys.stderr.isatty())
+    width = None if sys.stderr.isatty() else _FILE_WIDTH
+    return Console(file=sys.stderr, highlight=False, width=width)
 
 
 def notice(text: str) -> None:
@@ -111,10 +115,10 @@ def job_lines(job: Document) -> Iterable[Text]:
     """Say how a job is."""
     state = clean_line(job.get("state", ""))
     yield Text.assemble(clean_line(job.get("id", "")), "  ", clean_line(job.get("title", "")))
-    yield Text.assemble((state, _style(state)), "  ", clean(job.get("reason_text") or ""))
-    verdict = job.get("verdict") or {}
-    if verdict.get("text"):
-        yield Text(clean(verdict["text"]))
+    reason, verdict = job.get("reason_text") or "", (job.get("verdict") or {}).get("text")
+    yield Text.assemble((state, _style(state)), "  ", clean(reason))
+    if verdict and verdict != reason:
+        yield Text(clean(verdict))
     if job.get("chisq") is not None:
         yield Text(f"chi² {number(job['chisq'])}")
     if job.get("progress") and not job.get("final"):
@@ -205,6 +209,7 @@ class FitProgress:
             transient=True,
         )
         self._task: TaskID | None = None
+        self._seen = False
 
     def __enter__(self) -> FitProgress:
         self._bar.start()
@@ -223,8 +228,11 @@ class FitProgress:
         """Show what happened."""
         data = event.data
         if event.event == "job":
+            self._seen = True
             progress = data.get("progress") or {}
             self._line(clean_line(data.get("state", "")), progress, data.get("reason_text") or "")
+        elif not self._seen:
+            return  # the past is told first, also that of an earlier attempt
         elif event.event == "step":
             self._line("RUNNING", data, "")
         elif event.event == "message" and data.get("level") != "info":

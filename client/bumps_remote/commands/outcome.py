@@ -66,7 +66,9 @@ def _show(job: Job, results: Document, fetched: Fetched | None, *, as_json: bool
 
 def say_fetched(fetched: Fetched) -> None:
     """Say where files went."""
-    notice(f"{len(fetched.files)} files in {fetched.folder}")
+    notice(
+        f"{len(fetched.files)} {'file' if len(fetched.files) == 1 else 'files'} in {fetched.folder}"
+    )
     if not fetched.complete:
         notice("the job left less than its own list of files says: look at what is there")
 

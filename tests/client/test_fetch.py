@@ -1,0 +1,146 @@
+"""Results come home whole, and land where they belong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.client.site import JOB_ID, Misbehaving, Reply, Seen, Shell, serve_results
+
+BIG = bytes(range(256)) * 4000
+FILES = {
+    "result.0.json": b'{"chisq": 1}',
+    "out/curves.json": b"{}",
+    "out/session.h5": BIG,
+    "out/empty": b"",
+}
+SESSION = f"/jobs/{JOB_ID}/files/out/session.h5"
+
+
+def fetch(shell: Shell, *more: str, code: int = 0) -> str:
+    return shell.run("fetch", JOB_ID, "-o", "here", *more, code=code).err
+
+
+def everything(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_all_files_are_here_and_listed_with_their_digests(site: Misbehaving, shell: Shell) -> None:
+    serve_results(site, FILES)
+
+    done = shell.run("fetch", JOB_ID, "-o", "here", "--json")
+
+    assert done.json["files"] == list(FILES)
+    assert everything(shell.work / "here") == {*FILES, "manifest.json"}
+    for name, content in FILES.items():
+        assert (shell.work / "here" / name).read_bytes() == content
+    manifest = json.loads((shell.work / "here" / "manifest.json").read_text(encoding="utf-8"))
+    assert [row["path"] for row in manifest["files"]] == list(FILES)
+
+
+@pytest.mark.parametrize("whole_again", [False, True], ids=["range", "no range"])
+def test_a_download_that_is_cut_goes_on_where_it_was(
+    site: Misbehaving, shell: Shell, whole_again: bool
+) -> None:
+    serve_results(site, FILES)
+
+    def rest(seen: Seen) -> Reply:
+        start = int(seen.headers["Range"].removeprefix("bytes=").rstrip("-"))
+        assert 0 < start <= 300_000
+        if whole_again:
+            return Reply(body=BIG)
+        return Reply(status=206, body=BIG[start:])
+
+    site.on("GET", SESSION, Reply(body=BIG, cut_after=300_000), Reply(status=503), rest)
+
+    fetch(shell)
+
+    assert (shell.work / "here" / "out" / "session.h5").read_bytes() == BIG
+
+
+@pytest.mark.parametrize(
+    "wrong", [BIG[:-1], BIG + b"x", b"x" + BIG[1:]], ids=["short", "long", "changed"]
+)
+def test_a_file_that_is_not_as_listed_does_not_stay(
+    site: Misbehaving, shell: Shell, wrong: bytes
+) -> None:
+    serve_results(site, FILES)
+    site.on("GET", SESSION, Reply(body=wrong))
+
+    assert "another digest than listed" in fetch(shell, code=6)
+
+    assert not [name for name in everything(shell.work / "here") if "session" in name]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../evil",
+        "/evil",
+        "out/../../evil",
+        "a\\..\\evil",
+        "C:evil",
+        "out//evil",
+        "",
+        "out/\x1b[2J",
+    ],
+)
+def test_a_name_that_leads_elsewhere_fetches_nothing(
+    site: Misbehaving, shell: Shell, name: str
+) -> None:
+    serve_results(site, {"result.0.json": b"{}", name: b"evil"})
+
+    assert "nothing was fetched" in fetch(shell, code=6)
+
+    assert everything(shell.work) == set()
+
+
+def test_a_link_that_lies_in_the_folder_is_not_followed(
+    site: Misbehaving, shell: Shell, tmp_path: Path
+) -> None:
+    serve_results(site, FILES)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (shell.work / "here").mkdir()
+    (shell.work / "here" / "out").symlink_to(elsewhere)
+
+    assert "would be written outside" in fetch(shell, code=6)
+
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_files_that_are_here_are_not_fetched_again(site: Misbehaving, shell: Shell) -> None:
+    serve_results(site, FILES)
+    fetch(shell)
+    fetch(shell)
+
+    assert len(site.asked("GET", SESSION)) == 1
+
+
+def test_a_file_of_another_content_is_replaced_only_by_force(
+    site: Misbehaving, shell: Shell
+) -> None:
+    serve_results(site, FILES)
+    shell.write("here/result.0.json", "mine")
+
+    assert "is there already with another content" in fetch(shell, code=6)
+    assert (shell.work / "here" / "result.0.json").read_text(encoding="utf-8") == "mine"
+    fetch(shell, "--force")
+    assert (shell.work / "here" / "result.0.json").read_bytes() == FILES["result.0.json"]
+
+
+def test_an_incomplete_job_says_so(site: Misbehaving, shell: Shell) -> None:
+    serve_results(site, FILES, complete=False)
+
+    assert "left less than its own list" in fetch(shell)
+
+
+def test_one_file_can_be_fetched_alone(site: Misbehaving, shell: Shell) -> None:
+    serve_results(site, FILES)
+
+    fetch(shell, "--only", "out/curves.json")
+
+    assert everything(shell.work / "here") == {"out/curves.json", "manifest.json"}
+    assert "left no file 'nope'" in fetch(shell, "--only", "nope", code=6)

@@ -1,0 +1,207 @@
+"""The client against a whole gateway: real fits of a real model."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from bumps_remote import Connection
+from bumps_remote.faults import POINTS
+
+from tests.client.site import Shell, make_shell
+from tests.live import PASSWORD, LiveGateway, eventually
+
+MODEL = """\
+import sys
+from os.path import join
+import numpy as np
+from bumps.names import Curve, FitProblem
+from shapes import line
+
+x, y, dy = np.loadtxt(join("data", "line.dat")).T
+M = Curve(line, x, y, dy, m=1.0, b=0.0)
+M.m.range(-10, 10)
+M.b.range(-10, 10)
+problem = FitProblem(M)
+"""
+SHAPES = """\
+import time
+
+def line(x, m, b):
+    time.sleep({pause_s})
+    return m * x + b
+"""
+
+
+@pytest.fixture
+def laptop(live: LiveGateway, tmp_path: Path) -> Shell:
+    """Give a laptop of a new user, logged in, with a model, its data and its helper module."""
+    name = f"u{uuid4().hex[:10]}"
+    live.command("user", "add", name, "--password-stdin", stdin=f"{PASSWORD}\n")
+    shell = make_shell(tmp_path)
+    shell.run("login", live.url, "--name", name, "--password-stdin", stdin=f"{PASSWORD}\n")
+    shell.write("model.py", MODEL)
+    shell.write("shapes.py", SHAPES.format(pause_s=0))
+    rows = [f"{i} {2 * i + 1 + (0.1 if i % 2 else -0.1)} 0.1" for i in range(20)]
+    shell.write("data/line.dat", "\n".join(rows) + "\n")
+    return shell
+
+
+def slow(shell: Shell) -> None:
+    shell.write("shapes.py", SHAPES.format(pause_s=0.02))
+
+
+def state(shell: Shell, id: str) -> str:
+    return str(shell.run("status", id, "--json").json["state"])
+
+
+def test_a_model_with_data_and_helper_goes_there_and_back(laptop: Shell) -> None:
+    done = laptop.run("model.py", "--fit=lm", "--tag=first", "-o", "here")
+
+    assert "taking data/line.dat, model.py, shapes.py" in done.err
+    result = json.loads((laptop.work / "here" / "result.0.json").read_text(encoding="utf-8"))
+    values = {row["label"]: row["value"] for row in result["parameters"]}
+    assert values == pytest.approx({"m": 2.0, "b": 1.0}, abs=0.05)
+    assert (laptop.work / "here" / "out" / "session.h5").is_file()
+    assert laptop.run("tags", "list", "--json").json == {"tags": {"first": 1}}
+    assert f"{result['chisq']:.5g}" in laptop.run("list").out
+    assert laptop.run("script", "last").out.startswith("#!")
+
+
+def test_every_verb_of_the_python_connection_has_its_effect(
+    laptop: Shell, live: LiveGateway
+) -> None:
+    config = laptop.home / "config" / "bumps-remote" / "config.json"
+    server = json.loads(config.read_text(encoding="utf-8"))["servers"][live.url]
+    with Connection.login(live.url, server["name"], PASSWORD, label="from Python") as connection:
+        job = connection.submit(
+            laptop.work / "model.py", fit="amoeba", steps=50, tags=["t"], new=True
+        )
+        assert connection.status(job.id) in ("PENDING", "RUNNING", "COMPLETED")
+        assert connection.wait(job.id, 60)["state"] == "COMPLETED"
+        assert [found.id for found in connection.list()] == [job.id]
+        assert connection.info(job.id)["options"]["steps"] == 50
+        assert job.result()["dof"] == 18
+        assert connection.results(job.id)["complete"] is True
+        assert connection.tags.count("t") == 1
+        assert [found.id for found in connection.tags.load("t")] == [job.id]
+        assert connection.tags.delete("t") == 1
+        assert connection.tags.list() == {}
+        job.delete()
+        assert connection.list() == ()
+        connection.logout()
+        assert connection.server.token not in repr(connection.server)
+    again = Connection(live.url, connection.server.token)
+    with again, pytest.raises(Exception, match="log in"):
+        again.me()
+
+
+def test_a_dream_that_is_stopped_keeps_its_result_and_goes_on(laptop: Shell) -> None:
+    slow(laptop)
+    submitted = laptop.run("submit", "model.py", "--fit=dream", "--samples=1e6", "--json").json
+    job = submitted["id"]
+    eventually(
+        lambda: (laptop.run("status", job, "--json").json["progress"] or {}).get("step", 0) > 3,
+        within_s=60,
+        every_s=0.3,
+    )
+
+    laptop.run("stop", job)
+    laptop.run("wait", job, "--timeout=60")
+    stopped = laptop.run("results", job, "--json").json["results"][0]
+    laptop.write("shapes.py", SHAPES.format(pause_s=0))
+    resumed = laptop.run("resume", job, "--set", "samples=400", "--set", "burn=5", "--json").json
+    laptop.run("wait", job, "--timeout=90")
+
+    assert stopped["status"] == "stopped"
+    assert resumed["attempt"] == 2
+    assert laptop.run("info", job, "--json").json["attempts"][1]["resumed_from"] == 1
+    assert laptop.run("delete", job).out == f"{job}: deleted\n"
+    assert laptop.run("list", "--json").json["items"] == []
+
+
+def test_a_cancelled_job_is_exit_code_1(laptop: Shell) -> None:
+    slow(laptop)
+    job = laptop.run("submit", "model.py", "--fit=dream", "--samples=1e6", "--json").json["id"]
+    eventually(lambda: state(laptop, job) == "RUNNING", every_s=0.3)
+
+    laptop.run("cancel", job)
+
+    assert "CANCELLED" in laptop.run("wait", job, "--timeout=60", code=1).out
+
+
+def test_a_model_that_fails_is_told_with_its_line(laptop: Shell) -> None:
+    laptop.write("model.py", "x = 1\nimport nowhere\n")
+
+    done = laptop.run("model.py", code=1)
+
+    assert "model.py, line 2" in done.out
+    assert "nowhere" in done.out
+
+
+def test_wrong_options_are_named_by_the_server(laptop: Shell) -> None:
+    done = laptop.run("submit", "model.py", "--fit=dream", "--samples=-5", "--wall=9999", code=6)
+
+    assert "options.samples: must be at least 1, not -5" in done.err
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_laptop_that_dies_in_the_middle_finds_its_job(laptop: Shell, point: str) -> None:
+    laptop.run("submit", "model.py", "--fit=lm", code=-9, BUMPS_REMOTE_CRASH_AT=point)
+    before = laptop.run("list", "--json").json["items"]
+
+    job = laptop.run("submit", "model.py", "--fit=lm", "--json").json["id"]
+
+    jobs = laptop.run("list", "--json").json["items"]
+    assert [found["id"] for found in jobs] == [job]
+    assert [found["id"] for found in before] in ([], [job])
+    assert len(before) == 1 if point == "answered" else True
+    assert laptop.run("journal", "--json").json["entries"] == []
+
+
+def test_a_bundle_comes_out_the_same_here(laptop: Shell) -> None:
+    laptop.run("submit", "model.py", "--fit=dream", "--samples=500", "--burn=10", "--wait")
+    laptop.run("fetch", "last", "--bundle", "-o", "b.zip")
+    with zipfile.ZipFile(laptop.work / "b.zip") as archive:
+        assert {"job.json", "driver.pyz", "data/model.py"} <= set(archive.namelist())
+
+    done = laptop.run("rerun", "b.zip", "--local", "--json")
+
+    assert done.json["same"] is True
+    assert done.json["results"][0]["difference"] == 0
+
+
+def test_watching_ends_by_ctrl_c_and_the_job_goes_on(laptop: Shell) -> None:
+    slow(laptop)
+    job = laptop.run("submit", "model.py", "--fit=dream", "--samples=1e6", "--json").json["id"]
+    eventually(lambda: state(laptop, job) == "RUNNING", every_s=0.3)
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "bumps_remote.cli", "watch", job],
+        env=laptop.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert watching.stderr is not None
+    assert watching.stderr.readline()
+
+    watching.send_signal(signal.SIGINT)
+    _, said = watching.communicate(timeout=30)
+
+    assert watching.returncode == 130
+    assert "the job goes on" in said
+    assert state(laptop, job) == "RUNNING"
+    laptop.run("cancel", job)
+
+
+def test_the_log_of_a_job_can_be_read(laptop: Shell) -> None:
+    laptop.write("model.py", MODEL + "print('hello\\x1b[2J')\n")
+    laptop.run("submit", "model.py", "--fit=lm", "--wait")
+
+    assert r"hello\x1b[2J" in laptop.run("logs", "last", "--all").out
