@@ -36,7 +36,8 @@ def gunicorn_arguments(settings: Settings) -> list[str]:
         *("--worker-class", "gthread", "--threads", str(server.threads)),
         *("--timeout", "60", "--graceful-timeout", "30", "--keep-alive", "5"),
         *("--limit-request-line", "8190", "--limit-request-fields", "60"),
-        *("--no-control-socket", "gateway.wsgi:app"),
+        # Only ProxyFix, for as many proxies as are configured, believes what proxies say.
+        *("--forwarded-allow-ips", "", "--no-control-socket", "gateway.wsgi:app"),
     ]
 
 

@@ -52,11 +52,12 @@ def open_gateway(settings: Settings) -> Gateway:
         files=files,
         settings=settings,
     )
+    accounts = Accounts(client, settings.accounts, settings.secret_key, settings.url)
     job_store = JobStore(client, Sidecars(state / "sidecars" / "jobs"))
     return Gateway(
         settings=settings,
         redis=client,
-        accounts=Accounts(client, settings.accounts, settings.secret_key, settings.url),
+        accounts=accounts,
         blobs=blobs,
         datasets=datasets,
         files=files,
@@ -70,5 +71,6 @@ def open_gateway(settings: Settings) -> Gateway:
             problems=problems,
             settings=settings,
             wake=Nudge(settings),
+            users=accounts,
         ),
     )

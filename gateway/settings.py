@@ -120,6 +120,7 @@ class ClusterSettings:
     base: str = ""
     sandbox: str = "none"
     accounts: str = "service"
+    trusted_users: bool = False
     look_again_s: float = 20.0
     max_time: str = "7-00:00:00"
     default_time: str = "1:00:00"

@@ -210,6 +210,7 @@ def live_gateway(**overrides: str) -> Iterator[LiveGateway]:
             "GATEWAY_STATE": f"{folder}/state",
             "GATEWAY_SERVER__PORT": str(port),
             "GATEWAY_WORKER__TICK_S": "0.2",
+            "GATEWAY_CLUSTERS__LOCAL__TRUSTED_USERS": "true",
             **overrides,
         }
         gateway = LiveGateway(state=Path(folder) / "state", port=port, environment=environment)

@@ -6,7 +6,7 @@ it. One click is at most one job: the idempotency key is part of the same atomic
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Protocol
 
@@ -23,7 +23,7 @@ from gateway.jobs import drafts
 from gateway.jobs.again import earlier_elements, earlier_problem
 from gateway.jobs.models import Attempt, Job, Plan, Wish
 from gateway.jobs.plan import directory, keep_plan, load_plan, make_plan, script_sha256
-from gateway.jobs.prepare import Naming, Prepared, Preparer, Problems
+from gateway.jobs.prepare import Naming, Prepared, Preparer, ProblemForJob, Problems
 from gateway.jobs.resources import Resources
 from gateway.jobs.schemas import JobRequest, JobRequestSchema
 from gateway.jobs.store import JobStore, Replayed
@@ -32,6 +32,14 @@ from gateway.settings import Settings
 
 _log = structlog.get_logger("jobs")
 _SESSION = "session.h5"
+_MANY = 2
+
+
+class Users(Protocol):
+    """Who there is."""
+
+    def users(self, after: str | None = None, limit: int = 50) -> Sequence[object]:
+        """List users."""
 
 
 class Wake(Protocol):
@@ -84,6 +92,7 @@ class JobService:
         problems: Problems,
         settings: Settings,
         wake: Wake,
+        users: Users,
     ) -> None:
         self._store = store
         self._files = files
@@ -91,13 +100,22 @@ class JobService:
         self._preparer = Preparer(problems, files, settings)
         self._settings = settings
         self._wake = wake
+        self._users = users
 
     # ---- asking for jobs
 
-    def preview(self, request: Request, wanted: JobRequest) -> Preview:
-        """Make the plan of a job without making the job."""
+    def preview(
+        self, request: Request, wanted: JobRequest, problem: ProblemForJob | None = None
+    ) -> Preview:
+        """Make the plan of a job without making the job.
+
+        Parameters
+        ----------
+        problem
+            One that is not kept yet; None looks the request's problem up.
+        """
         naming = Naming(id=new_id(), attempt=1, correlation_id=request.correlation_id)
-        prepared = self._preparer.prepare(request.identity, wanted, naming)
+        prepared = self._preparer.prepare(request.identity, wanted, naming, problem)
         plan = self._plan(prepared)
         draft = drafts.Draft(
             id=naming.id,
@@ -257,7 +275,20 @@ class JobService:
                 60,
             )
 
+    def _require_walls(self, cluster_name: str) -> None:
+        """Refuse to run one user's code where it could read another's."""
+        cluster = self._settings.clusters[cluster_name]
+        walled = cluster.scheduler != "local" or cluster.sandbox != "none"
+        if walled or cluster.trusted_users or len(self._users.users(limit=2)) < _MANY:
+            return
+        raise ConflictError(
+            f"the cluster {cluster_name!r} runs jobs with the gateway's own rights, and there is "
+            f"more than one user: an administrator must set clusters.{cluster_name}.sandbox = "
+            "'bwrap', or trusted_users = true for a group that trusts each other"
+        )
+
     def _plan(self, prepared: Prepared) -> Plan:
+        self._require_walls(prepared.cluster)
         return make_plan(prepared.wanted, self._settings.clusters[prepared.cluster], self._blobs)
 
     def _attempt(self, prepared: Prepared, plan: Plan, resumed_from: int | None = None) -> Attempt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from tests.live import Api, eventually
 
@@ -86,7 +87,11 @@ def test_a_job_of_another_user_is_not_there(api: Api) -> None:
 
 
 def test_a_preview_is_byte_for_byte_what_runs(api: Api) -> None:
-    request = {"kind": "dummy", "options": {"seconds": 0.1}, "title": "x\u00fc; $(id)"}
+    request: dict[str, Any] = {
+        "kind": "dummy",
+        "options": {"seconds": 0.1},
+        "title": "x\u00fc; $(id)",
+    }
     preview = api.http.post("/jobs/preview", json=request).json()
 
     job = api.submit(**request, draft=preview["draft"])

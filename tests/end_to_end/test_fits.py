@@ -159,11 +159,10 @@ def test_a_broken_model_is_told_apart_with_its_line(
 def test_an_array_of_elements_gives_a_result_for_each(api: Api) -> None:
     text = LINE.replace("y = np.array([3.1, 4.9, 7.2, 8.8, 11.1])", "y = np.loadtxt('y.dat')")
     problem = api.script_problem(text, y_dat=b"3 5 7 9 11\n")
-    digests = [
-        api.upload("y.dat", f"{k} {2 * k} {3 * k} {4 * k} {5 * k}\n".encode()) for k in range(1, 6)
-    ]
+    rows = [f"{k} {2 * k} {3 * k} {4 * k} {5 * k}\n".encode() for k in range(1, 6)]
     elements = [
-        {"label": f"s{k}", "files": {"y.dat": digest}} for k, digest in enumerate(digests, start=1)
+        {"label": f"s{k}", "files": {"y.dat": api.upload("y.dat", row)}}
+        for k, row in enumerate(rows, start=1)
     ]
 
     job = api.submit(
@@ -172,8 +171,54 @@ def test_an_array_of_elements_gives_a_result_for_each(api: Api) -> None:
     ended = api.wait(job["id"])
 
     assert ended["state"] == "COMPLETED", ended
-    rows = [row for result in api.results(job["id"])["results"] for row in result["elements"]]
-    slopes = [row["parameters"][0]["value"] for row in sorted(rows, key=lambda row: row["index"])]
-    labels = [row["parameters"][0]["label"] for row in rows]
-    assert set(labels) <= {"slope", "intercept"}
-    assert len(slopes) == 5
+    assert slopes_of(api, job["id"]) == pytest.approx([1, 2, 3, 4, 5], abs=1e-3)
+
+
+def slopes_of(api: Api, job: str) -> list[float]:
+    """Read the parameter ``slope`` of each element, in their order."""
+    found = [row for result in api.results(job)["results"] for row in result["elements"]]
+    return [
+        parameter["value"]
+        for row in sorted(found, key=lambda row: int(row["index"]))
+        for parameter in row["parameters"]
+        if parameter["label"] == "slope"
+    ]
+
+
+def test_elements_of_a_curve_are_read_by_its_columns(api: Api) -> None:
+    problem = api.problem(
+        {
+            "name": "line",
+            "type": "curve",
+            "curve": {
+                "data": {"text": "x;y;e\n1;2;0.1\n2;4;0.1\n3;6;0.1\n4;8;0.1\n"},
+                "columns": {"x": 0, "y": 1, "dy": {"from": "column", "column": 2}},
+                "expression": "slope*x",
+                "parameters": [{"name": "slope", "value": 1.0}],
+            },
+        }
+    )
+    texts = [f"x;y;e\n1;{k};1\n2;{2 * k};1\n3;{3 * k};1\n4;{4 * k};1\n" for k in (1, 2, 3)]
+    elements = [{"files": {"data.dat": api.upload("d", text.encode())}} for text in texts]
+
+    job = api.submit(
+        problem={"id": problem["id"]}, options={"fit": "lm"}, elements=elements, pack=9
+    )
+
+    assert api.wait(job["id"])["state"] == "COMPLETED"
+    assert slopes_of(api, job["id"]) == pytest.approx([1, 2, 3], rel=1e-4)
+
+
+def test_a_job_runs_again_though_its_problem_was_deleted(api: Api) -> None:
+    problem = api.script_problem(LINE)
+    job = api.submit(problem={"id": problem["id"]}, options={"fit": "lm"}, seed=1)
+    first = api.wait(job["id"])
+    assert api.http.delete(f"/problems/{problem['id']}").status_code == 204
+
+    answer = api.http.post(f"/jobs/{job['id']}/rerun", json={"options": {"steps": 50}})
+
+    assert answer.status_code == 202, answer.text
+    ended = api.wait(job["id"])
+    assert ended["attempt"] == 2
+    assert ended["chisq"] == pytest.approx(first["chisq"])
+    assert ended["options"]["steps"] == 50
