@@ -40,7 +40,7 @@ from scheduler.base import (
     Uncertain,
 )
 from scheduler.directives import Directives, parse_directives
-from scheduler.faults import crash_point
+from scheduler.faults import CRASH_VARIABLES, crash_point
 from scheduler.processes import send_signal
 from scheduler.sandbox import check_sandbox
 from scheduler.shepherd import SIGNALS
@@ -207,8 +207,7 @@ class Local:
     def _start_executor(self) -> None:
         variables = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8",
                      "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}  # fmt: skip
-        if point := os.environ.get("GATEWAY_CRASH_AT"):
-            variables["GATEWAY_CRASH_AT"] = point
+        variables |= {name: os.environ[name] for name in CRASH_VARIABLES if name in os.environ}
         argv = [sys.executable, "-S", "-m", "scheduler.executor", str(self._spool.directory)]
         try:
             with self._spool.log.open("ab") as log:
