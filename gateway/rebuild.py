@@ -64,6 +64,7 @@ def _jobs(store: JobStore, sidecars: Sidecars) -> tuple[int, int]:
             store.add(job)
         except ConflictError:
             continue  # the store still has it, and knows better
+        store.remember_keys(job)
         restored += 1
         uncertain += not job.final
     return restored, uncertain

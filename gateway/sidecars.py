@@ -22,6 +22,21 @@ class Sidecars:
 
     def write(self, id: str, document: Document) -> None:
         """Write one, whole or not at all, and on the disk before this returns."""
+        self._written(id, document).replace(self._path(id))
+
+    def write_first(self, id: str, document: Document) -> None:
+        """Write one that is not there yet; one that is there is as new, or newer."""
+        if self._path(id).exists():
+            return
+        unfinished = self._written(id, document)
+        try:
+            self._path(id).hardlink_to(unfinished)
+        except FileExistsError:
+            pass
+        finally:
+            unfinished.unlink()
+
+    def _written(self, id: str, document: Document) -> Path:
         path = self._path(id)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         unfinished = path.with_name(f".{id}.{secrets.token_hex(4)}.part")
@@ -30,7 +45,7 @@ class Sidecars:
             json.dump(document, file, separators=(",", ":"))
             file.flush()
             os.fsync(file.fileno())
-        unfinished.replace(path)
+        return unfinished
 
     def remove(self, id: str) -> None:
         """Remove one; one that is not there is no error."""

@@ -157,6 +157,10 @@ class Job:
     parent: str | None = None
     """Id of the job that this one was cloned from."""
 
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """Idempotency keys of the requests that made it and its attempts, with those requests' hashes:
+    a store that is built again from the sidecars knows them, too."""
+
     @property
     def attempt(self) -> Attempt:
         """The current attempt."""

@@ -84,7 +84,10 @@ class Reconciler:
         """Bring every live job on; answer how many are left alive."""
         groups: dict[str, list[Job]] = defaultdict(list)
         for job in self._store.active():
-            groups[job.cluster].append(job)
+            if job.final:
+                self._safely(job, partial(self._store.settle, job))
+            else:
+                groups[job.cluster].append(job)
         for cluster, jobs in groups.items():
             self._leased(cluster, jobs)
         return sum(len(jobs) for jobs in groups.values())

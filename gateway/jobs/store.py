@@ -7,7 +7,8 @@ key                                 type    holds
 ``jobs``                            zset    all job ids, by their text (score 0)
 ``jobs:{owner}``                    zset    a user's job ids, by their text
 ``jobs:{owner}:{state}``            zset    the same, for each state of the current attempt
-``jobs:active``                     set     ids of jobs that the reconciler must look after
+``jobs:active``                     set     ids of jobs that the reconciler must look after, also
+                                            of ended ones whose sidecar does not say so yet
 ``jobs:deleted``                    set     ids that were deleted: never given again
 ``idempotency:jobs:{owner}:{key}``  hash    ``hash`` of the request, ``id`` of its job
 ``job:{id}:idempotency``            set     the keys above that belong to a job
@@ -33,7 +34,9 @@ from typing import Any
 import redis
 
 from gateway.errors import ConflictError, InvalidError, NotFoundError
+from gateway.faults import crash_point
 from gateway.jobs.models import Job, Progress
+from gateway.jobs.store_scripts import ADD, CHANGE, RELEASE, SETTLE
 from gateway.records import Document, from_document, now, to_document
 from gateway.sidecars import Sidecars
 
@@ -41,65 +44,6 @@ _STREAM_LENGTH = 1_000
 _EVENTS_TTL_S = 3_600
 _SCAN = 200
 _ATTEMPTS = 5
-
-# KEYS: job, jobs, jobs:owner, jobs:owner:state, jobs:active, idempotency (may be "")
-# ARGV: id, owner, record, state, request hash
-# Answers "" when added, the earlier job's id for a known key, "!" when the key has another hash,
-# "?" when the id was given before.
-_ADD = """
-if KEYS[6] ~= '' then
-  local earlier = redis.call('HMGET', KEYS[6], 'id', 'hash')
-  if earlier[1] then
-    if earlier[2] ~= ARGV[5] then return '!' end
-    return earlier[1]
-  end
-end
-if redis.call('EXISTS', KEYS[1]) == 1 or redis.call('SISMEMBER', 'jobs:deleted', ARGV[1]) == 1 then
-  return '?'
-end
-redis.call('HSET', KEYS[1], 'record', ARGV[3], 'version', 0, 'owner', ARGV[2], 'state', ARGV[4])
-redis.call('ZADD', KEYS[2], 0, ARGV[1])
-redis.call('ZADD', KEYS[3], 0, ARGV[1])
-redis.call('ZADD', KEYS[4], 0, ARGV[1])
-redis.call('SADD', KEYS[5], ARGV[1])
-if KEYS[6] ~= '' then
-  redis.call('HSET', KEYS[6], 'id', ARGV[1], 'hash', ARGV[5])
-  redis.call('SADD', KEYS[1] .. ':idempotency', KEYS[6])
-end
-return ''
-"""
-
-# KEYS: job, jobs:active, idempotency (may be "")
-# ARGV: id, expected version, new version, record, owner, new state, active (1 or 0), request hash
-_CHANGE = """
-local now = redis.call('HMGET', KEYS[1], 'version', 'state')
-if not now[1] then return 'gone' end
-if KEYS[3] ~= '' then
-  local earlier = redis.call('HGET', KEYS[3], 'hash')
-  if earlier then
-    if earlier ~= ARGV[8] then return 'other' end
-    return 'replayed'
-  end
-end
-if now[1] ~= ARGV[2] then return 'stale' end
-redis.call('HSET', KEYS[1], 'record', ARGV[4], 'version', ARGV[3], 'state', ARGV[6])
-if now[2] ~= ARGV[6] then
-  redis.call('ZREM', 'jobs:' .. ARGV[5] .. ':' .. now[2], ARGV[1])
-  redis.call('ZADD', 'jobs:' .. ARGV[5] .. ':' .. ARGV[6], 0, ARGV[1])
-end
-if ARGV[7] == '1' then redis.call('SADD', KEYS[2], ARGV[1])
-else redis.call('SREM', KEYS[2], ARGV[1]) end
-if KEYS[3] ~= '' then
-  redis.call('HSET', KEYS[3], 'id', ARGV[1], 'hash', ARGV[8])
-  redis.call('SADD', KEYS[1] .. ':idempotency', KEYS[3])
-end
-return 'changed'
-"""
-
-_RELEASE = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-return 0
-"""
 
 
 class StaleError(ConflictError):
@@ -119,9 +63,10 @@ class JobStore:
     def __init__(self, client: redis.Redis, sidecars: Sidecars) -> None:
         self._redis: Any = client
         self._sidecars = sidecars
-        self._add = client.register_script(_ADD)
-        self._change = client.register_script(_CHANGE)
-        self._release = client.register_script(_RELEASE)
+        self._add = client.register_script(ADD)
+        self._change = client.register_script(CHANGE)
+        self._settle = client.register_script(SETTLE)
+        self._release = client.register_script(RELEASE)
 
     # ---- records
 
@@ -135,7 +80,8 @@ class JobStore:
         ConflictError
             When the id was given before.
         """
-        entry = f"idempotency:jobs:{job.owner}:{key}" if key else ""
+        entry = _entry(job, key)
+        job = _with_key(job, key, request_hash)
         state = job.attempt.state.value
         answer = self._add(
             keys=[
@@ -153,9 +99,23 @@ class JobStore:
         if answer == "?":
             raise ConflictError(f"the job id {job.id} was given before: ask for a new preview")
         if answer:
-            return Replayed(job=self.get(str(answer)))
-        self._sidecars.write(job.id, to_document(job))
+            return Replayed(job=self._with_sidecar(self.get(str(answer))))
+        crash_point("accept-after-store")
+        return self._with_sidecar(job)
+
+    def _with_sidecar(self, job: Job) -> Job:
+        """Make sure that an accepted job is in a file, before anybody is told of it."""
+        self._sidecars.write_first(job.id, to_document(job))
         return job
+
+    def remember_keys(self, job: Job) -> None:
+        """Let the keys that a restored job was asked for with find it again."""
+        with self._redis.pipeline(transaction=True) as pipe:
+            for key, request_hash in job.keys.items():
+                entry = _entry(job, key)
+                pipe.hset(entry, mapping={"id": job.id, "hash": request_hash})
+                pipe.sadd(f"job:{job.id}:idempotency", entry)
+            pipe.execute()
 
     def get(self, id: str) -> Job:
         """Read a job; NotFoundError when there is none."""
@@ -181,13 +141,13 @@ class JobStore:
         InvalidError
             When the key was given before with another request.
         """
-        changed = replace(job, version=job.version + 1, updated=now())
-        entry = f"idempotency:jobs:{job.owner}:{key}" if key else ""
+        changed = replace(_with_key(job, key, request_hash), version=job.version + 1, updated=now())
+        entry = _entry(job, key)
         answer = self._change(
             keys=[f"job:{job.id}", "jobs:active", entry],
             args=[
                 *(job.id, job.version, changed.version, _text(changed), job.owner),
-                *(changed.attempt.state.value, "0" if changed.final else "1", request_hash),
+                *(changed.attempt.state.value, request_hash),
             ],
         )
         if answer == "gone":
@@ -198,8 +158,16 @@ class JobStore:
             return self.get(job.id)
         if answer == "stale":
             raise StaleError(f"job {job.id} has changed since it was read")
+        crash_point("change-after-store")
         self._sidecars.write(job.id, to_document(changed))
+        if changed.final:
+            self._settle(keys=[f"job:{job.id}", "jobs:active"], args=[job.id, changed.version])
         return changed
+
+    def settle(self, job: Job) -> None:
+        """Write the sidecar of a job that has ended, when that was cut short, and let go of it."""
+        self._sidecars.write(job.id, to_document(job))
+        self._settle(keys=[f"job:{job.id}", "jobs:active"], args=[job.id, job.version])
 
     def change(
         self, id: str, edit: Callable[[Job], Job], *, key: str = "", request_hash: str = ""
@@ -223,7 +191,7 @@ class JobStore:
             return None
         if earlier != request_hash:
             raise _other_request(key)
-        return self.get(job_id)
+        return self._with_sidecar(self.get(job_id))
 
     def delete(self, job: Job) -> None:
         """Forget a job; its id is never given again."""
@@ -380,6 +348,14 @@ def _text(job: Job) -> str:
 
 def _job(text: str) -> Job:
     return from_document(Job, json.loads(text))
+
+
+def _entry(job: Job, key: str) -> str:
+    return f"idempotency:jobs:{job.owner}:{key}" if key else ""
+
+
+def _with_key(job: Job, key: str, request_hash: str) -> Job:
+    return replace(job, keys={**job.keys, key: request_hash}) if key else job
 
 
 def _other_request(key: str) -> InvalidError:

@@ -1,0 +1,73 @@
+"""The steps of the job store that the server makes whole or not at all.
+
+`gateway.jobs.store` says what the keys hold.
+"""
+
+from __future__ import annotations
+
+# KEYS: job, jobs, jobs:owner, jobs:owner:state, jobs:active, idempotency (may be "")
+# ARGV: id, owner, record, state, request hash
+# Answers "" when added, the earlier job's id for a known key, "!" when the key has another hash,
+# "?" when the id was given before.
+ADD = """
+if KEYS[6] ~= '' then
+  local earlier = redis.call('HMGET', KEYS[6], 'id', 'hash')
+  if earlier[1] then
+    if earlier[2] ~= ARGV[5] then return '!' end
+    return earlier[1]
+  end
+end
+if redis.call('EXISTS', KEYS[1]) == 1 or redis.call('SISMEMBER', 'jobs:deleted', ARGV[1]) == 1 then
+  return '?'
+end
+redis.call('HSET', KEYS[1], 'record', ARGV[3], 'version', 0, 'owner', ARGV[2], 'state', ARGV[4])
+redis.call('ZADD', KEYS[2], 0, ARGV[1])
+redis.call('ZADD', KEYS[3], 0, ARGV[1])
+redis.call('ZADD', KEYS[4], 0, ARGV[1])
+redis.call('SADD', KEYS[5], ARGV[1])
+if KEYS[6] ~= '' then
+  redis.call('HSET', KEYS[6], 'id', ARGV[1], 'hash', ARGV[5])
+  redis.call('SADD', KEYS[1] .. ':idempotency', KEYS[6])
+end
+return ''
+"""
+
+# KEYS: job, jobs:active, idempotency (may be "")
+# ARGV: id, expected version, new version, record, owner, new state, request hash
+CHANGE = """
+local now = redis.call('HMGET', KEYS[1], 'version', 'state')
+if not now[1] then return 'gone' end
+if KEYS[3] ~= '' then
+  local earlier = redis.call('HGET', KEYS[3], 'hash')
+  if earlier then
+    if earlier ~= ARGV[7] then return 'other' end
+    return 'replayed'
+  end
+end
+if now[1] ~= ARGV[2] then return 'stale' end
+redis.call('HSET', KEYS[1], 'record', ARGV[4], 'version', ARGV[3], 'state', ARGV[6])
+if now[2] ~= ARGV[6] then
+  redis.call('ZREM', 'jobs:' .. ARGV[5] .. ':' .. now[2], ARGV[1])
+  redis.call('ZADD', 'jobs:' .. ARGV[5] .. ':' .. ARGV[6], 0, ARGV[1])
+end
+redis.call('SADD', KEYS[2], ARGV[1])
+if KEYS[3] ~= '' then
+  redis.call('HSET', KEYS[3], 'id', ARGV[1], 'hash', ARGV[7])
+  redis.call('SADD', KEYS[1] .. ':idempotency', KEYS[3])
+end
+return 'changed'
+"""
+
+# KEYS: job, jobs:active
+# ARGV: id, version
+SETTLE = """
+if redis.call('HGET', KEYS[1], 'version') == ARGV[2] then
+  return redis.call('SREM', KEYS[2], ARGV[1])
+end
+return 0
+"""
+
+RELEASE = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0
+"""
