@@ -12,6 +12,7 @@ import importlib.util
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from dataclasses import dataclass
@@ -131,8 +132,10 @@ class EmbeddedServer:
             time.sleep(0.01)
 
     def ended(self) -> bool:
-        """Whether a server that we started is there no more."""
-        return self._process is not None and self._process.poll() is not None
+        """Whether the server is there no more, ours or one that an earlier run had left."""
+        if self._process is None:
+            return _refuses(self._socket)
+        return self._process.poll() is not None
 
     def restart(self) -> None:
         """Start it again; what it had acknowledged is on the disk."""
@@ -219,11 +222,24 @@ def _arguments(socket: Path) -> list[str]:
     ]
 
 
-def _answers(socket: Path) -> bool:
-    if not socket.exists():
+def _refuses(path: Path) -> bool:
+    """Whether nobody listens there: a server that is only slow does."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return True
+        except OSError:
+            return False
+    return False
+
+
+def _answers(path: Path) -> bool:
+    if not path.exists():
         return False
     client = redis.Redis(
-        unix_socket_path=str(socket), socket_timeout=1.0, retry=Retry(NoBackoff(), 0)
+        unix_socket_path=str(path), socket_timeout=1.0, retry=Retry(NoBackoff(), 0)
     )
     try:
         return bool(client.ping())

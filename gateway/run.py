@@ -18,6 +18,7 @@ import structlog
 
 from gateway.accounts.service import Accounts
 from gateway.database import EmbeddedServer, check_store, connect, require_schema, store_url
+from gateway.processes import die_with
 from gateway.settings import Settings, SettingsError, check_state
 
 _log = structlog.get_logger("run")
@@ -106,7 +107,13 @@ def _prepare_store(settings: Settings) -> None:
 
 
 def _start(arguments: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, *arguments], env=environment, start_new_session=True)
+    return subprocess.Popen(
+        [sys.executable, *arguments],
+        env=environment,
+        start_new_session=True,
+        # Killed together: a part left behind would keep the port, and a second loop would run.
+        preexec_fn=partial(die_with, os.getpid()),
+    )
 
 
 def _wait_until_ready(settings: Settings, children: dict[str, subprocess.Popen[bytes]]) -> None:

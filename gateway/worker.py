@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
+from multiprocessing import get_context
+from multiprocessing.context import ForkProcess
 
 import redis
 import structlog
+from rq.serializers import JSONSerializer
+from rq.worker import SimpleWorker
 
 from gateway.database import connect, ping, require_schema, store_url
 from gateway.errors import UnavailableError
@@ -23,6 +25,7 @@ from gateway.jobs.follow import Follower
 from gateway.jobs.nudge import QUEUE
 from gateway.jobs.reconcile import Reconciler
 from gateway.jobs.store import JobStore
+from gateway.processes import die_with
 from gateway.services import Gateway, open_gateway
 from gateway.settings import Settings, load_settings
 from gateway.sidecars import Sidecars
@@ -99,12 +102,12 @@ class Worker:
         try:
             while not self._stopping:
                 self._rest(self._round())
-                if queue.poll() is not None and not self._stopping:
-                    _log.warning("the queue worker ended; starting another", rc=queue.returncode)
+                if not queue.is_alive() and not self._stopping:
+                    _log.warning("the queue worker ended; starting another", rc=queue.exitcode)
                     queue = start_rq(self._settings)
         finally:
             queue.terminate()
-            queue.wait()
+            queue.join()
 
     def _round(self) -> int:
         try:
@@ -135,14 +138,24 @@ class Worker:
                 return
 
 
-def start_rq(settings: Settings) -> subprocess.Popen[bytes]:
-    """Start the RQ worker of the one queue: JSON only, and short ties to the store."""
-    return subprocess.Popen(
-        [
-            *(sys.executable, "-m", "rq.cli", "worker", QUEUE),
-            *("--url", store_url(settings), "--serializer", "rq.serializers.JSONSerializer"),
-            *("--worker-ttl", "30", "--quiet", "--worker-class", "rq.worker.SimpleWorker"),
-        ],
-        env={**os.environ, "GATEWAY_REDIS_URL": store_url(settings)},
-        start_new_session=True,
+def start_rq(settings: Settings) -> ForkProcess:
+    """Start the RQ worker of the one queue; a fork is there in milliseconds."""
+    process = get_context("fork").Process(
+        target=_serve_queue, args=(settings, os.getpid()), name="queue"
     )
+    process.start()
+    return process
+
+
+def _serve_queue(settings: Settings, parent: int) -> None:
+    """Work on the queue: JSON only, short ties to the store, and no life without the loop."""
+    os.setsid()
+    die_with(parent)
+    os.environ["GATEWAY_REDIS_URL"] = store_url(settings)
+    worker = SimpleWorker(
+        [QUEUE],
+        connection=redis.Redis.from_url(store_url(settings)),
+        serializer=JSONSerializer,
+        worker_ttl=30,
+    )
+    worker.work(logging_level="WARNING")
