@@ -6,6 +6,7 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check
 PYTEST_WORKERS ?= 2
 # Tests of one file share servers, so a file stays with one worker; 0 runs all in one process.
 WORKERS := $(if $(filter-out 0 1,$(PYTEST_WORKERS)),-n $(PYTEST_WORKERS) --dist loadfile)
@@ -14,10 +15,10 @@ ONLY := $(if $(K),-k '$(K)')
 help: ## list these targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-demo: setup ## fit four NIST data sets through the whole gateway and compare with the certified values
+demo: .venv/.product ## fit four NIST data sets through the whole gateway and compare with the certified values
 	@$(BIN)/python -m tools.demo
 
-run: setup ## serve on this computer, with a first user and one finished example fit
+run: .venv/.product ## serve on this computer, with a first user and one finished example fit
 	@$(BIN)/bumps-gateway run --example
 
 test: setup system compute ## run all tests; K='words' runs only those
@@ -60,14 +61,19 @@ clean: ## remove environments, caches and builds
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.venv/.ready: setup.py client/setup.py constraints.txt tools/make-venv.sh
+# What the product needs is installed first and alone: make demo does not wait for our tools.
+.venv/.product: setup.py client/setup.py constraints.txt tools/make-venv.sh
 	@tools/make-venv.sh .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]' -e client
+	$(PIP) -c constraints.txt -e '.[fit,embedded]' -e client
+	@touch $@
+
+.venv/.ready: .venv/.product
+	$(PIP) -c constraints.txt -e '.[dev]' -e client
 	@touch $@
 
 .venv-fit/.ready: config/compute-requirements.txt tools/make-venv.sh
 	@tools/make-venv.sh .venv-fit
-	.venv-fit/bin/python -m pip install --quiet --disable-pip-version-check -r config/compute-requirements.txt
+	.venv-fit/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -r config/compute-requirements.txt
 	@touch $@
 
 .PHONY: help demo run test check check-lint bench golden faults docs pins setup system compute clean

@@ -75,20 +75,25 @@ def _text(lines: list[str]) -> str:
 def _sections(text: str) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
     for part in re.split(r"^\[", text, flags=re.MULTILINE)[1:]:
         name, _, body = part.partition("]\n")
-        yield name, list(_keys(body.splitlines()))
+        yield name, _keys(body.splitlines())
 
 
-def _keys(lines: list[str]) -> Iterator[tuple[str, ...]]:
-    """Take each key with the words behind it, or with the comment above it."""
+def _keys(lines: list[str]) -> list[tuple[str, ...]]:
+    """Take each key with the words behind it and below them, or with the comment above it."""
     above: list[str] = []
+    found: list[list[str]] = []
     for line in lines:
         if line.startswith("# "):
             above.append(line[2:])
+        elif line.lstrip().startswith("# "):
+            found[-1][2] += f" {line.lstrip()[2:]}"
         elif match := _KEY.match(line):
             # The names of a long list stand in the file itself.
             value = "[ ... ]" if match["value"] == "[" else match["value"]
-            yield f"``{match['key']}``", f"``{value}``", match["words"] or " ".join(above)
+            words = match["words"] or " ".join(above)
+            found.append([f"``{match['key']}``", f"``{value}``", words])
             above = []
+    return [tuple(row) for row in found]
 
 
 def command_line() -> str:

@@ -1,0 +1,65 @@
+"""``make demo``: right to the digit, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tests.live import eventually
+from tools.demo import CASES, ROOT, show
+from tools.nist import read
+
+
+def processes(word: str) -> list[str]:
+    """List the command lines that name a word."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if word in command:
+            found.append(command)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_demonstration_meets_nist_and_leaves_nothing_behind() -> None:
+    # A short path: it holds a unix socket.
+    with tempfile.TemporaryDirectory(prefix="demo-", dir="/tmp") as folder:
+        done = subprocess.run(
+            [sys.executable, "-m", "tools.demo"],
+            cwd=ROOT,
+            env={**os.environ, "TMPDIR": folder},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        parameters = sum(len(read(case.name).values) for case in CASES)
+        assert len(re.findall(r"^│ b\d", done.stdout, re.MULTILINE)) == parameters
+        assert list(Path(folder).iterdir()) == []
+        eventually(lambda: not processes(folder), what=f"the end of {processes(folder)}")
+
+
+def test_a_value_that_is_off_is_counted() -> None:
+    case = CASES[0]
+    certified = read(case.name)
+    right = [
+        {"label": label, "value": value, "uncertainty": None}
+        for label, value in certified.values.items()
+    ]
+    wrong = [{**right[0], "value": certified.values["b1"] * 1.001}, *right[1:]]
+    console = Console(quiet=True)
+    assert show(console, case, "1", {"parameters": right}) == 0
+    assert show(console, case, "1", {"parameters": wrong}) == 1
+    assert show(console, case, "1", {"parameters": right[:1]}) == len(right) - 1
