@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,13 +18,14 @@ from bumps_remote.files import make_bundle
 from bumps_remote.job import Job
 from bumps_remote.journal import Journal
 from bumps_remote.options import (
+    RESOURCES,
     Methods,
     built_in_methods,
     check_fit,
-    check_memory,
-    check_wall,
+    check_resources,
     methods_of,
     read_pars,
+    read_text,
 )
 from bumps_remote.submission import Submitter, Wanted
 from bumps_remote.tags import Tags
@@ -36,16 +37,6 @@ _ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 _PREFIX = re.compile(r"[0-9A-Za-z]{4,26}")
 _PAGE = 200
 _LOG_BYTES = 500_000
-
-RESOURCES = {
-    "cpus": "cpus_per_task",
-    "wall": "time",
-    "mem": "mem",
-    "partition": "partition",
-    "account": "account",
-    "qos": "qos",
-}
-"""Our short names -> Slurm's long ones."""
 
 
 class Connection:
@@ -394,30 +385,6 @@ class Connection:
 
     def _post(self, path: str) -> Document:
         return self.transport.document(Call(method="POST", path=path, harmless=True))
-
-
-def check_resources(resources: Mapping[str, Any]) -> dict[str, Any]:
-    """Take resources by Slurm's long names; those that are None are left to the site."""
-    given = {name: value for name, value in resources.items() if value is not None}
-    if "time" in given:
-        given["time"] = check_wall(str(given["time"]))
-    if "mem" in given:
-        given["mem"] = check_memory(str(given["mem"]))
-    return given
-
-
-def read_text(path: str | Path) -> str:
-    """Read a local text file.
-
-    Raises
-    ------
-    UsageError
-        When it cannot be read.
-    """
-    try:
-        return Path(path).expanduser().read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{clean_line(path)} cannot be read: {error}") from error
 
 
 def submit(model: str | Path, **wanted: Any) -> Job:

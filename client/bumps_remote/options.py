@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bumps_remote.errors import UsageError
@@ -28,6 +29,16 @@ _BUILT_IN = {
     "lm": "steps:int ftol:float xtol:float starts:int jump:float time:float",
     "pt": "steps:int nT:int CR:float burn:int Tmin:float Tmax:float time:float",
 }
+RESOURCES = {
+    "cpus": "cpus_per_task",
+    "wall": "time",
+    "mem": "mem",
+    "partition": "partition",
+    "account": "account",
+    "qos": "qos",
+}
+"""Our short names -> Slurm's long ones."""
+
 _SLURM_TIME = re.compile(r"(\d+-)?\d{1,9}(:\d{1,2}){0,2}")
 _MEMORY = re.compile(r"\d+(\.\d+)?[KMGT]?B?", re.IGNORECASE)
 _SECONDS_PER_HOUR = 3600
@@ -179,13 +190,37 @@ def check_memory(text: str) -> str:
     return text.strip()
 
 
+def check_resources(resources: Mapping[str, Any]) -> dict[str, Any]:
+    """Take resources by Slurm's long names; those that are None are left to the site."""
+    given = {name: value for name, value in resources.items() if value is not None}
+    if "time" in given:
+        given["time"] = check_wall(str(given["time"]))
+    if "mem" in given:
+        given["mem"] = check_memory(str(given["mem"]))
+    return given
+
+
+def read_text(path: str | Path) -> str:
+    """Read a local text file.
+
+    Raises
+    ------
+    UsageError
+        When it cannot be read.
+    """
+    try:
+        return Path(path).expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{clean_line(path)} cannot be read: {error}") from error
+
+
 def wall_for(hours: float) -> str:
     """Choose a wall time that leaves a fit of so many hours room to start and to save.
 
     >>> wall_for(2)
     '2:22:00'
     """
-    seconds = math.ceil(hours * _SECONDS_PER_HOUR * 1.1) + 600
+    seconds = math.ceil(round(hours * _SECONDS_PER_HOUR * 1.1, 3)) + 600
     return f"{seconds // 3600}:{seconds % 3600 // 60:02d}:{seconds % 60:02d}"
 
 

@@ -20,16 +20,18 @@ from bumps_remote.commands.parameters import (
     resources_of,
     unknown_flags,
 )
-from bumps_remote.connection import RESOURCES, Connection, check_resources, read_text
+from bumps_remote.connection import Connection
 from bumps_remote.errors import RemoteError, UsageError
 from bumps_remote.fetch import Fetched
 from bumps_remote.files import Bundle, make_bundle
 from bumps_remote.job import Job, succeeded
 from bumps_remote.options import (
-    FitOption,
+    RESOURCES,
     built_in_methods,
     check_fit,
+    check_resources,
     read_pars,
+    read_text,
     split_args,
     wall_for,
 )
@@ -289,4 +291,4 @@ run = _make(
     _run,
 )
 
-__all__ = ["FitOption", "run", "submit"]
+__all__ = ["run", "submit"]
