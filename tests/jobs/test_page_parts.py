@@ -1,0 +1,133 @@
+"""What the pages of jobs are made of: numbers, tables, texts of strangers."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import math
+from decimal import Decimal
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.jobs.concise import concise, plus_minus
+from gateway.jobs.page_words import plain_log
+from gateway.jobs.parameter_table import to_csv, to_json, to_latex
+from gateway.jobs.result_view import ElementView, ResultsView, read_result
+
+ROOT = Path(__file__).parents[2]
+VENDOR = ROOT / "templates/html/static/vendor"
+FORMULA = '=HYPERLINK("http://e")'
+PARAMETER = {
+    "label": "b_1",
+    "value": 238.94212918,
+    "uncertainty": 2.7070075241,
+    "bounds": [0, None],
+    "start": -500.0,
+    "at_limit": None,
+    "interval_68": [236.0, 241.5],
+}
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=12,
+)
+MEMBERS = ("status", "verdict", "parameters", "convergence", "error", "versions", "chisq", "check")
+
+
+def results_of(*parameters: object) -> ResultsView:
+    result = read_result({"status": "done", "parameters": list(parameters)})
+    return ResultsView(files=(), complete=True, result=result)
+
+
+@given(
+    st.floats(allow_nan=False, allow_infinity=False, width=32),
+    st.floats(min_value=0, exclude_min=True, allow_infinity=False, width=32),
+)
+def test_the_short_form_is_within_half_of_its_last_digit(value: float, error: float) -> None:
+    text = concise(value, error)
+    if "(" not in text:
+        return  # fewer digits than the value itself has: written in full
+    mantissa, digits, exponent = text.replace(")", "(").split("(")
+    unit = Decimal(1).scaleb(int(exponent[1:] or 0) - len(mantissa.partition(".")[2]))
+    said = Decimal(mantissa + exponent)
+    assert abs(said - Decimal(value)) <= unit * Decimal("0.500001")
+    assert abs(int(digits) * unit - Decimal(error)) <= unit * Decimal("0.500001")
+    assert 10 <= int(digits) <= 99
+
+
+@given(st.floats(), st.floats())
+def test_every_pair_of_numbers_has_a_short_form(value: float, error: float) -> None:
+    assert concise(value, error)
+    assert plus_minus(value, error)
+
+
+def test_csv_holds_all_digits_and_no_formula() -> None:
+    hostile = {**PARAMETER, "label": FORMULA}
+    rows = list(csv.DictReader(io.StringIO(to_csv(results_of(PARAMETER, hostile)))))
+    assert float(rows[0]["value"]) == PARAMETER["value"]
+    assert float(rows[0]["uncertainty"]) == PARAMETER["uncertainty"]
+    assert rows[0]["start"] == "-500.0"
+    assert rows[0]["high"] == ""
+    assert rows[1]["parameter"] == "'" + FORMULA
+
+
+def test_csv_of_an_array_has_a_row_for_each_parameter_of_each_element() -> None:
+    elements = tuple(
+        ElementView(
+            index=index,
+            result=read_result(
+                {"label": "@s", "status": "done", "chisq": 1.5, "parameters": [PARAMETER]}
+            ),
+        )
+        for index in range(3)
+    )
+    results = ResultsView(files=(), complete=True, elements=elements)
+    rows = list(csv.DictReader(io.StringIO(to_csv(results))))
+    assert [row["element"] for row in rows] == ["0", "1", "2"]
+    assert {row["label"] for row in rows} == {"'@s"}
+    assert [row["element"] for row in json.loads(to_json(results))] == [0, 1, 2]
+    assert to_latex(results).count("$238.9 \\pm 2.7$") == 3
+
+
+def test_json_holds_all_digits() -> None:
+    (row,) = json.loads(to_json(results_of(PARAMETER)))
+    assert row["value"] == PARAMETER["value"]
+    assert row["low_68"] == 236.0
+    assert "high" not in row
+
+
+def test_latex_prints_labels_as_they_are() -> None:
+    text = to_latex(results_of({**PARAMETER, "label": r"50% \input{/etc/passwd}"}))
+    assert r"50\% \textbackslash{}input\{/etc/passwd\} & $238.9 \pm 2.7$" in text
+
+
+@given(st.dictionaries(st.sampled_from(MEMBERS), JSON))
+def test_a_result_of_any_form_is_read_without_an_error(document: dict[str, object]) -> None:
+    view = read_result(document)
+    for row in view.parameters:
+        assert row.value is None or math.isfinite(row.value)
+        assert row.concise
+        assert row.full
+    assert to_csv(ResultsView(files=(), complete=False, result=view))
+
+
+@given(st.text())
+def test_a_log_as_it_is_shown_has_no_control_sign(text: str) -> None:
+    shown = plain_log(text)
+    assert all(sign.isprintable() or sign in "\n\t" or ord(sign) >= 0xA0 for sign in shown)
+    assert not set(shown) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def test_vendored_files_are_those_that_were_looked_at() -> None:
+    lines = (VENDOR / "SHA256SUMS").read_text().splitlines()
+    known = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    there = [path for path in VENDOR.rglob("*") if path.is_file()]
+    files = {path.relative_to(VENDOR).as_posix(): path for path in there}
+    assert set(files) == {*known, "README.txt", "SHA256SUMS"}
+    for name, digest in known.items():
+        assert hashlib.sha256(files[name].read_bytes()).hexdigest() == digest
+        assert (files[name].parent / "LICENSE").is_file()

@@ -1,0 +1,274 @@
+"""The pages of jobs as a browser without scripts sees them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import uuid
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.jobs.making_pages import BROKEN, HOSTILE, Fits, data, model
+from tests.live import PASSWORD, Api, LiveGateway
+
+
+class Plain:
+    """A browser without scripts: cookies, forms, links."""
+
+    def __init__(self, fits: Fits) -> None:
+        self.http = httpx.Client(base_url=fits.api.live.url, headers={"Accept": "text/html"})
+        # The client keeps Secure cookies to itself on plain http, as browsers do not on loopback.
+        page = self.http.get("/sign-in")
+        self._keep(page)
+        token = page.text.partition('name="csrf_token" value="')[2].partition('"')[0]
+        form = {"csrf_token": token, "name": fits.api.name, "password": PASSWORD}
+        self._keep(self.http.post("/sign-in", data=form, headers=self._headers()))
+
+    def _headers(self) -> dict[str, str]:
+        return {"Origin": str(self.http.base_url).rstrip("/")}
+
+    def _keep(self, answer: httpx.Response) -> None:
+        for line in answer.headers.get_list("set-cookie"):
+            name, _, value = line.partition(";")[0].partition("=")
+            self.cookies = {**getattr(self, "cookies", {}), name: value}
+        text = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        self.http.headers["Cookie"] = text
+
+    def get(self, path: str, **headers: str) -> httpx.Response:
+        return self.http.get(path, headers=headers)
+
+    def press(self, page: str, action: str, **fields: str) -> httpx.Response:
+        """Send the form of a page with this action."""
+        text = self.get(page).text
+        form = text.partition(f'action="{action}"')[2].partition("</form>")[0]
+        assert form, f"no form {action} on {page}"
+        hidden = {}
+        for part in form.split('type="hidden" name="')[1:]:
+            name, _, rest = part.partition('" value="')
+            hidden[name] = rest.partition('"')[0]
+        return self.http.post(action, data={**hidden, **fields}, headers=self._headers())
+
+
+@pytest.fixture(scope="module")
+def fits(live: LiveGateway) -> Fits:
+    return Fits(live.user())
+
+
+@pytest.fixture(scope="module")
+def plain(fits: Fits) -> Iterator[Plain]:
+    browser = Plain(fits)
+    yield browser
+    browser.http.close()
+
+
+@pytest.fixture(scope="module")
+def fitted(fits: Fits) -> str:
+    """A fit that has ended; tests only look at it."""
+    return fits.fitted(notes="first line\nsecond line", tags=["a&b"])
+
+
+@pytest.fixture
+def newcomer(api: Api) -> Iterator[Plain]:
+    """The browser of a user without jobs."""
+    browser = Plain(Fits(api))
+    yield browser
+    browser.http.close()
+
+
+def test_who_has_no_jobs_is_told_what_to_do_first(newcomer: Plain) -> None:
+    text = newcomer.get("/jobs").text
+    assert "No jobs yet" in text
+    assert 'href="/fits/new"' in text
+
+
+def test_the_start_is_the_list_of_jobs(plain: Plain) -> None:
+    answer = plain.get("/")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/jobs")
+
+
+def test_a_stranger_is_asked_to_sign_in(live: LiveGateway) -> None:
+    answer = httpx.get(f"{live.url}/jobs/{'0' * 26}")
+    assert answer.status_code == 303
+    assert answer.headers["location"].startswith("/sign-in?next=/jobs/")
+
+
+def test_a_job_of_somebody_else_is_not_there(live: LiveGateway, fits: Fits, plain: Plain) -> None:
+    other = Fits(live.user())
+    job = other.api.submit(kind="dummy", options={"seconds": 0.1})
+    for path in ("", "/log.txt", "/parameters.csv"):
+        assert plain.get(f"/jobs/{job['id']}{path}").status_code == 404
+    missing = plain.get(f"/jobs/{fits.api.submit(kind='dummy')['id'][:-1]}Z")
+    assert missing.status_code == 404
+
+
+def test_the_list_is_narrowed_by_state_tag_and_words_and_goes_on(newcomer: Plain, api: Api) -> None:
+    for number in range(5):
+        job = api.submit(
+            kind="dummy",
+            options={"seconds": 0.05, "steps": 1},
+            title=f"run {number}",
+            tags=["odd"] if number % 2 else [],
+        )
+        api.wait(job["id"])
+    assert newcomer.get("/jobs?tag=odd").text.count("data-job=") == 2
+    assert newcomer.get("/jobs?q=run+3").text.count("data-job=") == 1
+    assert newcomer.get("/jobs?state=COMPLETED&kind=dummy").text.count("data-job=") == 5
+    assert "None of your 5 jobs" in newcomer.get("/jobs?state=FAILED").text
+    assert newcomer.get("/jobs?state=NO_WORD").status_code == 422
+    first = newcomer.get("/jobs?limit=3").text
+    older = first.partition('rel="next"')[0].rpartition('href="')[2].partition('"')[0]
+    rest = newcomer.get(older.replace("&amp;", "&")).text
+    assert (first.count("data-job="), rest.count("data-job=")) == (3, 2)
+
+
+def test_the_part_that_changes_is_sent_once(plain: Plain, fitted: str) -> None:
+    for path in (f"/jobs/{fitted}?part=live", "/jobs?q=second&part=live"):
+        first = plain.get(path)
+        assert first.status_code == 200
+        assert "<html" not in first.text
+        again = plain.get(path, **{"If-None-Match": first.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+
+
+def test_a_finished_fit_shows_its_numbers_without_scripts(
+    plain: Plain, fits: Fits, fitted: str
+) -> None:
+    page = plain.get(f"/jobs/{fitted}")
+    result = fits.api.results(fitted)["results"][0]
+    rows = {row["label"]: row for row in result["parameters"]}
+    assert HOSTILE not in page.text
+    assert "&lt;img src=x onerror=alert(1)&gt;" in page.text
+    assert repr(rows["b"]["value"]) in page.text
+    assert repr(rows["b"]["uncertainty"]) in page.text
+    assert result["verdict"]["text"] in page.text
+    for ref in fits.api.results(fitted)["files"]:
+        assert ref["digest"] in page.text
+    assert "28 degrees of freedom, 30 points" in page.text
+
+
+def test_parameters_are_written_for_other_programs(plain: Plain, fits: Fits, fitted: str) -> None:
+    rows = fits.api.results(fitted)["results"][0]["parameters"]
+    answer = plain.get(f"/jobs/{fitted}/parameters.csv")
+    assert answer.headers["content-disposition"].startswith("attachment")
+    read = {row["parameter"]: row for row in csv.DictReader(io.StringIO(answer.text))}
+    for row in rows:
+        assert float(read[row["label"]]["value"]) == row["value"]
+    assert plain.get(f"/jobs/{fitted}/parameters.json").json()[0]["parameter"] in read
+    assert "\\begin{tabular}" in plain.get(f"/jobs/{fitted}/parameters.tex").text
+    assert plain.get(f"/jobs/{fitted}/parameters.exe").status_code == 404
+
+
+def test_a_mistake_in_a_model_is_shown_with_file_line_and_traceback(
+    plain: Plain, fits: Fits
+) -> None:
+    job = fits.fitted(fits.problem(model(BROKEN)))
+    text = plain.get(f"/jobs/{job}").text
+    assert "<code>model.py</code>, line 12" in text
+    assert "name &#39;z&#39; is not defined" in text
+    assert "Traceback (most recent call last)" in text
+    assert "Correct the line that is shown" in text
+
+
+def test_a_log_shows_control_signs_and_downloads_as_it_is(plain: Plain, fitted: str) -> None:
+    text = plain.get(f"/jobs/{fitted}").text
+    assert "read &lt;img src=x onerror=alert(1)&gt;^[]0;title^G" in text
+    assert "\x1b" not in text
+    log = plain.get(f"/jobs/{fitted}/log.txt")
+    assert "\x1b[31mread\x1b[0m" in log.text
+    assert log.headers["content-disposition"].startswith("attachment")
+    assert plain.get(f"/jobs/{fitted}/log.txt?task=7").text == ""
+
+
+def test_elements_have_a_grid_a_table_and_a_page_each(plain: Plain, fits: Fits) -> None:
+    digests = [fits.api.upload(f"{slope}.dat", data(slope)) for slope in (2, 3)]
+    elements = [
+        {"label": f"s{index}", "files": {"data.dat": digest}}
+        for index, digest in enumerate(digests)
+    ]
+    job = fits.fitted(elements=elements, pack=1, options={"fit": "lm"})
+    text = plain.get(f"/jobs/{job}").text
+    assert "2 elements" in text
+    assert text.count('class="good"><a href="?element=') == 2
+    one = plain.get(f"/jobs/{job}?element=1").text
+    assert "Element 1" in one
+    assert "/files/out/1/curves.json" in one
+    assert plain.get(f"/jobs/{job}?element=9").status_code == 404
+    rows = list(csv.DictReader(io.StringIO(plain.get(f"/jobs/{job}/parameters.csv").text)))
+    slopes = {row["label"]: float(row["value"]) for row in rows if row["parameter"] != "b"}
+    assert slopes == pytest.approx({"s0": 2, "s1": 3}, abs=0.05)
+
+
+def test_title_notes_and_tags_are_edited_and_mistakes_are_said(plain: Plain, fits: Fits) -> None:
+    job = str(fits.api.submit(kind="dummy", options={"seconds": 0.1})["id"])
+    page, action = f"/jobs/{job}", f"/jobs/{job}/edit"
+    saved = plain.press(page, action, title=HOSTILE, notes="a\r\nb", tags="x, y,")
+    assert saved.status_code == 303
+    record = fits.api.job(job)
+    assert (record["title"], record["notes"], record["tags"]) == (HOSTILE, "a\nb", ["x", "y"])
+    wrong = plain.press(page, action, title="t", notes="", tags="z" * 50)
+    assert wrong.status_code == 422
+    assert "<code>tags/0</code>" in wrong.text
+    assert fits.api.job(job)["tags"] == ["x", "y"]
+
+
+def test_a_form_without_its_token_does_nothing(plain: Plain, fits: Fits) -> None:
+    job = fits.waiting()
+    answer = plain.http.post(f"/jobs/{job}/cancel", headers={"Origin": fits.api.live.url})
+    assert answer.status_code == 403
+    assert fits.api.job(job)["wish"] == "run"
+    plain.press(f"/jobs/{job}", f"/jobs/{job}/cancel")
+    assert fits.api.wait(job)["state"] == "CANCELLED"
+
+
+def test_a_job_that_has_ended_cannot_be_cancelled_and_the_page_says_so(
+    plain: Plain, fits: Fits
+) -> None:
+    job = fits.waiting()
+    page = plain.get(f"/jobs/{job}").text
+    token = page.partition('name="csrf_token" value="')[2].partition('"')[0]
+    fits.api.http.post(f"/jobs/{job}/cancel")
+    fits.api.wait(job)
+    headers = {"Origin": fits.api.live.url}
+    answer = plain.http.post(f"/jobs/{job}/cancel", data={"csrf_token": token}, headers=headers)
+    assert answer.status_code == 409
+    assert "has ended (CANCELLED): nothing is left to cancel" in answer.text
+
+
+def test_a_double_click_on_run_again_makes_one_attempt(plain: Plain, fits: Fits) -> None:
+    job = str(fits.api.submit(kind="dummy", options={"seconds": 0.1, "steps": 1})["id"])
+    fits.api.wait(job)
+    key = uuid.uuid4().hex
+    for _ in range(2):
+        answer = plain.press(f"/jobs/{job}", f"/jobs/{job}/rerun", key=key)
+        assert answer.status_code == 303
+        fits.api.wait(job)
+    assert len(fits.api.job(job)["attempts"]) == 2
+
+
+def test_continuing_takes_more_samples_and_shows_both_attempts(plain: Plain, fits: Fits) -> None:
+    job = fits.fitted(options={"fit": "dream", "samples": 500, "burn": 10, "pop": 5})
+    page, action = f"/jobs/{job}", f"/jobs/{job}/resume"
+    wrong = plain.press(page, action, **{"option.samples": "many"})
+    assert wrong.status_code == 422
+    assert "samples" in wrong.text
+    done = plain.press(page, action, **{"option.samples": "1000", "resource.time": "0:20:00"})
+    assert done.status_code == 303
+    ended = fits.api.wait(job)
+    assert ended["options"]["samples"] == 1000
+    assert ended["attempts"][1]["resumed_from"] == 1
+    text = plain.get(f"{page}?attempt=1").text
+    assert "Result of attempt 1" in text
+    assert "curves.json?attempt=1" in text
+    curves = plain.get(f"/api/v1/jobs/{job}/files/out/curves.json?attempt=1")
+    assert curves.status_code == 200
+    assert plain.get(f"{page}?attempt=7").status_code == 404
+
+
+def test_a_deleted_job_is_gone(plain: Plain, fits: Fits) -> None:
+    job = str(fits.api.submit(kind="dummy", options={"seconds": 0.1, "steps": 1})["id"])
+    fits.api.wait(job)
+    answer = plain.press(f"/jobs/{job}", f"/jobs/{job}/delete")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/jobs")
+    assert plain.get(f"/jobs/{job}").status_code == 404

@@ -1,0 +1,222 @@
+"""The pages of jobs in Chromium: live, drawn, readable by everybody, and deaf to strangers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from tests.jobs.making_pages import BROKEN, HOSTILE, Fits, Window, model
+from tests.live import LiveGateway
+from tests.web.chromium import chromium
+
+pytestmark = pytest.mark.browser
+DREAM = {"fit": "dream", "samples": 1000, "burn": 20, "pop": 5}
+LONG = 60_000
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def fits(live: LiveGateway) -> Fits:
+    return Fits(live.user())
+
+
+@pytest.fixture(scope="module")
+def dream(fits: Fits) -> str:
+    return fits.fitted(options=DREAM, tags=[HOSTILE], notes=HOSTILE)
+
+
+@pytest.fixture(scope="module")
+def broken(fits: Fits) -> str:
+    return fits.fitted(fits.problem(model(BROKEN)))
+
+
+@pytest.fixture
+def window(browser: Browser, fits: Fits) -> Iterator[Window]:
+    opened = Window(browser, fits)
+    yield opened
+    opened.context.close()
+    assert opened.faults == []
+
+
+def serious(page: Page) -> list[str]:
+    found = Axe().run(page).response["violations"]
+    bad = [item for item in found if item["impact"] in ("serious", "critical")]
+    return [f"{item['id']}: {item['nodes'][0]['html'][:200]}" for item in bad]
+
+
+def pixels(page: Page, selector: str) -> int:
+    """Count the pixels of a canvas that are drawn."""
+    return int(
+        page.locator(selector).first.evaluate(
+            """canvas => canvas.getContext("2d")
+               .getImageData(0, 0, canvas.width, canvas.height).data
+               .filter((value, index) => index % 4 === 3 && value > 0).length"""
+        )
+    )
+
+
+def test_texts_of_a_stranger_are_shown_as_texts(window: Window, dream: str) -> None:
+    page = window.open(f"/jobs/{dream}")
+    window.scroll_through()
+    expect(page.locator("h1")).to_have_text(HOSTILE)
+    expect(page.locator("table.parameters th", has_text=HOSTILE)).to_be_visible()
+    expect(page.locator("#log-text")).to_contain_text(f"read {HOSTILE}^[]0;title^G")
+    page.locator(".files > summary").click()
+    expect(page.get_by_role("link", name=f"out/{HOSTILE}.txt")).to_be_visible()
+    page.locator("details.edit > summary").click()
+    expect(page.locator("#title")).to_have_value(HOSTILE)
+    assert page.locator("img[src=x]").count() == 0
+    window.open("/jobs")
+    expect(page.locator(".jobs .title").first).to_have_text(HOSTILE)
+    assert page.locator("img[src=x]").count() == 0
+
+
+def test_every_plot_of_a_fit_is_drawn(window: Window, dream: str) -> None:
+    page = window.open(f"/jobs/{dream}")
+    window.scroll_through()
+    for name in ("curves", "convergence", "traces"):
+        assert pixels(page, f"[data-plot={name}] .plot canvas") > 500
+    assert pixels(page, "[data-plot=correlations] canvas.heat") > 500
+    words = page.locator("[data-plot=curves] .plot").first.get_attribute("aria-label") or ""
+    assert "Data and fit. data, fit over x. 30 points, x from 0 to 29." in words
+    page.locator("[data-plot=correlations] summary").click()
+    expect(page.locator("[data-plot=correlations] td", has_text="1.00").first).to_be_visible()
+
+
+def test_a_plot_zooms_by_key_button_and_mouse_with_its_residuals(
+    window: Window, dream: str
+) -> None:
+    page = window.open(f"/jobs/{dream}")
+    window.scroll_through()
+    plots = page.locator("[data-plot=curves] .plot")
+
+    def ends() -> list[str]:
+        """Read what the two plots show, by the positions under the mouse."""
+        return [str(plots.nth(index).screenshot()) for index in range(2)]
+
+    whole = ends()
+    plots.first.focus()
+    page.keyboard.press("+")
+    page.wait_for_timeout(100)
+    zoomed = ends()
+    assert all(one != other for one, other in zip(whole, zoomed, strict=True))
+    page.keyboard.press("0")
+    page.wait_for_timeout(100)
+    box = plots.first.locator(".u-over").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 50, box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 250, box["y"] + 60)
+    page.mouse.up()
+    legend = plots.first.locator(".u-legend .u-value").first
+    page.mouse.move(box["x"] + box["width"] - 2, box["y"] + 50)
+    expect(legend).not_to_have_text("29")
+    page.mouse.dblclick(box["x"] + 50, box["y"] + 50)
+    page.mouse.move(box["x"] + box["width"] - 2, box["y"] + 50)
+    expect(legend).to_have_text("29")
+    toggle = page.locator("[data-plot=curves]").get_by_role("button", name="Log y")
+    toggle.click()
+    expect(toggle).to_have_attribute("aria-pressed", "true")
+
+
+def test_a_running_fit_is_followed_and_stopped_with_its_result(window: Window, fits: Fits) -> None:
+    slow = fits.problem(model(delay_s=0.004))
+    job = fits.fit(slow, options={**DREAM, "samples": 3000}, title="followed")
+    page = window.open(f"/jobs/{job}")
+    expect(page.locator("[data-live=status] .state").first).to_have_text("Running", timeout=LONG)
+    expect(page.locator("#live-chisq canvas")).to_be_visible(timeout=LONG)
+    expect(page.locator("#live-parameters th", has_text=HOSTILE)).to_be_visible(timeout=LONG)
+    expect(page.locator("#progress-text")).to_contain_text("step", timeout=LONG)
+    page.get_by_role("button", name="Stop and keep").click()
+    expect(page.locator("#ask")).to_be_visible()
+    page.get_by_role("button", name="No").click()
+    expect(page.locator("#ask")).to_be_hidden()
+    assert fits.api.job(job)["wish"] == "run"
+    page.get_by_role("button", name="Stop and keep").click()
+    page.locator("#ask-yes").click()
+    page.wait_for_url(f"**/jobs/{job}")
+    expect(page.locator("#results-title")).to_have_text("Result", timeout=LONG)
+    expect(page.locator(".verdict, .status .big").first).to_contain_text("stopped")
+    expect(page.get_by_role("link", name="Continue")).to_be_visible()
+
+
+def test_the_result_appears_by_itself_when_a_fit_ends(window: Window, fits: Fits) -> None:
+    job = fits.fit(title="ends by itself")
+    page = window.open(f"/jobs/{job}")
+    page.evaluate("window.stayed = true")
+    expect(page.locator("table.parameters")).to_be_visible(timeout=LONG)
+    expect(page.get_by_role("button", name="Run again", exact=True)).to_be_visible(timeout=LONG)
+    window.scroll_through()
+    assert page.evaluate("window.stayed")
+
+
+def test_without_event_streams_the_page_asks_instead(window: Window, fits: Fits) -> None:
+    job = fits.fit(fits.problem(model(delay_s=0.004)), options=DREAM, title="polled")
+    window.page.add_init_script(
+        "window.EventSource = class { static CLOSED = 2; readyState = 2; close() {}"
+        " addEventListener() {} constructor() { setTimeout(() => this.onerror(), 10) } }"
+    )
+    page = window.open(f"/jobs/{job}")
+    expect(page.locator("[data-live=follow]")).to_have_attribute("data-by", "polling")
+    expect(page.locator("#live-parameters th", has_text=HOSTILE)).to_be_visible(timeout=LONG)
+    fits.api.http.post(f"/jobs/{job}/cancel")
+    expect(page.locator("[data-live=status] .state").first).to_have_text("Cancelled", timeout=LONG)
+
+
+def test_the_list_keeps_itself_up_to_date(window: Window, fits: Fits) -> None:
+    job = fits.waiting()
+    page = window.open("/jobs")
+    row = page.locator(f"[data-job='{job}']")
+    expect(row.locator(".state").first).to_have_text("Running")
+    expect(row.locator("progress")).to_be_visible()
+    fits.api.http.post(f"/jobs/{job}/cancel")
+    expect(row.locator(".state", has_text="Cancelled")).to_be_visible(timeout=LONG)
+
+
+def test_a_log_is_searched_and_its_lines_are_unwrapped(window: Window, dream: str) -> None:
+    page = window.open(f"/jobs/{dream}")
+    page.fill("#log-find", "ONERROR")
+    expect(page.locator("#log-text mark")).to_have_text("onerror")
+    expect(page.locator("#log-found")).to_have_text("found once")
+    page.locator("#log-wrap").uncheck()
+    assert page.locator("#log-text").evaluate("node => getComputedStyle(node).whiteSpace") == "pre"
+
+
+def test_the_table_is_copied(browser: Browser, fits: Fits, dream: str) -> None:
+    window = Window(browser, fits, permissions=["clipboard-read", "clipboard-write"])
+    page = window.open(f"/jobs/{dream}")
+    button = page.get_by_role("button", name="Copy CSV")
+    button.click()
+    expect(page.locator("#said")).to_have_text("Copied")
+    text = page.evaluate("navigator.clipboard.readText()")
+    assert text.startswith("parameter,value,uncertainty,")
+    window.context.close()
+    assert window.faults == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_everybody_can_read_the_pages_at_every_width(
+    browser: Browser, fits: Fits, dream: str, broken: str, width: int, scheme: str
+) -> None:
+    window = Window(
+        browser,
+        fits,
+        viewport={"width": width, "height": 800},
+        color_scheme=scheme,
+    )
+    for path in ("/jobs", f"/jobs/{dream}", f"/jobs/{broken}"):
+        page = window.open(path)
+        window.scroll_through()
+        assert window.overflow() <= 0, path
+        assert serious(page) == [], path
+    window.context.close()
+    assert window.faults == []
