@@ -17,7 +17,7 @@ ROOMS = ("gateway", "scheduler", "fitters", "client", "tools", "benchmarks")
 PYTHON = sys.executable
 
 BROAD: dict[str, str] = {
-    "gateway/jobs/reconcile.py": "the outermost frame of one job, which must not hold up the others",
+    "gateway/jobs/reconcile.py": "the outermost frame of a job, which must not hold up others",
     "fitters/driver.py": "the driver's outermost frame",
     "fitters/crew.py": "the outermost frame of a forked process, which must not return",
     "fitters/bumps_run.py": "the user's own model runs in there",
