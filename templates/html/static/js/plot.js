@@ -63,8 +63,8 @@ export class Plot {
         y: { distr: spec.logY ? 3 : 1, range: (u) => this.yRange(u) },
       },
       axes: [
-        { ...axis, label: spec.xLabel, values: spec.logX ? logTicks : ticks, space: 60 },
-        { ...axis, label: spec.yLabel, values: spec.logY ? logTicks : ticks, size: (u, values) => 20 + 7.5 * Math.max(3, ...(values || []).map((text) => String(text ?? "").length)) },
+        { ...axis, label: spec.xLabel, values: spec.logX ? logTicks : ticks, space: 60, size: 34 },
+        { ...axis, label: spec.yLabel, values: spec.logY ? logTicks : ticks, size: (u, values) => 20 + 7.5 * Math.max(5, ...(values || []).map((text) => String(text ?? "").length)) },
       ],
       series: [{ label: spec.xLabel || "x", value: (_, value) => number(value) }, ...shown.series.map((one) => this.seriesOptions(one))],
       hooks: { drawSeries: [(u, index) => index > 0 && this.drawBars(u, shown.series[index - 1])], setScale: [(u, key) => key === "x" && this.zoomed(u)], drawAxes: [(u) => spec.zero && this.drawZero(u)] },
