@@ -230,6 +230,9 @@ def _warnings(request: JobRequest, options: Document, problem: ProblemForJob) ->
     cpus = request.resources.cpus
     if method and not method.parallel and cpus > 1:
         found.append(f"{method.name} uses one processor; the other {cpus - 1} would idle.")
+    if method and method.name == "lm" and problem.n_parameters == 1:
+        # mpfit.lmpar of bumps 1.0.5 leaves out a division when one column of the Jacobian is left.
+        found.append("bumps's lm may stop early with a single parameter: auto or amoeba do not.")
     if problem.n_points is not None and problem.n_parameters is not None:
         dof = problem.n_points - problem.n_parameters
         if dof <= 0:
