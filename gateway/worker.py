@@ -6,6 +6,7 @@ the store, and the next worker goes on from there.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import time
@@ -97,14 +98,19 @@ class Worker:
         """Loop; a round that fails is logged whole, and the next one tries again."""
         signal.signal(signal.SIGTERM, self.stop)
         signal.signal(signal.SIGINT, self.stop)
-        self._wait_for_store()
-        queue = start_rq(self._settings)
+        lock = os.open(
+            self._settings.state_directory / "worker.lock",
+            os.O_RDWR | os.O_CREAT | os.O_CLOEXEC,
+            0o600,
+        )
+        self._wait_for_store(lock)
+        queue = start_rq(self._settings, lock)
         try:
             while not self._stopping:
                 self._rest(self._round())
                 if not queue.is_alive() and not self._stopping:
                     _log.warning("the queue worker ended; starting another", rc=queue.exitcode)
-                    queue = start_rq(self._settings)
+                    queue = start_rq(self._settings, lock)
         finally:
             queue.terminate()
             queue.join()
@@ -126,29 +132,42 @@ class Worker:
         except redis.RedisError:
             time.sleep(worker.tick_s)
 
-    def _wait_for_store(self) -> None:
+    def _wait_for_store(self, lock: int) -> None:
         while not self._stopping:
             try:
                 ping(self._gateway.redis)
                 require_schema(self._gateway.redis)
-            except UnavailableError as error:
+                if _alone(lock):
+                    # Leases outlive a killed worker by minutes, and its jobs would wait for that.
+                    self._gateway.job_store.drop_leases()
+            except (UnavailableError, redis.RedisError) as error:
                 _log.warning("waiting for the store", error=str(error))
                 time.sleep(self._settings.worker.tick_s)
             else:
                 return
 
 
-def start_rq(settings: Settings) -> ForkProcess:
+def _alone(lock: int) -> bool:
+    """Take the lock of the one worker of this state directory, and say whether it was free."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def start_rq(settings: Settings, lock: int) -> ForkProcess:
     """Start the RQ worker of the one queue; a fork is there in milliseconds."""
     process = get_context("fork").Process(
-        target=_serve_queue, args=(settings, os.getpid()), name="queue"
+        target=_serve_queue, args=(settings, os.getpid(), lock), name="queue"
     )
     process.start()
     return process
 
 
-def _serve_queue(settings: Settings, parent: int) -> None:
+def _serve_queue(settings: Settings, parent: int, lock: int) -> None:
     """Work on the queue: JSON only, short ties to the store, and no life without the loop."""
+    os.close(lock)  # it says that the loop lives, not that this does
     os.setsid()
     die_with(parent)
     os.environ["GATEWAY_REDIS_URL"] = store_url(settings)

@@ -18,6 +18,8 @@ from typing import Any
 
 import httpx
 
+from tests.contract import SPEC, Contract, hold_to
+
 PASSWORD = "correct horse battery staple"  # noqa: S105 - of throw-away users
 _READY_S = 30.0
 _STOP_S = 30.0
@@ -52,11 +54,19 @@ class LiveGateway:
     process: subprocess.Popen[bytes] | None = None
     tokens: dict[str, str] = field(default_factory=dict)
     clients: list[httpx.Client] = field(default_factory=list)
+    described: Contract | None = None
 
     @property
     def url(self) -> str:
         """Its address."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def contract(self) -> Contract:
+        """What its API says of itself."""
+        if self.described is None:
+            self.described = Contract(httpx.get(f"{self.url}{SPEC}").json())
+        return self.described
 
     @property
     def log(self) -> str:
@@ -73,9 +83,10 @@ class LiveGateway:
                 stderr=log,
                 start_new_session=True,
             )
-        eventually(self._ready, within_s=_READY_S, what=f"the gateway to be ready\n{self.log}")
+        eventually(self.ready, within_s=_READY_S, what=f"the gateway to be ready\n{self.log}")
 
-    def _ready(self) -> bool:
+    def ready(self) -> bool:
+        """Whether it answers that it is."""
         if self.process is not None and self.process.poll() is not None:
             raise AssertionError(f"the gateway ended at once:\n{self.log}")
         try:
@@ -135,6 +146,7 @@ class Api:
             base_url=f"{live.url}/api/v1",
             headers={"Authorization": f"Bearer {live.tokens[name]}"},
             timeout=30,
+            event_hooks={"response": [hold_to(live.contract)]},
         )
         live.clients.append(self.http)
 
@@ -219,10 +231,10 @@ def live_gateway(**overrides: str) -> Iterator[LiveGateway]:
             yield gateway
         finally:
             gateway.stop()
-            _end_executors(gateway.state)
+            end_executors(gateway.state)
 
 
-def _end_executors(state: Path) -> None:
+def end_executors(state: Path) -> None:
     """End what local execution left running, so that a test leaves no process behind."""
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:

@@ -252,6 +252,11 @@ class JobStore:
         for job_id in ids:
             self._release(keys=[f"job:{job_id}:lease"], args=[token])
 
+    def drop_leases(self) -> None:
+        """Give all jobs back: whoever held them is known to be dead."""
+        if ids := self._redis.smembers("jobs:active"):
+            self._redis.delete(*(f"job:{job_id}:lease" for job_id in ids))
+
     def wake(self, id: str) -> None:
         """Ask for a look at a job now."""
         self._redis.rpush("jobs:wake", id)

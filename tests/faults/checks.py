@@ -1,0 +1,118 @@
+"""What must hold when the faults are over, and a table of what happened."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gateway.errors import NotFoundError
+from gateway.jobs.models import Job
+from gateway.records import to_document
+from scheduler.base import VOID
+from tests.faults.crowd import History
+from tests.faults.rig import Rig
+from tests.faults.watcher import Watcher, processes_of
+from tests.live import Api
+
+
+@dataclass(kw_only=True)
+class Verdict:
+    """What became of all that was acknowledged."""
+
+    jobs: int
+    requests: int
+    states: Counter[str]
+    lost: list[str] = field(default_factory=list)
+    """I5 and I1: an acknowledged job that is gone, or that came to no end."""
+
+    double: list[str] = field(default_factory=list)
+    """I1: two jobs for one key, or two runs for one job."""
+
+    other: list[str] = field(default_factory=list)
+    """I2, I4, and sidecars that differ from the store."""
+
+    @property
+    def faults(self) -> list[str]:
+        """All that must not be."""
+        return [*self.lost, *self.double, *self.other]
+
+
+def judge(rig: Rig, api: Api, history: History, watcher: Watcher) -> Verdict:
+    """Check everything, after all has settled."""
+    ids = sorted(history.ids)
+    found = {id: job for id in ids if (job := _job(rig, id)) is not None}
+    verdict = Verdict(
+        jobs=len(ids),
+        requests=history.requests,
+        states=Counter(job.attempt.state.value for job in found.values()),
+    )
+    verdict.lost += [f"{id} was acknowledged and is gone" for id in ids if id not in found]
+    verdict.lost += [f"{job.id} did not end" for job in found.values() if not job.final]
+    verdict.double += [
+        f"key {key} made {sorted(made)}" for key, made in history.answers.items() if len(made) != 1
+    ]
+    total = api.http.get("/jobs").json()["total"]
+    if total != len(ids):
+        verdict.double.append(f"{len(ids)} jobs were acknowledged, and there are {total}")
+    for job in found.values():
+        verdict.double += runs_of(job)
+        verdict.other += [*_sidecar(rig, job), *_cancelled(job, history)]
+    verdict.other += watcher.changed
+    verdict.other += [f"{id} was CANCELLED and ran" for id in watcher.cancelled_but_running]
+    verdict.other += history.unexpected
+    return verdict
+
+
+def starts_of(job: Job, attempt: int | None = None) -> int:
+    """Count how often a driver began to work on an attempt."""
+    directory = Path(job.attempts[(attempt or job.attempt.number) - 1].directory)
+    return sum(
+        json.loads(line)["event"] == "start"
+        for path in directory.glob("events.*.jsonl")
+        for line in path.read_text(encoding="utf-8").splitlines()
+    )
+
+
+def runs_of(job: Job) -> list[str]:
+    """Say where more than one run, or a run that the record does not know, left its mark."""
+    directory = Path(job.attempt.directory)
+    faults = []
+    if (starts := starts_of(job)) > 1:
+        faults.append(f"{job.id} began {starts} times")
+    owners = {path.read_text(encoding="ascii").strip() for path in directory.glob("claim.*")}
+    if len(owners - {VOID}) > 1:
+        faults.append(f"{job.id} was claimed by {sorted(owners - {VOID})}")
+    if starts and job.attempt.native_id not in owners:
+        faults.append(f"{job.id} ran, and its claim is not {job.attempt.native_id}'s: {owners}")
+    if job.attempt.state.value == "COMPLETED" and starts != 1:
+        faults.append(f"{job.id} is COMPLETED and began {starts} times")
+    return faults
+
+
+def _job(rig: Rig, id: str) -> Job | None:
+    try:
+        return rig.gateway.job_store.get(id)
+    except NotFoundError:
+        return None
+
+
+def _sidecar(rig: Rig, job: Job) -> list[str]:
+    path = rig.live.state / "sidecars" / "jobs" / job.id[-2:] / f"{job.id}.json"
+    if not path.exists():
+        return [f"{job.id} has no sidecar"]
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    return [] if kept == to_document(job) else [f"{job.id}: the sidecar is not as the store"]
+
+
+def _cancelled(job: Job, history: History) -> list[str]:
+    left = processes_of(job) if job.final else []
+    faults = [f"{job.id} has ended and {left} still run"] if left else []
+    if job.id in history.cancelled and job.attempt.state.value == "COMPLETED":
+        if (
+            json.loads((Path(job.attempt.directory) / "result.0.json").read_bytes())["status"]
+            != "done"
+        ):
+            faults.append(f"{job.id} was cancelled half way and is COMPLETED")
+    return faults

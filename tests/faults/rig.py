@@ -1,0 +1,180 @@
+"""A gateway whose parts can be killed one by one, and come back."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from gateway.database import EmbeddedServer
+from gateway.services import Gateway, open_gateway
+from gateway.settings import load_settings
+from scheduler.processes import children
+from scheduler.spool import Spool
+from tests.live import Api, LiveGateway, end_executors, eventually, free_port
+
+_FAST = {
+    "GATEWAY_WORKER__TICK_S": "0.1",
+    "GATEWAY_WORKER__IDLE_TICK_S": "0.2",
+    "GATEWAY_WORKER__MAX_TRIES": "50",  # so many calls are cut short that three would be too few
+    "GATEWAY_CLUSTERS__LOCAL__LOOK_AGAIN_S": "0.2",
+    "GATEWAY_CLUSTERS__LOCAL__CPUS": "4",
+    "GATEWAY_LIMITS__QUEUED_PER_USER": "100000",
+}
+
+
+class Rig:
+    """Store, web server and worker; each is started again when it ends."""
+
+    def __init__(self, folder: Path, **overrides: str) -> None:
+        self.folder = folder
+        port = free_port()
+        own = {k: v for k, v in os.environ.items() if not k.startswith("GATEWAY_")}
+        own |= _FAST | overrides
+        own |= {"GATEWAY_STATE": str(folder / "state"), "GATEWAY_SERVER__PORT": str(port)}
+        self.live = LiveGateway(state=folder / "state", port=port, environment=own)
+        self.live.command("init")
+        self.settings = load_settings(own)
+        self.server = EmbeddedServer(self.settings)
+        self.gateway: Gateway = open_gateway(self.settings)
+        self.spool = Spool(folder / "state" / "local" / "local")
+        self._nursery: subprocess.Popen[bytes] | None = None
+        self._over = threading.Event()
+        self._keeper = threading.Thread(target=self._keep_store, daemon=True)
+
+    def start(self) -> None:
+        """Start all parts, and wait until they answer."""
+        self.plan({})
+        if not self._keeper.is_alive():
+            self._keeper.start()
+        with (self.folder / "gateway.log").open("ab") as log:
+            self._nursery = subprocess.Popen(
+                [sys.executable, "-m", "tests.faults.nursery", str(self.folder)],
+                env=self.live.environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        eventually(self.live.ready, what=f"the gateway to be ready\n{self.live.log}")
+
+    def stop(self) -> None:
+        """End everything that was started here."""
+        self._over.set()
+        if self._nursery is not None:
+            self._nursery.terminate()
+            self._nursery.wait(timeout=30)
+        if self._keeper.is_alive():
+            self._keeper.join(timeout=30)
+        for client in self.live.clients:
+            client.close()
+        self.gateway.redis.close()
+        self.server.stop()
+        end_executors(self.live.state)
+
+    def user(self) -> Api:
+        """Make a user who may submit."""
+        return self.live.user()
+
+    def _keep_store(self) -> None:
+        while not self._over.wait(0.05):
+            if self.server.ended():
+                self.server.restart()
+
+    # ---- crash points
+
+    def plan(self, chances: Mapping[str, Mapping[str, float]]) -> None:
+        """Say where parts crash from their next start on."""
+        document = {
+            part: ",".join(f"{name}:{chance}" for name, chance in points.items())
+            for part, points in chances.items()
+        }
+        unfinished = self.folder / "plan.part"
+        unfinished.write_text(json.dumps(document), encoding="utf-8")
+        unfinished.replace(self.folder / "plan.json")
+
+    def renew(self) -> None:
+        """Start the parts again, so that the plan counts for all of them."""
+        for victim in ("gunicorn", "worker", "executor"):
+            self.kill(victim)
+
+    def hits(self) -> Counter[str]:
+        """Count the ends at each point."""
+        try:
+            lines = (self.folder / "crashes").read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return Counter()
+        return Counter(line.partition(" ")[0] for line in lines)
+
+    # ---- killing
+
+    def pids(self, victim: str) -> list[int]:
+        """Find the processes of a part; none when it does not run now."""
+        return _FINDERS[victim](self)
+
+    def kill(self, victim: str) -> bool:
+        """Send KILL to one process of a part; False when it does not run now."""
+        for pid in self.pids(victim)[:1]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                return True
+        return False
+
+    def pid_of(self, part: str) -> list[int]:
+        """Read which process is a part now."""
+        try:
+            return [int((self.folder / f"pid.{part}").read_text(encoding="ascii"))]
+        except FileNotFoundError:
+            return []
+
+    def children_of(self, part: str) -> list[int]:
+        """Find the children of a part."""
+        return [child for pid in self.pid_of(part) for child in children(pid)]
+
+    def executors(self) -> list[int]:
+        """Find the executor of this state directory."""
+        with suppress(OSError):
+            if (pid := self.spool.executor()) is not None:
+                return [pid]
+        return []
+
+    def shepherds(self) -> list[int]:
+        """Find the processes that look after running tasks."""
+        wanted = {b"scheduler.executor", str(self.spool.directory).encode()}
+        found = set()
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):
+                if wanted <= set(path.read_bytes().split(b"\0")):
+                    found.add(int(path.parent.name))
+        return sorted(found - set(self.executors()))
+
+
+_FINDERS: dict[str, Callable[[Rig], list[int]]] = {
+    "web": lambda rig: rig.children_of("web"),
+    "gunicorn": lambda rig: rig.pid_of("web"),
+    "worker": lambda rig: rig.pid_of("worker"),
+    "queue": lambda rig: rig.children_of("worker"),
+    "executor": Rig.executors,
+    "shepherd": Rig.shepherds,
+    "redis": lambda rig: [rig.server.pid] if rig.server.pid else [],
+}
+VICTIMS = tuple(_FINDERS)
+
+
+@contextmanager
+def running_rig(**overrides: str) -> Iterator[Rig]:
+    """Run a gateway in a directory of its own, and leave nothing behind."""
+    with tempfile.TemporaryDirectory(prefix="bgw-") as folder:
+        rig = Rig(Path(folder), **overrides)
+        try:
+            rig.start()
+            yield rig
+        finally:
+            rig.stop()
