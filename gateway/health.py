@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from apiflask import APIBlueprint
+from apiflask import APIBlueprint, Schema
+from marshmallow import fields
 
 from gateway.database import check_store, ping, schema_version
 from gateway.errors import UnavailableError
@@ -13,9 +14,29 @@ from gateway.web.access import public
 from gateway.web.context import gateway
 
 bp = APIBlueprint("health", __name__, tag="health")
+_Responses = dict[int | str, dict[str, str | dict[str, dict[str, Any]]]]
+_NOT_READY: _Responses = {
+    503: {
+        "description": "something does not do its work",
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ReadySchema"}}},
+    }
+}
+
+
+class AliveSchema(Schema):
+    """What a process says that answers."""
+
+    status = fields.String(required=True)
+
+
+class ReadySchema(AliveSchema):
+    """What was looked at, and what was found: ``ok``, or what is wrong."""
+
+    checks = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
 
 
 @bp.get("/healthz")
+@bp.output(AliveSchema)
 @public
 def healthz() -> dict[str, Any]:
     """Say that this process answers."""
@@ -23,6 +44,8 @@ def healthz() -> dict[str, Any]:
 
 
 @bp.get("/readyz")
+@bp.output(ReadySchema)
+@bp.doc(responses=_NOT_READY)
 @public
 def readyz() -> tuple[dict[str, Any], int]:
     """Say whether store, disk and reconciler do their work: 503 and what is wrong, if not."""

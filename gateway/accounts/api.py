@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Any
 
 from apiflask import APIBlueprint
@@ -33,6 +34,7 @@ from gateway.web.access import needs, public, rotates
 from gateway.web.context import gateway, identity, identity_or_none, visit
 from gateway.web.cookies import drop_session, keep_signed_in
 from gateway.web.csrf import csrf_token
+from gateway.web.described import answers
 from gateway.web.paging import Page, PlainPageSchema, page_of, paged
 
 bp = APIBlueprint("accounts", __name__, tag="accounts")
@@ -49,6 +51,7 @@ def accounts() -> Accounts:
 @bp.input(CredentialsSchema, arg_name="who")
 @bp.output(SessionSchema)
 @public
+@answers(HTTPStatus.UNAUTHORIZED)
 def login(who: dict[str, str]) -> dict[str, Any]:
     """Sign a browser in: its session is in the cookies."""
     keep_signed_in(sign_in(who, visit()))
@@ -79,6 +82,7 @@ def logout() -> tuple[str, int]:
 @bp.input(LoginTokenSchema, arg_name="wanted")
 @bp.output(MadeTokenSchema, status_code=201)
 @public
+@answers(HTTPStatus.UNAUTHORIZED, HTTPStatus.CONFLICT)
 def login_token(wanted: dict[str, Any]) -> Reply:
     """Make an API token for a program whose user types name and password."""
     where, expires = visit(), expiry(wanted["expires_days"])
@@ -148,6 +152,7 @@ def list_tokens() -> Reply:
 @bp.post("/tokens")
 @bp.input(NewTokenSchema, arg_name="wanted")
 @bp.output(MadeTokenSchema, status_code=201)
+@answers(HTTPStatus.CONFLICT)
 def make_token(wanted: dict[str, Any]) -> Reply:
     """Make an API token, at most as mighty as who asks: its secret is shown this once."""
     asks = identity()
@@ -183,6 +188,7 @@ def list_users(page: Page) -> Reply:
 @bp.input(NewUserSchema, arg_name="wanted")
 @bp.output(UserSchema, status_code=201)
 @needs(Scope.ADMIN)
+@answers(HTTPStatus.CONFLICT)
 def add_user(wanted: dict[str, Any]) -> tuple[Any, int, dict[str, str]]:
     """Make an account."""
     user = accounts().add_user(wanted["name"], wanted["password"], admin=wanted["admin"])
@@ -201,6 +207,7 @@ def get_user(name: str) -> Any:
 @bp.post("/users/<name>/deactivate")
 @bp.output(UserSchema)
 @needs(Scope.ADMIN)
+@answers(HTTPStatus.CONFLICT)
 def deactivate_user(name: str) -> Any:
     """Switch an account off: its sessions and API tokens stop at once."""
     accounts().deactivate(name)

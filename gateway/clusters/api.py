@@ -8,6 +8,7 @@ from typing import Any
 from apiflask import APIBlueprint
 
 from fitters.bumps_options import METHODS
+from gateway.clusters.schemas import ClustersSchema, KindsSchema, MethodsSchema
 from gateway.jobs.kinds import kinds
 from gateway.web.context import gateway
 
@@ -15,6 +16,7 @@ bp = APIBlueprint("clusters", __name__, tag="clusters")
 
 
 @bp.get("/clusters")
+@bp.output(ClustersSchema)
 def list_clusters() -> dict[str, Any]:
     """List the clusters with what they give to one job."""
     settings = gateway().settings
@@ -38,6 +40,7 @@ def list_clusters() -> dict[str, Any]:
 
 
 @bp.get("/kinds")
+@bp.output(KindsSchema)
 def list_kinds() -> dict[str, Any]:
     """List the kinds of job with their options."""
     return {
@@ -56,6 +59,7 @@ def list_kinds() -> dict[str, Any]:
 
 
 @bp.get("/methods")
+@bp.output(MethodsSchema)
 def list_methods() -> dict[str, Any]:
     """List the fit methods with every option, its range and its default."""
     return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from http import HTTPStatus
 from typing import Any
 
 from apiflask import APIBlueprint
@@ -26,16 +27,17 @@ from gateway.jobs.schemas import (
     JobRequest,
     JobRequestSchema,
     JobSchema,
+    JobScriptSchema,
     LogQuery,
     LogSchema,
     PreviewSchema,
     ResultsSchema,
-    ScriptSchema,
 )
 from gateway.jobs.service import Again, Request, find_attempt
 from gateway.records import Document
 from gateway.web.context import gateway, identity
 from gateway.web.correlation import request_id
+from gateway.web.described import answers
 from gateway.web.downloads import send_ref
 from gateway.web.etag import etag_of, with_etag
 from gateway.web.idempotency import REPLAYED, idempotency_key, request_hash
@@ -51,12 +53,19 @@ _FILE: _Responses = {
     200: {"description": "the file", "content": {"application/octet-stream": {}}},
     206: {"description": "a part of it", "content": {"application/octet-stream": {}}},
 }
+_NOT_YET: _Responses = {
+    202: {
+        "description": "it has not ended: the job as it is",
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/JobSchema"}}},
+    }
+}
 _ZIP: _Responses = {200: {"description": "a zip file", "content": {"application/zip": {}}}}
 
 
 @bp.post("/jobs/preview")
 @bp.input(JobRequestSchema, arg_name="wanted")
 @bp.output(PreviewSchema)
+@answers(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
 def preview_job(wanted: JobRequest) -> Document:
     """Show the script that this request would run, byte for byte; nothing is queued."""
     preview = gateway().jobs.preview(_request(wanted.raw), wanted)
@@ -72,6 +81,7 @@ def preview_job(wanted: JobRequest) -> Document:
 @bp.post("/jobs")
 @bp.input(JobRequestSchema, arg_name="wanted")
 @bp.output(JobSchema, status_code=202)
+@answers(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, headers=("Idempotency-Key",))
 def create_job(wanted: JobRequest) -> tuple[Document, int, dict[str, str]]:
     """Queue a job: 202, and its state is at the Location. The same key makes the same job."""
     job, replayed = gateway().jobs.submit(_request(wanted.raw), wanted)
@@ -94,6 +104,7 @@ def list_jobs(query: dict[str, Any]) -> tuple[dict[str, Any], int, dict[str, str
 
 @bp.get("/jobs/<job_id>")
 @bp.output(JobSchema)
+@answers(HTTPStatus.NOT_MODIFIED, headers=("If-None-Match",))
 def get_job(job_id: str) -> Any:
     """Say how a job is; 304 when nothing has changed since the ETag."""
     document = _present(gateway().jobs.get(identity(), job_id))
@@ -104,6 +115,7 @@ def get_job(job_id: str) -> Any:
 @bp.patch("/jobs/<job_id>")
 @bp.input(JobPatchSchema, arg_name="changes")
 @bp.output(JobSchema)
+@answers(HTTPStatus.CONFLICT)
 def edit_job(job_id: str, changes: dict[str, Any]) -> Document:
     """Change title, notes or tags."""
     return _present(gateway().jobs.edit(identity(), job_id, changes))
@@ -111,6 +123,7 @@ def edit_job(job_id: str, changes: dict[str, Any]) -> Document:
 
 @bp.delete("/jobs/<job_id>")
 @bp.output({}, status_code=204)
+@answers(HTTPStatus.CONFLICT)
 def delete_job(job_id: str) -> str:
     """Forget a job that has ended, with its results."""
     gateway().jobs.delete(identity(), job_id)
@@ -119,6 +132,7 @@ def delete_job(job_id: str) -> str:
 
 @bp.post("/jobs/<job_id>/cancel")
 @bp.output(JobSchema, status_code=202)
+@answers(HTTPStatus.CONFLICT)
 def cancel_job(job_id: str) -> tuple[Document, int, dict[str, str]]:
     """Ask for the end of a job; CANCELLED only when its scheduler says so."""
     return _accepted(gateway().jobs.cancel(identity(), job_id))
@@ -126,6 +140,7 @@ def cancel_job(job_id: str) -> tuple[Document, int, dict[str, str]]:
 
 @bp.post("/jobs/<job_id>/stop")
 @bp.output(JobSchema, status_code=202)
+@answers(HTTPStatus.CONFLICT)
 def stop_job(job_id: str) -> tuple[Document, int, dict[str, str]]:
     """Ask a fit to stop early and keep its result."""
     return _accepted(gateway().jobs.stop(identity(), job_id))
@@ -134,6 +149,7 @@ def stop_job(job_id: str) -> tuple[Document, int, dict[str, str]]:
 @bp.post("/jobs/<job_id>/resume")
 @bp.input(AgainSchema, arg_name="change")
 @bp.output(JobSchema, status_code=202)
+@answers(HTTPStatus.CONFLICT, headers=("Idempotency-Key",))
 def resume_job(job_id: str, change: dict[str, Any]) -> tuple[Document, int, dict[str, str]]:
     """Continue a fit with what it has: more samples, more time."""
     return _accepted(gateway().jobs.resume(_request([job_id, "resume"]), job_id, Again(**change)))
@@ -142,13 +158,14 @@ def resume_job(job_id: str, change: dict[str, Any]) -> tuple[Document, int, dict
 @bp.post("/jobs/<job_id>/rerun")
 @bp.input(AgainSchema, arg_name="change")
 @bp.output(JobSchema, status_code=202)
+@answers(HTTPStatus.CONFLICT, headers=("Idempotency-Key",))
 def rerun_job(job_id: str, change: dict[str, Any]) -> tuple[Document, int, dict[str, str]]:
     """Run a job that has ended once more from its start."""
     return _accepted(gateway().jobs.rerun(_request([job_id, "rerun"]), job_id, Again(**change)))
 
 
 @bp.get("/jobs/<job_id>/script")
-@bp.output(ScriptSchema)
+@bp.output(JobScriptSchema)
 def get_script(job_id: str) -> Document:
     """Show what was, or will be, submitted."""
     job = gateway().jobs.get(identity(), job_id)
@@ -185,6 +202,7 @@ def get_log(job_id: str, query: dict[str, Any]) -> Document:
 
 @bp.get("/jobs/<job_id>/events")
 @bp.doc(responses=_STREAM)
+@answers(headers=("Last-Event-ID",))
 def stream_events(job_id: str) -> Response:
     """Follow a job live (SSE); Last-Event-ID goes on from there."""
     who, services = identity(), gateway()
@@ -195,6 +213,7 @@ def stream_events(job_id: str) -> Response:
 
 @bp.get("/jobs/<job_id>/results")
 @bp.output(ResultsSchema)
+@bp.doc(responses=_NOT_YET)
 def get_results(job_id: str) -> Any:
     """Read what came out: 202 while nothing has."""
     job = gateway().jobs.get(identity(), job_id)
@@ -209,6 +228,7 @@ def get_results(job_id: str) -> Any:
 @bp.get("/jobs/<job_id>/files/<path:path>")
 @bp.input(AttemptQuery, location="query", arg_name="query")
 @bp.doc(responses=_FILE)
+@answers(HTTPStatus.NOT_MODIFIED, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers=("Range",))
 def get_file(job_id: str, path: str, query: dict[str, Any]) -> Response:
     """Send one result file, as an attachment; ranges and digests as in RFC 9110 and RFC 9530."""
     job = gateway().jobs.get(identity(), job_id)
@@ -221,6 +241,7 @@ def get_file(job_id: str, path: str, query: dict[str, Any]) -> Response:
 
 @bp.get("/jobs/<job_id>/bundle.zip")
 @bp.doc(responses=_ZIP)
+@answers(HTTPStatus.CONFLICT)
 def get_bundle(job_id: str) -> Response:
     """Send everything that is needed to do it again, as one zip file."""
     job = gateway().jobs.get(identity(), job_id)

@@ -347,7 +347,7 @@ class LogSchema(Schema):
     cut = fields.Boolean(required=True)
 
 
-class ScriptSchema(Schema):
+class JobScriptSchema(Schema):
     """What was submitted."""
 
     script = fields.String(required=True)

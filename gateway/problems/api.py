@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 from apiflask import APIBlueprint
 from flask import Response, jsonify, request
 
-from gateway.errors import InvalidError
+from gateway.problems.answer_schemas import (
+    CurvePreviewSchema,
+    FoundSchema,
+    FunctionsSchema,
+    ProblemListSchema,
+    ProblemVersionsSchema,
+    TableSchema,
+)
 from gateway.problems.columns import read_columns
 from gateway.problems.curve import preview, resolve
 from gateway.problems.export import write_export
@@ -22,16 +30,16 @@ from gateway.problems.present import (
 from gateway.problems.schemas import (
     CloneSchema,
     ColumnsRequestSchema,
-    FoundSchema,
     PreviewRequestSchema,
-    ProblemListSchema,
+    ProblemListQuery,
     ProblemSchema,
-    TableSchema,
+    VersionQuery,
 )
 from gateway.web.context import gateway, identity
+from gateway.web.described import answers
 from gateway.web.etag import etag_of, require_match, with_etag
 from gateway.web.idempotency import idempotency_key, request_hash
-from gateway.web.paging import PageSchema, page_of, paged
+from gateway.web.paging import page_of, paged
 
 bp = APIBlueprint("problems", __name__, tag="problems")
 _Responses = dict[int | str, dict[str, str | dict[str, dict[str, Any]]]]
@@ -39,6 +47,7 @@ _ZIP: _Responses = {200: {"description": "a zip file", "content": {"application/
 
 
 @bp.get("/functions")
+@bp.output(FunctionsSchema)
 def list_functions() -> dict[str, Any]:
     """List the curve functions, with their formulas and parameters."""
     return present_functions()
@@ -54,6 +63,7 @@ def look_at_columns(wanted: dict[str, Any]) -> dict[str, Any]:
 
 @bp.post("/problems/curve/preview")
 @bp.input(PreviewRequestSchema, arg_name="wanted")
+@bp.output(CurvePreviewSchema)
 def preview_curve(wanted: dict[str, CurveDocument]) -> dict[str, Any]:
     """Give what a browser draws of a curve: data and start curve, at most 500 points.
 
@@ -78,6 +88,7 @@ def preview_curve(wanted: dict[str, CurveDocument]) -> dict[str, Any]:
 @bp.post("/problems")
 @bp.input(ProblemSchema, arg_name="document")
 @bp.output(FoundSchema, status_code=201)
+@answers(HTTPStatus.CONFLICT, headers=("Idempotency-Key",))
 def create_problem(document: Document) -> tuple[dict[str, Any], int, dict[str, str]]:
     """Keep a problem: 201 and its Location."""
     hashed = request_hash([request.path, request.get_json()])
@@ -86,21 +97,22 @@ def create_problem(document: Document) -> tuple[dict[str, Any], int, dict[str, s
 
 
 @bp.get("/problems")
-@bp.input(PageSchema, location="query", arg_name="query")
+@bp.input(ProblemListQuery, location="query", arg_name="query")
 @bp.output(ProblemListSchema)
 def list_problems(query: dict[str, Any]) -> tuple[dict[str, Any], int, dict[str, str]]:
     """List your problems, newest first."""
     page = page_of(query)
-    words = request.args.get("q", "")[:200]
-    found, last = gateway().problems.find(identity(), words, page.limit, page.after)
+    found, last = gateway().problems.find(identity(), query["q"], page.limit, page.after)
     return paged([present_item(problem) for problem in found], last)
 
 
 @bp.get("/problems/<problem_id>")
+@bp.input(VersionQuery, location="query", arg_name="query")
 @bp.output(FoundSchema)
-def get_problem(problem_id: str) -> Any:
+@answers(HTTPStatus.NOT_MODIFIED, headers=("If-None-Match",))
+def get_problem(problem_id: str, query: dict[str, Any]) -> Any:
     """Read a problem: its newest version, or ``?version=``."""
-    found = gateway().problems.get(identity(), problem_id, _version())
+    found = gateway().problems.get(identity(), problem_id, query["version"])
     document = present(found)
     return with_etag(jsonify(document), etag_of(document))
 
@@ -108,6 +120,12 @@ def get_problem(problem_id: str) -> Any:
 @bp.put("/problems/<problem_id>")
 @bp.input(ProblemSchema, arg_name="document")
 @bp.output(FoundSchema)
+@answers(
+    HTTPStatus.CONFLICT,
+    HTTPStatus.PRECONDITION_FAILED,
+    HTTPStatus.PRECONDITION_REQUIRED,
+    headers=("If-Match",),
+)
 def edit_problem(problem_id: str, document: Document) -> dict[str, Any]:
     """Edit a problem (If-Match): new content is a new version; jobs keep the one they used."""
     now = gateway().problems.get(identity(), problem_id)
@@ -135,6 +153,7 @@ def clone_problem(
 
 
 @bp.get("/problems/<problem_id>/versions")
+@bp.output(ProblemVersionsSchema)
 def list_versions(problem_id: str) -> dict[str, Any]:
     """List the versions, the newest first."""
     versions = gateway().problems.versions(identity(), problem_id)
@@ -142,10 +161,11 @@ def list_versions(problem_id: str) -> dict[str, Any]:
 
 
 @bp.get("/problems/<problem_id>/export.zip")
+@bp.input(VersionQuery, location="query", arg_name="query")
 @bp.doc(responses=_ZIP)
-def export_problem(problem_id: str) -> Response:
+def export_problem(problem_id: str, query: dict[str, Any]) -> Response:
     """Send model and data: plain ``bumps model.py`` runs them to the same chi-square."""
-    found = gateway().problems.get(identity(), problem_id, _version())
+    found = gateway().problems.get(identity(), problem_id, query["version"])
     files = gateway().problems.bundle_files(found.kept)
     response = Response(write_export(files), mimetype="application/zip")
     name = f"{found.problem.id}-{found.kept.version.number}.zip"
@@ -162,12 +182,3 @@ def _data(data: FileRef | str) -> str | bytes:
 def _reader() -> Any:
     files, user = gateway().files, identity().user
     return lambda digest: files.read(user, digest, "/curve/data/digest")
-
-
-def _version() -> int | None:
-    text = request.args.get("version")
-    if text is None:
-        return None
-    if not text.isascii() or not text.isdigit() or len(text) > 6:
-        raise InvalidError.at("/query/version", f"{text[:40]!r} is not a version number")
-    return int(text)

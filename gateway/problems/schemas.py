@@ -24,6 +24,7 @@ from gateway.problems.models import (
 )
 from gateway.problems.selection import Choice, Uncertainty
 from gateway.web.errors import field_errors
+from gateway.web.paging import PageSchema
 
 _NAME = 200
 _NOTES = 10_000
@@ -261,7 +262,7 @@ class JsonProblemSchema(_Strict):
         return JsonDocument(**data)
 
 
-class ScriptSchema(_Strict):
+class ScriptProblemSchema(_Strict):
     """A model script with its data and helper modules."""
 
     entry = FileNameField(load_default="model.py")
@@ -306,7 +307,7 @@ class ProblemSchema(_Strict):
     type = fields.String(required=True, validate=validate.OneOf(("curve", "json", "script")))
     curve = fields.Nested(CurveSchema)
     json = fields.Nested(JsonProblemSchema)
-    script = fields.Nested(ScriptSchema)
+    script = fields.Nested(ScriptProblemSchema)
 
     @validates_schema
     def check_type(self, data: Mapping[str, Any], **_: Any) -> None:
@@ -348,67 +349,24 @@ class ColumnsRequestSchema(_Strict):
     data = fields.Nested(DataSchema, required=True)
 
 
-class TableSchema(Schema):
-    """What was read of a text with columns."""
-
-    names = fields.List(fields.String(), required=True)
-    units = fields.List(fields.String(), required=True)
-    rows = fields.Integer(required=True)
-    head = fields.List(fields.List(fields.Float(allow_none=True)), required=True)
-    warnings = fields.List(fields.String(), required=True)
-    suggested = fields.Dict(required=True)
-
-
 class PreviewRequestSchema(_Strict):
     """A curve to be drawn."""
 
     curve = fields.Nested(CurveSchema, required=True)
 
 
-class FoundSchema(Schema):
-    """A problem with one of its versions."""
+class VersionQuery(_Strict):
+    """Which version; without it the newest."""
 
-    id = fields.String(required=True)
-    owner = fields.String(required=True)
-    name = fields.String(required=True)
-    type = fields.String(required=True)
-    tags = fields.List(fields.String(), required=True)
-    notes = fields.String(required=True)
-    created = fields.String(required=True)
-    updated = fields.String(required=True)
-    version = fields.Integer(required=True)
-    versions = fields.Integer(required=True, metadata={"description": "number of the newest"})
-    digest = fields.String(required=True)
-    cloned_from = fields.String(required=True, allow_none=True)
-    document = fields.Dict(required=True)
-    classification = fields.String(required=True)
-    warnings = fields.List(fields.String(), required=True)
-    labels = fields.List(fields.String(), required=True)
-    n_parameters = fields.Integer(required=True, allow_none=True)
-    n_points = fields.Integer(required=True, allow_none=True)
-    details = fields.Dict(required=True)
-    files = fields.Dict(required=True)
-    links = fields.Dict(required=True)
+    version = fields.Integer(
+        load_default=None, allow_none=True, validate=validate.Range(1, 999_999)
+    )
 
 
-class ProblemItemSchema(Schema):
-    """A problem in a list."""
+class ProblemListQuery(PageSchema):
+    """Which problems: words that stand in name, notes or tags."""
 
-    id = fields.String(required=True)
-    name = fields.String(required=True)
-    type = fields.String(required=True)
-    tags = fields.List(fields.String(), required=True)
-    created = fields.String(required=True)
-    updated = fields.String(required=True)
-    version = fields.Integer(required=True)
-    digest = fields.String(required=True)
-
-
-class ProblemListSchema(Schema):
-    """Problems, newest first."""
-
-    items = fields.List(fields.Nested(ProblemItemSchema), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+    q = fields.String(load_default="", validate=validate.Length(max=200))
 
 
 class CloneSchema(_Strict):

@@ -15,6 +15,7 @@ from gateway import __version__
 from gateway.accounts.models import Scope
 from gateway.resources import cupboard
 from gateway.web.access import access_of, public, scope_of
+from gateway.web.described import described_of, header_parameters
 from gateway.web.errors import PROBLEM, kinds, slug, status_slug
 
 SPEC_PATH = "/api/v1/openapi.json"
@@ -43,6 +44,7 @@ PROBLEM_SCHEMA: dict[str, Any] = {
     },
 }
 _CLOSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+_GENERAL = ("/HTTPError", "/ValidationError")
 _ANY = (HTTPStatus.BAD_REQUEST, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _BODY = (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
 
@@ -138,13 +140,40 @@ def _complete_operation(operation: dict[str, Any], view: Any, method: str) -> No
         statuses += _CLOSED
     if method not in {"GET", "DELETE"}:
         statuses += _BODY
-    responses = operation["responses"]
+    if method != "GET":
+        statuses.append(HTTPStatus.FORBIDDEN)  # a write from another site's page
+    statuses += [HTTPStatus(status) for status in described_of(view).statuses]
+    for parameter in operation.setdefault("parameters", []):
+        _drop_null(parameter["schema"])
+    operation["parameters"] += header_parameters(view)
+    if access.any_type:
+        content: dict[str, Any] = {"application/octet-stream": {"schema": {}}}
+        operation["requestBody"] = {"required": True, "content": content}
+    _complete_answers(operation["responses"], statuses)
+
+
+def _complete_answers(responses: dict[str, Any], statuses: list[HTTPStatus]) -> None:
     for status in statuses:
         responses.setdefault(str(int(status)), {"description": status.phrase})
     for code, response in responses.items():
-        if int(code) >= HTTPStatus.BAD_REQUEST:
+        if int(code) >= HTTPStatus.BAD_REQUEST and not _has_own_form(response):
             schema = {"$ref": "#/components/schemas/Problem"}
             response["content"] = {PROBLEM: {"schema": schema}}
+
+
+def _drop_null(schema: dict[str, Any]) -> None:
+    """Take null out of a parameter: an address has none."""
+    schema.pop("nullable", None)
+    if schema.get("default", "") is None:
+        del schema["default"]
+
+
+def _has_own_form(response: dict[str, Any]) -> bool:
+    """Whether a view said itself what such an answer looks like."""
+    refs = [
+        str(part.get("schema", {}).get("$ref")) for part in response.get("content", {}).values()
+    ]
+    return any(not ref.endswith(_GENERAL) for ref in refs)
 
 
 @docs.get("/api/spec.html")

@@ -128,9 +128,10 @@ def test_the_document_says_of_each_operation_who_may_and_what_may_go_wrong(site:
                 "submit",
                 "admin",
             }
-            assert ("401" in operation["responses"]) == bool(operation["security"]), where
+            if operation["security"]:
+                assert "401" in operation["responses"], where
             for status, answer in operation["responses"].items():
-                if status >= "400":
+                if status >= "400" and path != "/readyz":
                     assert list(answer["content"]) == ["application/problem+json"], where
     assert len(ids) == len(set(ids))
     assert spec["paths"]["/api/v1/users"]["get"]["x-scope"] == "admin"
