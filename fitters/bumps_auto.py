@@ -13,7 +13,7 @@ from .bumps_load import Loaded, Say
 from .bumps_result import Fitted
 from .bumps_session import SESSION, choose_serializer, write_session
 from .bumps_verdict import Verdict
-from .bumps_watch import STEP_EVERY_S, Timer
+from .bumps_watch import STEP_EVERY_S, Timer, to_chisq
 from .user_errors import user_code
 
 SESSION_METHOD = "amoeba"
@@ -117,7 +117,7 @@ def _fitted(result: AutoResult, progress: AutoProgress, loaded: Loaded, time_s: 
         "acceptance": None,
         "text": result.text,
     }
-    rows = [[loaded.problem.chisq(nllf=value) for value in row] for row in progress.rows]
+    rows = to_chisq(loaded.problem, progress.rows)
     return Fitted(
         point=np.asarray(result.x, "d"),
         # The pipeline may be stopped before its first evaluation; the start was evaluated here.
