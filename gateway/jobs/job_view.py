@@ -58,7 +58,9 @@ def list_page(services: Gateway, who: Identity, query: dict[str, Any]) -> Contex
     store = services.job_store
     jobs, last = find_jobs(store, who.user, JobFilter(**query), page.limit, page.after)
     steps = store.progress_many([job.id for job in jobs])
-    rows = [Row(job=job, progress=steps.get(job.id)) for job in jobs]
+    rows = [
+        Row(job=job, progress=words.of_this_attempt(job.attempt, steps.get(job.id))) for job in jobs
+    ]
     counts = store.count_by_state(who.user, [state.value for state in JobState])
     chosen = {key: text for key, text in query.items() if text}
     next_cursor = None if last is None else make_cursor(last)
@@ -92,7 +94,7 @@ def job_page(services: Gateway, who: Identity, job_id: str, asked: Mapping[str, 
         The query: ``attempt``, ``element``, ``stream``, ``task`` and ``offset`` of the log.
     """
     job = services.jobs.get(who, job_id)
-    progress = services.job_store.progress(job.id)
+    progress = words.of_this_attempt(job.attempt, services.job_store.progress(job.id))
     attempt = _attempt(job, asked.get("attempt"))
     results = _results(services, attempt)
     element = _element(services, attempt, results, asked.get("element"))

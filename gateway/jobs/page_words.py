@@ -156,6 +156,13 @@ def size_text(count: int) -> str:
     return ""
 
 
+def of_this_attempt(attempt: Attempt, progress: Progress | None) -> Progress | None:
+    """Leave out what an earlier attempt reported last: a new one has not begun by that."""
+    if progress is None or attempt.number == 1 or progress.t >= attempt.asked.timestamp():
+        return progress
+    return None
+
+
 def fraction(progress: Progress | None) -> float | None:
     """Say which part of the planned steps is done, from 0 to 1; None when nobody knows."""
     if progress is None or not progress.steps or progress.steps < 0:

@@ -7,6 +7,8 @@ import hashlib
 import io
 import json
 import math
+from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.jobs.concise import concise, plus_minus
-from gateway.jobs.page_words import plain_log
+from gateway.jobs.models import Attempt, Progress
+from gateway.jobs.page_words import of_this_attempt, plain_log
 from gateway.jobs.parameter_table import to_csv, to_json, to_latex
 from gateway.jobs.result_view import ElementView, ResultsView, read_result
 
@@ -120,6 +123,18 @@ def test_a_log_as_it_is_shown_has_no_control_sign(text: str) -> None:
     shown = plain_log(text)
     assert all(sign.isprintable() or sign in "\n\t" or ord(sign) >= 0xA0 for sign in shown)
     assert not set(shown) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def test_a_new_attempt_does_not_show_the_steps_of_the_one_before() -> None:
+    asked = datetime(2026, 1, 1, tzinfo=UTC)
+    first = Attempt(number=1, plan="", directory="", script_sha256="", asked=asked)
+    second = replace(first, number=2)
+    before = Progress(t=asked.timestamp() - 1, step=9, steps=10, chisq=1.0)
+    after = replace(before, t=asked.timestamp() + 1)
+    # The clock of a compute node may be behind: a first attempt has no other one's steps.
+    assert of_this_attempt(first, before) is before
+    assert of_this_attempt(second, before) is None
+    assert of_this_attempt(second, after) is after
 
 
 def test_vendored_files_are_those_that_were_looked_at() -> None:

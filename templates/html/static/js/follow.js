@@ -8,7 +8,9 @@ const DRAW_MS = 500;
 
 export class Follower {
   constructor(job, part, changed) {
-    Object.assign(this, { job, part, changed, steps: [], quantiles: [], curve: null, labels: [] });
+    Object.assign(this, { job, part, changed, steps: [], curve: null, labels: [] });
+    // What an earlier attempt said is still in the stream.
+    this.since = Number(part.dataset.since);
     this.places = { chisq: part.querySelector("#live-chisq"), curve: part.querySelector("#live-curve"), parameters: part.querySelector("#live-parameters"), note: part.querySelector("#live-note") };
     this.listen();
   }
@@ -16,7 +18,10 @@ export class Follower {
   listen() {
     const source = new EventSource(`${this.job.api}/events`);
     this.source = source;
-    const on = (name, does) => source.addEventListener(name, (event) => does(JSON.parse(event.data)));
+    const on = (name, does) => source.addEventListener(name, (event) => {
+      const told = JSON.parse(event.data);
+      if (!(told.t < this.since)) does(told);
+    });
     on("start", (event) => this.started(event));
     on("step", (event) => this.stepped(event));
     on("curve", (event) => this.curved(event));
@@ -44,7 +49,7 @@ export class Follower {
     if (document.hidden) return;
     try {
       const job = await getJson(this.job.api);
-      if (job.progress) {
+      if (job.progress && !(job.progress.t < this.since)) {
         if (job.progress.labels.length) this.labels = job.progress.labels;
         this.stepped(job.progress);
       }

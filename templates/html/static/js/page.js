@@ -58,10 +58,10 @@ function replaceParts(html, changed) {
       waiting = true;
       continue;
     }
-    const focused = old.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+    const focused = old.contains(document.activeElement) ? document.activeElement.textContent.trim() : null;
     const node = document.importNode(part, true);
     old.replaceWith(node);
-    if (focused) node.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+    if (focused) [...node.querySelectorAll("a, button, summary")].find((one) => one.textContent.trim() === focused)?.focus({ preventScroll: true });
     changed(node);
   }
   growOlder();
@@ -71,7 +71,7 @@ function replaceParts(html, changed) {
 function isBusy(part) {
   if (document.querySelector("dialog[open]")) return true;
   const active = document.activeElement;
-  const typing = active && part.contains(active) && active.matches("input, textarea, select, button, summary");
+  const typing = active && part.contains(active) && active.matches("input, textarea, select");
   return Boolean(typing) || [...part.querySelectorAll("details[open] form")].length > 0;
 }
 
@@ -113,7 +113,7 @@ export class Live {
     } finally {
       this.asking = false;
     }
-    if (this.isOn()) this.plan();
+    if (this.isOn() || this.waiting) this.plan();
   }
 
   async ask() {
@@ -128,8 +128,8 @@ export class Live {
       return;
     }
     if (!answer.ok) throw new Error(`status ${answer.status}`);
-    const waiting = replaceParts(await answer.text(), this.changed);
-    this.etag = waiting ? null : answer.headers.get("ETag");
+    this.waiting = replaceParts(await answer.text(), this.changed);
+    this.etag = this.waiting ? null : answer.headers.get("ETag");
   }
 }
 

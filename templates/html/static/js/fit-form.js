@@ -1,0 +1,182 @@
+// The new-fit form, live: what is typed is looked at by the server, which answers the same form;
+// the parts that changed are put in, what somebody types in is left alone.
+import { element, say } from "./page.js";
+import { prepareButtons, reveal } from "./buttons.js";
+import { CurveEditor } from "./curve-editor.js";
+import { prepareFiles } from "./fit-files.js";
+
+const WAIT_MS = 350;
+const form = document.getElementById("fit-form");
+const state = document.getElementById("form-state");
+const editor = new CurveEditor(form, (name, text) => setField(name, text));
+
+let timer = null;
+let running = null;
+let edits = 0;
+let looked = 0;
+let sent = false;
+
+function setField(name, text) {
+  const field = form.elements.namedItem(name);
+  field.value = text;
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
+function plan(wait = WAIT_MS) {
+  edits += 1;
+  if (state) state.textContent = "";
+  clearTimeout(timer);
+  timer = setTimeout(() => look(), wait);
+}
+
+function formData(does) {
+  const data = new FormData(form);
+  // Files are sent when they are chosen, not at each look.
+  for (const [name, value] of [...data.entries()]) if (value instanceof File && does !== "files") data.delete(name);
+  data.delete("do");
+  data.append("do", does);
+  return data;
+}
+
+// Ask the server what it reads of the form; answers whether what is shown is now up to date.
+async function look(does = "look") {
+  clearTimeout(timer);
+  running?.abort();
+  const mine = new AbortController();
+  running = mine;
+  const asked = edits;
+  let text = "";
+  try {
+    const answer = await fetch(form.dataset.live, { method: "POST", body: formData(does), signal: mine.signal });
+    if (answer.redirected || answer.status === 401) {
+      location.assign("/sign-in?next=" + encodeURIComponent(location.pathname + location.search));
+      return false;
+    }
+    if (!answer.ok) throw new Error(`status ${answer.status}`);
+    text = await answer.text();
+  } catch (error) {
+    if (error.name !== "AbortError" && state) state.textContent = `The gateway does not answer (${error.message}); what you typed is kept.`;
+    return false;
+  } finally {
+    if (running === mine) running = null;
+  }
+  if (asked !== edits) return false;
+  take(new DOMParser().parseFromString(text, "text/html"));
+  looked = asked;
+  return true;
+}
+
+function take(fresh) {
+  for (const part of fresh.querySelectorAll("[data-part]")) {
+    const old = form.querySelector(`[data-part="${part.dataset.part}"]`);
+    if (!old || old.dataset.signature === part.dataset.signature) continue;
+    replacePart(old, document.importNode(part, true));
+  }
+  for (const node of fresh.querySelectorAll("small.wrong")) markField(node.id.slice(6), node.hidden ? "" : node.textContent);
+}
+
+function replacePart(old, part) {
+  const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
+  const opened = [...old.querySelectorAll("details")].map((node) => node.open);
+  const had = part.dataset.part === "script" && old.querySelector("#script-text");
+  old.replaceWith(part);
+  part.querySelectorAll("details").forEach((node, index) => (node.open = opened[index] ?? node.open));
+  reveal(part);
+  if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+  if (part.dataset.part === "curve") editor.draw();
+  if (had && part.querySelector("#script-text")) {
+    part.querySelector("#script-text").classList.add("changed");
+    if (state) state.textContent = "The script has been made anew, with your changes.";
+  }
+}
+
+function markField(name, text) {
+  const small = document.getElementById(`wrong-${name}`);
+  if (!small) return;
+  if (small.textContent !== text) small.textContent = text;
+  small.hidden = !text;
+  const field = document.getElementById(name);
+  if (!field) return;
+  if (text) field.setAttribute("aria-invalid", "true");
+  else field.removeAttribute("aria-invalid");
+}
+
+function focusFirstWrong() {
+  const wrong = [...form.querySelectorAll('[aria-invalid="true"]')].find((node) => uncover(node));
+  if (wrong) wrong.focus();
+  else document.getElementById("wrong")?.focus();
+}
+
+// Open what hides a field; false when it belongs to another tab.
+function uncover(node) {
+  for (let box = node.closest("details"); box; box = box.parentElement.closest("details")) box.open = true;
+  return node.checkVisibility ? node.checkVisibility() : node.offsetParent !== null;
+}
+
+async function send(button) {
+  sent = true;
+  lock(true);
+  // What is sent is what is shown: an edit of the last moment is looked at first.
+  if (edits !== looked && !(await look()) && edits !== looked) {
+    sent = false;
+    lock(false);
+    return;
+  }
+  form.dataset.ready = "yes";
+  form.requestSubmit(button);
+}
+
+function lock(on) {
+  for (const button of form.querySelectorAll(".submit button, .step button[value=save]")) button.setAttribute("aria-disabled", String(on));
+  if (state) state.textContent = on ? "Sending …" : "";
+}
+
+form.addEventListener("submit", (event) => {
+  if (form.dataset.ready) {
+    delete form.dataset.ready;
+    return;
+  }
+  const does = event.submitter?.value ?? "look";
+  event.preventDefault();
+  if (sent) return;
+  if (["fit", "check", "save"].includes(does)) send(event.submitter);
+  else {
+    edits += 1;
+    look(does);
+  }
+});
+
+// A page that comes back from the browser's memory may be sent again: its key makes the same job.
+window.addEventListener("pageshow", () => {
+  sent = false;
+  lock(false);
+});
+
+form.addEventListener("input", (event) => {
+  if (event.target.type === "file" || event.target.id === "find-function") return;
+  plan();
+});
+form.addEventListener("change", (event) => {
+  if (event.target.matches("input[type=radio], input[type=checkbox], select")) plan(0);
+});
+form.addEventListener("click", (event) => {
+  const link = event.target.closest("[data-to]");
+  if (!link) return;
+  const field = document.getElementById(link.dataset.to);
+  if (!field) return;
+  event.preventDefault();
+  uncover(field);
+  field.focus();
+});
+
+prepareButtons();
+reveal(document);
+prepareFiles(form, async () => {
+  edits += 1;
+  await look("files");
+  for (const input of form.querySelectorAll("input[type=file]")) input.value = "";
+  say("The files have been read.");
+});
+editor.draw();
+if (document.getElementById("wrong")) focusFirstWrong();
+form.dataset.scripted = "yes";
