@@ -42,13 +42,13 @@ class Verdict:
 def judge(rig: Rig, api: Api, history: History, watcher: Watcher) -> Verdict:
     """Check everything, after all has settled."""
     ids = sorted(history.ids)
-    found = {id: job for id in ids if (job := _job(rig, id)) is not None}
+    found = {name: job for name in ids if (job := _job(rig, name)) is not None}
     verdict = Verdict(
         jobs=len(ids),
         requests=history.requests,
         states=Counter(job.attempt.state.value for job in found.values()),
     )
-    verdict.lost += [f"{id} was acknowledged and is gone" for id in ids if id not in found]
+    verdict.lost += [f"{name} was acknowledged and is gone" for name in ids if name not in found]
     verdict.lost += [f"{job.id} did not end" for job in found.values() if not job.final]
     verdict.double += [
         f"key {key} made {sorted(made)}" for key, made in history.answers.items() if len(made) != 1
@@ -60,7 +60,7 @@ def judge(rig: Rig, api: Api, history: History, watcher: Watcher) -> Verdict:
         verdict.double += runs_of(job)
         verdict.other += [*_sidecar(rig, job), *_cancelled(job, history)]
     verdict.other += watcher.changed
-    verdict.other += [f"{id} was CANCELLED and ran" for id in watcher.cancelled_but_running]
+    verdict.other += [f"{name} was CANCELLED and ran" for name in watcher.cancelled_but_running]
     verdict.other += history.unexpected
     return verdict
 
@@ -110,9 +110,8 @@ def _cancelled(job: Job, history: History) -> list[str]:
     left = processes_of(job) if job.final else []
     faults = [f"{job.id} has ended and {left} still run"] if left else []
     if job.id in history.cancelled and job.attempt.state.value == "COMPLETED":
-        if (
-            json.loads((Path(job.attempt.directory) / "result.0.json").read_bytes())["status"]
-            != "done"
-        ):
-            faults.append(f"{job.id} was cancelled half way and is COMPLETED")
+        result = json.loads((Path(job.attempt.directory) / "result.0.json").read_bytes())
+        faults += [f"{job.id} was cancelled half way and is COMPLETED"] * (
+            result["status"] != "done"
+        )
     return faults

@@ -39,7 +39,7 @@ class History:
     @property
     def ids(self) -> set[str]:
         """All jobs that were acknowledged."""
-        return {id for ids in self.answers.values() for id in ids}
+        return {name for made in self.answers.values() for name in made}
 
     def acknowledge(self, key: str, id: str) -> None:
         """Keep an answer."""

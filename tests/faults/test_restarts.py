@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,9 +15,9 @@ from tests.faults.rig import Rig
 from tests.live import LiveGateway, eventually, live_gateway
 
 pytestmark = pytest.mark.slow
-DUMMY = {"kind": "dummy", "options": {"seconds": 0, "steps": 1}}
-LONG = {"kind": "dummy", "options": {"seconds": 8, "steps": 8}}
-FIT = {
+DUMMY: dict[str, Any] = {"kind": "dummy", "options": {"seconds": 0, "steps": 1}}
+LONG: dict[str, Any] = {"kind": "dummy", "options": {"seconds": 8, "steps": 8}}
+FIT: dict[str, Any] = {
     "name": "line",
     "type": "curve",
     "curve": {
@@ -35,8 +36,8 @@ def test_a_job_whose_messages_are_deleted_ends_all_the_same(rig: Rig) -> None:
     for _ in range(10):
         ids.append(api.submit(**DUMMY)["id"])
         rig.gateway.redis.delete(f"rq:queue:{QUEUE}", "jobs:wake")
-    for id in ids:
-        assert api.wait(id)["state"] == "COMPLETED"
+    for job_id in ids:
+        assert api.wait(job_id)["state"] == "COMPLETED"
 
 
 def test_a_killed_queue_worker_is_replaced_and_leaves_nothing(rig: Rig) -> None:
@@ -71,8 +72,8 @@ def test_a_fit_that_runs_while_the_gateway_is_stopped_is_found_and_not_started_a
         options = {"fit": "dream", "samples": 2_000_000, "burn": 10}
         fit = api.submit(problem={"id": problem["id"]}, options=options)["id"]
         dummy = api.submit(**LONG)["id"]
-        for id in (fit, dummy):
-            api.wait_for_state(id, "RUNNING")
+        for job_id in (fit, dummy):
+            api.wait_for_state(job_id, "RUNNING")
         before = api.job(fit)
         eventually(lambda: api.job(fit)["progress"], what="the fit's first step")
         live.stop()
@@ -85,7 +86,7 @@ def test_a_fit_that_runs_while_the_gateway_is_stopped_is_found_and_not_started_a
         eventually(lambda: api.job(fit)["progress"]["step"] > step, what="the fit to go on")
         assert api.http.post(f"/jobs/{fit}/stop").status_code == 202
         assert api.wait(fit)["state"] == "COMPLETED"
-        assert [_begun(live, id) for id in (fit, dummy)] == [1, 1]
+        assert [_begun(live, job_id) for job_id in (fit, dummy)] == [1, 1]
 
 
 def test_killing_everything_at_once_loses_nothing_and_starts_nothing_twice() -> None:
@@ -99,15 +100,15 @@ def test_killing_everything_at_once_loses_nothing_and_starts_nothing_twice() -> 
         live.process.wait()
         live.start()
 
-        assert [api.wait(id)["state"] for id in ids] == ["COMPLETED"] * len(ids)
-        assert [_begun(live, id) for id in ids] == [1] * len(ids)
+        assert [api.wait(job_id)["state"] for job_id in ids] == ["COMPLETED"] * len(ids)
+        assert [_begun(live, job_id) for job_id in ids] == [1] * len(ids)
         assert api.http.get("/jobs").json()["total"] == len(ids)
 
 
 def test_a_killed_run_leaves_no_part_behind_and_starts_again_at_once() -> None:
     with live_gateway() as live:
         api = live.user()
-        id = api.submit(**LONG)["id"]
+        job_id = api.submit(**LONG)["id"]
         parts = set(
             having(
                 [
@@ -125,15 +126,15 @@ def test_a_killed_run_leaves_no_part_behind_and_starts_again_at_once() -> None:
             what="the end of its parts",
         )
         live.start()
-        assert api.wait(id)["state"] == "COMPLETED"
-        assert _begun(live, id) == 1
+        assert api.wait(job_id)["state"] == "COMPLETED"
+        assert _begun(live, job_id) == 1
 
 
-def _begun(live: LiveGateway, id: str) -> int:
+def _begun(live: LiveGateway, job_id: str) -> int:
     """Count the starts of a job in the events of its directory."""
     lines = [
         line
-        for path in live.state.glob(f"jobs/*/{id}/*/events.*.jsonl")
+        for path in live.state.glob(f"jobs/*/{job_id}/*/events.*.jsonl")
         for line in path.read_text(encoding="utf-8").splitlines()
     ]
     return sum('"event": "start"' in line or '"event":"start"' in line for line in lines)

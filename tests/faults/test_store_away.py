@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from gateway.database import find_server
 from tests.faults.campaign import settle
 from tests.faults.checks import judge, starts_of
 from tests.faults.crowd import Crowd
@@ -22,15 +26,14 @@ from tests.faults.watcher import Watcher
 from tests.live import Api, eventually, live_gateway
 
 pytestmark = pytest.mark.slow
-DUMMY = {"kind": "dummy", "options": {"seconds": 0, "steps": 1}}
+DUMMY: dict[str, Any] = {"kind": "dummy", "options": {"seconds": 0, "steps": 1}}
 
 
 def test_a_store_killed_under_submitting_clients_loses_nothing(rig: Rig) -> None:
     api = rig.user()
     with Watcher(rig, api.name) as watcher, Crowd(api, watcher, clients=6) as crowd:
         for kill in range(1, 21):
-            wanted = len(crowd.history.answers) + 1
-            eventually(lambda n=wanted: len(crowd.history.answers) >= n, what="a submission")
+            eventually(partial(_more_than, crowd, len(crowd.history.answers)), what="a submission")
             assert eventually(lambda: rig.kill("redis"), what=f"a store to kill, time {kill}")
         crowd.leave()
         settle(watcher, crowd.history.ids)
@@ -70,13 +73,13 @@ def test_a_store_that_was_emptied_is_rebuilt_and_nothing_is_submitted_again(rig:
     api = rig.user()
     keys = [uuid.uuid4().hex for _ in range(12)]
     made = {key: api.submit(key, **DUMMY)["id"] for key in keys[:8]}
-    for id in made.values():
-        api.wait(id)
-    long = {"kind": "dummy", "options": {"seconds": 3, "steps": 3}}
+    for job_id in made.values():
+        api.wait(job_id)
+    long: dict[str, Any] = {"kind": "dummy", "options": {"seconds": 3, "steps": 3}}
     made |= {key: api.submit(key, **long)["id"] for key in keys[8:]}
     for key in keys[8:]:
-        eventually(lambda id=made[key]: api.job(id)["native_id"], what="its submission")
-    before = {id: rig.gateway.job_store.get(id) for id in made.values()}
+        eventually(partial(_native_id, api, made[key]), what="its submission")
+    before = {job_id: rig.gateway.job_store.get(job_id) for job_id in made.values()}
 
     rig.gateway.redis.flushall()
     rig.kill("worker")  # it must not go on from what it had in mind
@@ -88,11 +91,19 @@ def test_a_store_that_was_emptied_is_rebuilt_and_nothing_is_submitted_again(rig:
     assert {
         key: again.submit(key, **(DUMMY if key in keys[:8] else long))["id"] for key in keys
     } == made
-    for id, job in before.items():
-        ended = again.wait(id)
+    for job_id, job in before.items():
+        ended = again.wait(job_id)
         assert (ended["state"], ended["native_id"]) == ("COMPLETED", job.attempt.native_id)
-        assert starts_of(rig.gateway.job_store.get(id)) == 1
+        assert starts_of(rig.gateway.job_store.get(job_id)) == 1
     assert again.http.get("/jobs").json()["total"] == len(made)
+
+
+def _more_than(crowd: Crowd, count: int) -> bool:
+    return len(crowd.history.answers) > count
+
+
+def _native_id(api: Api, job_id: str) -> Any:
+    return api.job(job_id)["native_id"]
 
 
 def _answers(api: Api) -> list[tuple[httpx.Response, float]]:
@@ -128,8 +139,6 @@ def _web_processes(state: Path) -> set[int]:
 @contextmanager
 def _own_store() -> Iterator[tuple[list[subprocess.Popen[bytes]], Path]]:
     """Run a store that is not the gateway's, so that nobody starts it again."""
-    import tempfile
-
     with tempfile.TemporaryDirectory(prefix="gw-redis-") as name:
         folder = Path(name)
         store = [_start_store(folder)]
@@ -144,7 +153,8 @@ def _own_store() -> Iterator[tuple[list[subprocess.Popen[bytes]], Path]]:
 
 def _start_store(folder: Path) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(
-        ["redis-server", "--port", "0", "--unixsocket", str(folder / "s"), "--dir", str(folder),
+        [str(find_server().path), "--port", "0", "--unixsocket", str(folder / "s"),
+         "--dir", str(folder),
          "--save", "", "--appendonly", "yes", "--appendfsync", "always",
          "--maxmemory-policy", "noeviction"],
         stdout=subprocess.DEVNULL,
