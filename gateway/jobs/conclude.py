@@ -134,8 +134,10 @@ def _judged(job: Job, attempt: Attempt, collected: Collected) -> Attempt:
         return replace(
             attempt, state=JobState.FAILED, reason="FitFailed", reason_text=text, source="result"
         )
-    if job.wish is Wish.STOP and "stopped" in statuses:
-        return replace(attempt, reason="Stopped", reason_text="Stopped early; the result was kept.")
+    if "stopped" in statuses:
+        asked = job.wish is Wish.STOP
+        reason, text = ("Stopped", words.STOPPED) if asked else ("TimeLimit", words.TIME_LIMIT)
+        return replace(attempt, reason=reason, reason_text=text)
     return replace(attempt, reason_text=words.state_text(attempt.state))
 
 

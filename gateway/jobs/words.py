@@ -36,6 +36,8 @@ _REASONS = {
 
 STOPPED_BEFORE_START = "Stopped before it had started, so there is nothing to keep."
 CANCELLED_BEFORE_START = "Cancelled before it had started."
+STOPPED = "Stopped early; the result was kept."
+TIME_LIMIT = "Its time was nearly up, so it stopped and saved what it had: it can be continued."
 NO_RESULT = "It ended without a result: see its log."
 UNCERTAIN = "Handed over, but the answer got lost: looking for it before anything else is tried."
 RESTORED = "it was restored from files and is not at its cluster: run it again if you want it"

@@ -222,3 +222,23 @@ def test_a_job_runs_again_though_its_problem_was_deleted(api: Api) -> None:
     assert ended["attempt"] == 2
     assert ended["chisq"] == pytest.approx(first["chisq"])
     assert ended["options"]["steps"] == 50
+
+
+def test_a_fit_whose_time_runs_out_is_saved_and_continues_with_its_samples(api: Api) -> None:
+    problem = api.script_problem(LINE)
+    options = {"fit": "dream", "samples": 50_000_000, "burn": 20}
+    job = api.submit(problem={"id": problem["id"]}, options=options, resources={"time": "0:00:24"})
+
+    ended = api.wait(job["id"])
+
+    assert (ended["state"], ended["reason"]) == ("COMPLETED", "TimeLimit"), ended
+    assert ended["resumable"]
+    assert api.results(job["id"])["results"][0]["status"] == "stopped"
+    answer = api.http.post(
+        f"/jobs/{job['id']}/resume",
+        json={"options": {"samples": 2000}, "resources": {"time": "0:05:00"}},
+    )
+    assert answer.status_code == 202, answer.text
+    continued = api.wait(job["id"])
+    assert continued["state"] == "COMPLETED", continued
+    assert continued["reason"] == ""
