@@ -7,15 +7,16 @@ A field that the data lack takes its default: that is how a record grows without
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 Record = TypeVar("Record")
 Document = dict[str, Any]
+_PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 def now() -> datetime:
@@ -34,8 +35,17 @@ def time_text(instant: datetime) -> str:
 
 def to_document(value: Any) -> Any:
     """Write a record, or a part of one, as JSON knows it."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {item.name: to_document(getattr(value, item.name)) for item in fields(value)}
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if kind is dict:
+        return {str(key): to_document(item) for key, item in value.items()}
+    if is_dataclass(kind):
+        return {name: to_document(getattr(value, name)) for name in _hints(kind)}
+    return _other_document(value)
+
+
+def _other_document(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, datetime):
@@ -50,10 +60,19 @@ def to_document(value: Any) -> Any:
 def from_document(kind: type[Record], document: Mapping[str, Any]) -> Record:
     """Read a record; fields that it does not know are left out."""
     known: Any = kind  # mypy takes no type variable as a cache key
-    hints = _hints(known)
+    readers = _readers(known)
     return kind(
-        **{key: _read(hints[key], value) for key, value in document.items() if key in hints}
+        **{
+            key: value if (read := readers[key]) is None else read(value)
+            for key, value in document.items()
+            if key in readers
+        }
     )
+
+
+@cache
+def _readers(kind: Any) -> dict[str, Callable[[Any], Any] | None]:
+    return {name: _reader(hint) for name, hint in _hints(kind).items()}
 
 
 @cache
@@ -62,23 +81,26 @@ def _hints(kind: Any) -> dict[str, Any]:
     return {item.name: hints[item.name] for item in fields(kind)}
 
 
-def _read(hint: Any, value: Any) -> Any:
+@cache
+def _reader(hint: Any) -> Callable[[Any], Any] | None:
+    """Say how a value with this annotation is read; None when JSON has it as it is.
+
+    Lists of jobs are read by the thousand, so an annotation is looked at once.
+    """
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
         inner = [arg for arg in get_args(hint) if arg is not type(None)]
-        return None if value is None else _read(inner[0], value) if len(inner) == 1 else value
+        read = _reader(inner[0]) if len(inner) == 1 else None
+        return read and (lambda value: None if value is None else read(value))
     if origin is tuple:
-        return tuple(_read(get_args(hint)[0], item) for item in value)
-    if isinstance(hint, type):
-        return _read_plain(hint, value)
-    return value
+        read_item = _reader(get_args(hint)[0])
+        return tuple if read_item is None else lambda items: tuple(map(read_item, items))
+    return _plain_reader(hint) if isinstance(hint, type) else None
 
 
-def _read_plain(hint: type, value: Any) -> Any:
+def _plain_reader(hint: type) -> Callable[[Any], Any] | None:
     if is_dataclass(hint):
-        return from_document(hint, value)
+        return partial(from_document, hint)
     if issubclass(hint, Enum):
-        return hint(value)
-    if issubclass(hint, datetime):
-        return datetime.fromisoformat(value)
-    return value
+        return hint
+    return datetime.fromisoformat if issubclass(hint, datetime) else None

@@ -42,7 +42,7 @@ class Sidecars:
         unfinished = path.with_name(f".{id}.{secrets.token_hex(4)}.part")
         handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(document, file, separators=(",", ":"))
+            file.write(json.dumps(document, separators=(",", ":")))  # dump writes in tiny pieces
             file.flush()
             os.fsync(file.fileno())
         return unfinished

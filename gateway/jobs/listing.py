@@ -49,9 +49,10 @@ def find_jobs(
     if wanted.state is not None and wanted.state not in JobState.__members__:
         known = ", ".join(JobState.__members__)
         raise InvalidError.at("/query/state", f"{wanted.state!r} is no state; known: {known}")
+    jobs = store.newest(owner, wanted.state, before, limit + 1)
     found: list[Job] = []
     last = None
-    for count, job in enumerate(store.newest(owner, wanted.state, before), start=1):
+    for count, job in enumerate(jobs, start=1):
         if len(found) == limit or count > _SCANNED:
             return found, last
         last = job.id

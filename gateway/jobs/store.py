@@ -82,7 +82,7 @@ class JobStore:
         """
         entry = _entry(job, key)
         job = _with_key(job, key, request_hash)
-        state = job.attempt.state.value
+        state, document = job.attempt.state.value, to_document(job)
         answer = self._add(
             keys=[
                 f"job:{job.id}",
@@ -92,7 +92,7 @@ class JobStore:
                 "jobs:active",
                 entry,
             ],
-            args=[job.id, job.owner, _text(job), state, request_hash],
+            args=[job.id, job.owner, _text(document), state, request_hash],
         )
         if answer == "!":
             raise _other_request(key)
@@ -101,7 +101,8 @@ class JobStore:
         if answer:
             return Replayed(job=self._with_sidecar(self.get(str(answer))))
         crash_point("accept-after-store")
-        return self._with_sidecar(job)
+        self._sidecars.write_first(job.id, document)
+        return job
 
     def _with_sidecar(self, job: Job) -> Job:
         """Make sure that an accepted job is in a file, before anybody is told of it."""
@@ -142,11 +143,11 @@ class JobStore:
             When the key was given before with another request.
         """
         changed = replace(_with_key(job, key, request_hash), version=job.version + 1, updated=now())
-        entry = _entry(job, key)
+        entry, document = _entry(job, key), to_document(changed)
         answer = self._change(
             keys=[f"job:{job.id}", "jobs:active", entry],
             args=[
-                *(job.id, job.version, changed.version, _text(changed), job.owner),
+                *(job.id, job.version, changed.version, _text(document), job.owner),
                 *(changed.attempt.state.value, request_hash),
             ],
         )
@@ -159,7 +160,7 @@ class JobStore:
         if answer == "stale":
             raise StaleError(f"job {job.id} has changed since it was read")
         crash_point("change-after-store")
-        self._sidecars.write(job.id, to_document(changed))
+        self._sidecars.write(job.id, document)
         if changed.final:
             self._settle(keys=[f"job:{job.id}", "jobs:active"], args=[job.id, changed.version])
         return changed
@@ -219,16 +220,25 @@ class JobStore:
                 pipe.zcard(f"jobs:{owner}:{state}")
             return dict(zip(states, pipe.execute(), strict=True))
 
-    def newest(self, owner: str, state: str | None, before: str | None) -> Iterator[Job]:
-        """Go through a user's jobs from the newest, from just below an id."""
+    def newest(
+        self, owner: str, state: str | None, before: str | None, expected: int = _SCAN
+    ) -> Iterator[Job]:
+        """Go through a user's jobs from the newest, from just below an id.
+
+        Parameters
+        ----------
+        expected
+            How many are likely to be wanted: so many are read at first, more later on.
+        """
         index = f"jobs:{owner}:{state}" if state else f"jobs:{owner}"
+        count = min(expected, _SCAN)
         while True:
             high = f"({before}" if before else "+"
-            ids = self._redis.zrevrangebylex(index, high, "-", start=0, num=_SCAN)
+            ids = self._redis.zrevrangebylex(index, high, "-", start=0, num=count)
             yield from self.get_many(ids)
-            if len(ids) < _SCAN:
+            if len(ids) < count:
                 return
-            before = ids[-1]
+            before, count = ids[-1], _SCAN
 
     def active(self) -> list[Job]:
         """List the jobs that the reconciler must look after, oldest first."""
@@ -347,8 +357,8 @@ class JobStore:
 _PARTS = ("idempotency", "lease", "progress", "curve", "events", "followed")
 
 
-def _text(job: Job) -> str:
-    return json.dumps(to_document(job), separators=(",", ":"))
+def _text(document: Document) -> str:
+    return json.dumps(document, separators=(",", ":"))
 
 
 def _job(text: str) -> Job:
