@@ -1,11 +1,15 @@
 """Wake the reconciler sooner than its next round, through RQ.
 
-A nudge may get lost: the loop looks by itself. So a failure here is logged, and the job is safe.
+A nudge may get lost: the loop looks by itself. So nobody waits for it, a failure here is logged,
+and the job is safe. One look sees all jobs, so many requests at once make one message.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cached_property
+from queue import Empty, SimpleQueue
+from threading import Lock, Thread
 from typing import Any
 
 import redis
@@ -27,6 +31,9 @@ class Nudge:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._wanted: SimpleQueue[str] = SimpleQueue()
+        self._start = Lock()
+        self._thread: Thread | None = None
 
     @cached_property
     def _queue(self) -> Any:
@@ -35,7 +42,23 @@ class Nudge:
         return Queue(QUEUE, connection=client, serializer=JSONSerializer)
 
     def __call__(self, id: str) -> None:
-        """Put a message on the queue."""
+        """Ask for a message on the queue."""
+        self._wanted.put(id)
+        with self._start:
+            # Not before the first job: a thread does not survive the fork of the web server.
+            if self._thread is None:
+                self._thread = Thread(target=self._send_all, name="nudge", daemon=True)
+                self._thread.start()
+
+    def _send_all(self) -> None:
+        while True:
+            newest = self._wanted.get()
+            with suppress(Empty):
+                while True:
+                    newest = self._wanted.get_nowait()
+            self._send(newest)
+
+    def _send(self, id: str) -> None:
         try:
             self._queue.enqueue(TASK, id, ttl=_TTL_S, result_ttl=0, failure_ttl=_TTL_S)
         except redis.RedisError as error:
