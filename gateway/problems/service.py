@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 
 from gateway.accounts.models import Identity
 from gateway.accounts.rights import Right, require_may
@@ -13,7 +12,7 @@ from gateway.ids import is_id, new_id
 from gateway.jobs.models import ProblemRef
 from gateway.jobs.prepare import Convert, ProblemForJob
 from gateway.problems.bundle import render_element
-from gateway.problems.examine import examine
+from gateway.problems.examine import Examined, examine
 from gateway.problems.models import (
     CurveDocument,
     Document,
@@ -157,19 +156,23 @@ class ProblemService:
             convert=_converter(kept),
         )
 
+    def examine(self, identity: Identity, document: Document) -> Examined:
+        """Check a document and say what is known of it; nothing is kept.
+
+        Raises
+        ------
+        InvalidError
+            With every field that is wrong.
+        """
+        return self._examine(identity.user, document)
+
     def bundle_files(self, kept: KeptVersion) -> dict[str, bytes]:
         """Read the files that a version renders to."""
         return {name: self._files.content(digest) for name, digest in kept.bundle.files.items()}
 
     def _keep(self, owner: str, id: str, number: int, document: Document) -> KeptVersion:
         """Check the content, render it once, and keep what it renders to."""
-        limits = self._settings.limits
-        examined = examine(
-            document,
-            lambda digest: self._files.read(owner, digest),
-            limits,
-            self._settings.problems.allowed_classes,
-        )
+        examined = self._examine(owner, document)
         files = {
             name: self._files.put(owner, name, content).digest
             for name, content in examined.bundle.files.items()
@@ -199,6 +202,14 @@ class ProblemService:
             details=dict(examined.details),
         )
 
+    def _examine(self, owner: str, document: Document) -> Examined:
+        return examine(
+            document,
+            lambda digest: self._files.read(owner, digest),
+            self._settings.limits,
+            self._settings.problems.allowed_classes,
+        )
+
     def _own(self, identity: Identity, id: str, right: Right) -> FitProblem:
         problem = None
         if is_id(id):
@@ -216,8 +227,13 @@ def _converter(kept: KeptVersion) -> Convert | None:
     """Read the data of an array's elements by the columns of the curve; scripts read their own."""
     if kept.version.type != "curve":
         return None
-    curve: CurveDocument = CurveSchema().load(dict(kept.version.document["curve"]))
-    return partial(render_element, curve)
+
+    def convert(raw: bytes, pointer: str) -> bytes:
+        # Most jobs have no elements, and reading the schema takes a tenth of a submission.
+        curve: CurveDocument = CurveSchema().load(dict(kept.version.document["curve"]))
+        return render_element(curve, raw, pointer)
+
+    return convert
 
 
 def _problem(owner: str, kept: KeptVersion, document: Document) -> FitProblem:

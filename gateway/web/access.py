@@ -35,6 +35,9 @@ class Access:
     any_type: bool = False
     """The body is bytes of any media type."""
 
+    parts: int = 100
+    """How many fields a form may have that carries files."""
+
 
 def public(view: _View) -> _View:
     """Let everybody call a view."""
@@ -54,6 +57,11 @@ def rotates(view: _View) -> _View:
 def takes_bytes(limit: str) -> Callable[[_View], _View]:
     """Let a view read a raw body, up to one of the site's limits such as ``file_bytes``."""
     return lambda view: _declare(view, body_limit=limit, any_type=True)
+
+
+def takes_form(limit: str, parts: int) -> Callable[[_View], _View]:
+    """Let a view read a form with files: up to one of the site's limits, and so many fields."""
+    return lambda view: _declare(view, body_limit=limit, parts=parts)
 
 
 def access_of(view: Callable[..., Any] | None) -> Access:

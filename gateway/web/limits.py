@@ -16,7 +16,6 @@ from gateway.web.access import current_access
 from gateway.web.context import gateway, is_api
 
 DEEPEST = 64
-_PARTS = 100
 # Matches from any quote on, also a string that never ends: so it looks at each sign once.
 _STRINGS = re.compile(r'"(?:[^"\\]++|\\.?)*+"?', re.DOTALL)
 _BRACKETS = re.compile(r"[\[\]{}]")
@@ -27,7 +26,6 @@ def set_limits(app: Flask, json_bytes: int) -> None:
     """Bound every body; views that take files ask for more beside themselves."""
     app.config["MAX_CONTENT_LENGTH"] = json_bytes
     app.config["MAX_FORM_MEMORY_SIZE"] = json_bytes
-    app.config["MAX_FORM_PARTS"] = _PARTS
 
 
 def check_body() -> None:
@@ -38,11 +36,14 @@ def check_body() -> None:
     MediaTypeError
         For a packed body, or one that is not what the view reads.
     """
+    if request.routing_exception is not None:
+        return  # no such address or method, which is said whatever the body is
     if request.headers.get("Content-Encoding", "identity").lower() not in {"identity", ""}:
         raise MediaTypeError("send the body as it is, without Content-Encoding")
     access = current_access()
     limit = getattr(gateway().settings.limits, access.body_limit)
     request.max_content_length = limit
+    request.max_form_parts = access.parts
     if access.any_type or not _has_body() or request.method in {"GET", "HEAD"}:
         return
     if is_api() and not request.is_json:

@@ -13,7 +13,7 @@ const editor = new CurveEditor(form, (name, text) => setField(name, text));
 let timer = null;
 let running = null;
 let edits = 0;
-let looked = 0;
+let looked = 0; // the edit up to which the server has looked
 let sent = false;
 
 function setField(name, text) {
@@ -113,11 +113,10 @@ function uncover(node) {
   return node.checkVisibility ? node.checkVisibility() : node.offsetParent !== null;
 }
 
-async function send(button) {
-  sent = true;
-  lock(true);
-  // What is sent is what is shown: an edit of the last moment is looked at first.
-  if (edits !== looked && !(await look()) && edits !== looked) {
+// What is sent is what is shown: an edit of the last moment is looked at first.
+async function lookAndSend(button) {
+  const current = (await look()) || edits === looked;
+  if (!current) {
     sent = false;
     lock(false);
     return;
@@ -137,13 +136,21 @@ form.addEventListener("submit", (event) => {
     return;
   }
   const does = event.submitter?.value ?? "look";
-  event.preventDefault();
-  if (sent) return;
-  if (["fit", "check", "save"].includes(does)) send(event.submitter);
-  else {
+  if (!["fit", "check", "save"].includes(does)) {
+    event.preventDefault();
     edits += 1;
     look(does);
+    return;
   }
+  if (sent) {
+    event.preventDefault();
+    return;
+  }
+  sent = true;
+  lock(true);
+  if (edits === looked) return;
+  event.preventDefault();
+  lookAndSend(event.submitter);
 });
 
 // A page that comes back from the browser's memory may be sent again: its key makes the same job.

@@ -1,0 +1,196 @@
+"""What the page of the form shows, gathered for its template."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from fitters.base import Option
+from fitters.bumps_options import METHODS
+from gateway.accounts.models import Identity
+from gateway.errors import GatewayError, InvalidError, NotFoundError
+from gateway.jobs.kinds import find_kind
+from gateway.jobs.service import Preview
+from gateway.problems import library
+from gateway.problems.form_errors import by_field, of_typed
+from gateway.problems.form_filling import RECOMMENDED, FormValues, option_text
+from gateway.problems.form_look import Look
+from gateway.problems.form_reading import UploadedFile, Values, default_entry, read_files
+from gateway.records import Document
+from gateway.services import Gateway
+
+_PROBLEMS = 200
+_MORE = ("r.partition", "r.account", "r.qos", "r.nodes", "r.ntasks", "r.mem_per_cpu", "r.gres",
+         "r.gpus_per_node", "r.constraint", "r.reservation", "r.licenses", "r.nice", "r.mail_type",
+         "r.mail_user", "r.exclusive")  # fmt: skip
+
+
+@dataclass(kw_only=True)
+class FormPage:
+    """One rendering of the form."""
+
+    values: FormValues
+    look: Look | None = None
+    script: Preview | None = None
+    script_name: str = ""
+    """Hash of what the form said when the script was shown."""
+
+    errors: list[Any] = field(default_factory=list)
+    alert: str = ""
+    live: bool = False
+    """Only parts of it replace those of a page, while somebody types."""
+
+    lenient: bool = False
+    """Nobody has sent it yet: what is not typed is not wrong."""
+
+    guessed: bool = False
+
+    def add(self, error: GatewayError) -> None:
+        """Say what is wrong: at its field, where it has one."""
+        if isinstance(error, InvalidError):
+            self.errors.extend(error.errors)
+        else:
+            self.alert = f"{error}."
+
+    def said(self) -> dict[str, list[str]]:
+        """Sort what is wrong by the fields of the form."""
+        typed = self.look.typed_rows if self.look else ()
+        found = by_field(self.errors, self.values, typed)
+        return of_typed(found, self.values) if self.lenient else found
+
+    def context(self, services: Gateway, who: Identity) -> Document:
+        """Gather everything that the template reads."""
+        values = self.values
+        kind = values.get("kind") or "fit"
+        return {
+            "v": values,
+            "look": self.look,
+            "live": self.live,
+            "lenient": self.lenient,
+            "alert": self.alert,
+            "errors": self.said(),
+            "tab": values.get("tab", "curve"),
+            "key": values.get("key") or secrets.token_hex(16),
+            "is_fit": kind == "fit",
+            "script": _script(self.script),
+            **self._stamps(),
+            **_problem_choices(services, who, values),
+            **_fit_choices(kind),
+            **_places(services, values),
+            "rows": self.look.rows if self.look else (),
+            "units": _units(values),
+        }
+
+    def _stamps(self) -> dict[str, str]:
+        """Name what each part says now: a script in the browser replaces what has changed."""
+        look = self.look or Look(values=self.values)
+        names = [row.name for row in look.rows]
+        guess = secrets.token_hex(4) if self.guessed else ""
+        return {
+            "stamp": _stamp([self.alert, sorted(self.said().items()), self.live]),
+            "column_stamp": _stamp(look.table["names"] if look.table else None),
+            "curve_stamp": _stamp(look.curve),
+            "table_stamp": _stamp(look.table),
+            "row_stamp": _stamp([names, guess]),
+            "script_stamp": self.script_name if self.script else _stamp([bool(self.said())]),
+        }
+
+
+def _script(preview: Preview | None) -> Document | None:
+    if preview is None:
+        return None
+    return {
+        "draft": preview.draft,
+        "warnings": preview.warnings,
+        "tasks": preview.tasks,
+        "script": preview.plan.script,
+        "sha256": hashlib.sha256(preview.plan.script.encode()).hexdigest(),
+    }
+
+
+def _problem_choices(services: Gateway, who: Identity, values: FormValues) -> Document:
+    own, _ = services.problems.find(who, "", _PROBLEMS, None)
+    files = read_files(values)
+    if files and not values.get("entry"):
+        values["entry"] = default_entry([file.name for file in files])
+    return {
+        "problems": own,
+        "base_name": _name_of(services, who, values),
+        "script_files": _sorted(files),
+        "functions": library.FUNCTIONS,
+        "groups": [
+            (group, list(items))
+            for group, items in groupby(library.FUNCTIONS.values(), lambda item: item.group)
+        ],
+        "most_peaks": library.PEAK_LIMIT,
+        "shapes": twice(library.SHAPES),
+        "backgrounds": twice(library.BACKGROUNDS),
+    }
+
+
+def _name_of(services: Gateway, who: Identity, values: Values) -> str:
+    if not values.get("base"):
+        return ""
+    try:
+        return services.problems.get(who, values["base"]).problem.name
+    except NotFoundError:
+        return ""
+
+
+def _sorted(files: Sequence[UploadedFile]) -> list[UploadedFile]:
+    return sorted(files, key=lambda file: (not file.name.endswith(".py"), file.name))
+
+
+def _fit_choices(kind: str) -> Document:
+    other = None if kind == "fit" else find_kind(kind)
+    return {
+        "methods": {name: method for name, method in METHODS.items() if not method.hidden},
+        "recommended": RECOMMENDED,
+        "kind_title": other.title if other else "",
+        "kind_options": other.options if other else (),
+    }
+
+
+def _places(services: Gateway, values: Values) -> Document:
+    clusters = services.settings.clusters
+    chosen = values.get("cluster", "")
+    known = chosen if chosen in clusters else services.settings.default_cluster
+    return {
+        "clusters": [(name, cluster.title or name) for name, cluster in clusters.items()],
+        "cluster": clusters[known],
+        "more_open": any(values.get(name) for name in _MORE),
+    }
+
+
+def _units(values: Values) -> dict[str, str]:
+    """Say what a parameter of a library function is."""
+    if values.get("formula") != "library" or values.get("function") not in library.FUNCTIONS:
+        return {}
+    items = library.FUNCTIONS[values["function"]].parameters
+    return {item.name: f"{item.label}, {item.unit}" if item.unit else item.label for item in items}
+
+
+def _stamp(said: object) -> str:
+    return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
+
+
+def twice(words: Iterable[str]) -> list[tuple[str, str]]:
+    """Offer words as they are."""
+    return [(word, word) for word in words]
+
+
+def column_names(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Offer columns by number and name, counted from 1 as people do."""
+    return [
+        (str(index), name if name.startswith("column ") else f"{index + 1}: {name}")
+        for index, name in enumerate(names)
+    ]
+
+
+def default_text(option: Option) -> str:
+    """Write a default as the help of a setting says it."""
+    return option_text(option) or "empty"
