@@ -10,15 +10,15 @@ _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def die_with(parent: int) -> None:
-    """Have this process told to end (TERM) when its parent ends, however that ends.
+def die_with(parent: int, by: signal.Signals = signal.SIGTERM) -> None:
+    """Have this process ended by a signal when its parent ends, however that ends.
 
     Parameters
     ----------
     parent
         Its process id: one that is gone by now can tell us nothing any more.
     """
-    if _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0) != 0:
+    if _libc.prctl(_PR_SET_PDEATHSIG, by, 0, 0, 0) != 0:
         error = ctypes.get_errno()
         raise OSError(error, f"prctl: {os.strerror(error)}")
     if os.getppid() != parent:

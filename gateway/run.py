@@ -10,7 +10,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from ipaddress import ip_address
 
@@ -154,7 +155,8 @@ def _watch(
         if server is not None and server.ended():
             _log.error("the store ended by itself; starting it again")
             ends.append(time.monotonic())
-            server.restart()
+            with _logged():
+                server.restart()
         for name, child in list(children.items()):
             if (code := child.poll()) is not None:
                 _log.error("a part ended by itself; starting it again", part=name, code=code)
@@ -166,6 +168,15 @@ def _watch(
             return 1
         time.sleep(0.2)
     return 0
+
+
+@contextmanager
+def _logged() -> Iterator[None]:
+    """Let a start that failed be tried again with the next look."""
+    try:
+        yield
+    except SettingsError as error:
+        _log.error("the store did not start", error=str(error))
 
 
 def _stop(children: dict[str, subprocess.Popen[bytes]]) -> None:

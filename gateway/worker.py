@@ -169,7 +169,7 @@ def _serve_queue(settings: Settings, parent: int, lock: int) -> None:
     """Work on the queue: JSON only, short ties to the store, and no life without the loop."""
     os.close(lock)  # it says that the loop lives, not that this does
     os.setsid()
-    die_with(parent)
+    die_with(parent, by=signal.SIGKILL)  # RQ takes TERM for a wish, and may wait for a store
     os.environ["GATEWAY_REDIS_URL"] = store_url(settings)
     worker = SimpleWorker(
         [QUEUE],
