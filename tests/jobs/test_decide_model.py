@@ -50,7 +50,7 @@ class Mind:
     """What a reconciler has in mind between two steps."""
 
     version: int
-    action: Action
+    action: Action | Calling
     tries: int = 0
     """The try that the action was decided for."""
 
