@@ -31,7 +31,7 @@ SCHEMA = 1
 _SCHEMA_KEY = "gateway:schema"
 _START_S = 10.0
 _CONNECT_S = 1.0
-_OPERATION_S = 5.0
+_OPERATION_S = 2.0
 Store = redis.Redis
 
 
@@ -55,13 +55,18 @@ def store_url(settings: Settings) -> str:
 
 
 def connect(settings: Settings) -> redis.Redis:
-    """Make a client that fails within seconds rather than hang a request."""
+    """Make a client that fails within seconds rather than hang a request.
+
+    A lost connection is tried again, silence is not: a request has three seconds for its 503.
+    """
     return redis.Redis.from_url(
         store_url(settings),
         decode_responses=True,
         socket_connect_timeout=_CONNECT_S,
         socket_timeout=_OPERATION_S,
-        retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), 2),
+        retry=Retry(
+            ExponentialBackoff(cap=0.2, base=0.02), 2, supported_errors=(redis.ConnectionError,)
+        ),
         health_check_interval=30,
     )
 

@@ -27,6 +27,7 @@ A record changes only by compare-and-set on its version, in one script with all 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -44,6 +45,7 @@ _STREAM_LENGTH = 1_000
 _EVENTS_TTL_S = 3_600
 _SCAN = 200
 _ATTEMPTS = 5
+_BLOCK_S = 1.0
 
 
 class StaleError(ConflictError):
@@ -264,8 +266,9 @@ class JobStore:
 
     def drop_leases(self) -> None:
         """Give all jobs back: whoever held them is known to be dead."""
-        if ids := self._redis.smembers("jobs:active"):
-            self._redis.delete(*(f"job:{job_id}:lease" for job_id in ids))
+        # Not those of active jobs only: a rebuilt store may get the job back later than this.
+        for lease in self._redis.scan_iter(match="job:*:lease", count=_SCAN * 10):
+            self._redis.delete(lease)
 
     def wake(self, id: str) -> None:
         """Ask for a look at a job now."""
@@ -273,10 +276,13 @@ class JobStore:
 
     def wait_for_wake(self, timeout_s: float) -> bool:
         """Wait until somebody asks for a look, or a time has passed; say which."""
-        if self._redis.blpop(["jobs:wake"], timeout=timeout_s) is None:
-            return False
-        self._redis.delete("jobs:wake")
-        return True
+        deadline = time.monotonic() + timeout_s
+        # In pieces that are shorter than the time after which a silent store is given up.
+        while (left := deadline - time.monotonic()) > 0:
+            if self._redis.blpop(["jobs:wake"], timeout=min(left, _BLOCK_S)) is not None:
+                self._redis.delete("jobs:wake")
+                return True
+        return False
 
     def beat(self, ttl_s: float) -> None:
         """Say that the reconciler lives."""
@@ -347,11 +353,26 @@ class JobStore:
 
     def events(self, id: str, after: str, wait_ms: int) -> list[tuple[str, str, str]]:
         """Read live events after an id as (id, event, data), waiting for the first one."""
-        answer = self._redis.xread({f"job:{id}:events": after}, count=200, block=wait_ms)
+        for block_ms in pieces(wait_ms, int(_BLOCK_S * 1000)):
+            answer = self._redis.xread({f"job:{id}:events": after}, count=200, block=block_ms)
+            if answer:
+                break
         entries = answer[0][1] if isinstance(answer, list) and answer else []
         if isinstance(answer, dict):
             entries = next(iter(answer.values()), [[]])[0]
         return [(key, fields["event"], fields["data"]) for key, fields in entries]
+
+
+def pieces(whole: int, longest: int) -> Iterator[int]:
+    """Cut a wait into pieces, at least one.
+
+    >>> list(pieces(2500, 1000)), list(pieces(1, 1000))
+    ([1000, 1000, 500], [1])
+    """
+    while whole > longest:
+        yield longest
+        whole -= longest
+    yield max(1, whole)
 
 
 _PARTS = ("idempotency", "lease", "progress", "curve", "events", "followed")
