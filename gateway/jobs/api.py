@@ -300,7 +300,8 @@ def _request(content: Any) -> Request:
 
 
 def _present(job: Job) -> Document:
-    return present(job, gateway().job_store.progress(job.id))
+    # Nobody has worked yet on a job that was just accepted.
+    return present(job, gateway().job_store.progress(job.id) if job.version else None)
 
 
 def _accepted(job: Job, *, replayed: bool = False) -> tuple[Document, int, dict[str, str]]:

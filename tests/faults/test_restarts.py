@@ -12,7 +12,7 @@ import pytest
 from gateway.jobs.nudge import QUEUE
 from scheduler.processes import having
 from tests.faults.rig import Rig
-from tests.live import LiveGateway, eventually, live_gateway
+from tests.live import Api, LiveGateway, eventually, live_gateway
 
 pytestmark = pytest.mark.slow
 DUMMY: dict[str, Any] = {"kind": "dummy", "options": {"seconds": 0, "steps": 1}}
@@ -78,6 +78,7 @@ def test_a_fit_that_runs_while_the_gateway_is_stopped_is_found_and_not_started_a
         eventually(lambda: api.job(fit)["progress"], what="the fit's first step")
         live.stop()
         live.start()
+        api = Api(live, api.name)
         after = api.wait_for_state(fit, "RUNNING")
 
         assert after["native_id"] == before["native_id"]
@@ -99,6 +100,7 @@ def test_killing_everything_at_once_loses_nothing_and_starts_nothing_twice() -> 
         assert live.process is not None
         live.process.wait()
         live.start()
+        api = Api(live, api.name)
 
         assert [api.wait(job_id)["state"] for job_id in ids] == ["COMPLETED"] * len(ids)
         assert [_begun(live, job_id) for job_id in ids] == [1] * len(ids)
@@ -126,6 +128,7 @@ def test_a_killed_run_leaves_no_part_behind_and_starts_again_at_once() -> None:
             what="the end of its parts",
         )
         live.start()
+        api = Api(live, api.name)
         assert api.wait(job_id)["state"] == "COMPLETED"
         assert _begun(live, job_id) == 1
 
@@ -134,7 +137,7 @@ def _begun(live: LiveGateway, job_id: str) -> int:
     """Count the starts of a job in the events of its directory."""
     lines = [
         line
-        for path in live.state.glob(f"jobs/*/{job_id}/*/events.*.jsonl")
+        for path in live.state.glob(f"jobs/**/{job_id}/*/events.*.jsonl")
         for line in path.read_text(encoding="utf-8").splitlines()
     ]
     return sum('"event": "start"' in line or '"event":"start"' in line for line in lines)
