@@ -131,6 +131,12 @@ class ClusterSettings:
     prolog: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def most_cpus(self) -> int | None:
+        """The most processors that one job may ask for; None where the scheduler decides."""
+        here = len(os.sched_getaffinity(0)) if self.scheduler == "local" else None
+        return self.max_cpus_per_job or self.cpus or here
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:

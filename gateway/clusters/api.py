@@ -30,7 +30,7 @@ def list_clusters() -> dict[str, Any]:
                 "accounts": cluster.accounts,
                 "max_time": cluster.max_time,
                 "default_time": cluster.default_time,
-                "max_cpus_per_job": cluster.max_cpus_per_job or cluster.cpus or None,
+                "max_cpus_per_job": cluster.most_cpus,
                 "max_array": cluster.max_array,
                 "partitions": list(cluster.partitions),
             }

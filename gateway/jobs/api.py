@@ -14,6 +14,7 @@ from gateway.accounts.rights import Right, may
 from gateway.datasets.models import Dataset
 from gateway.errors import ConflictError, NotFoundError
 from gateway.jobs.bundle import write_bundle
+from gateway.jobs.documents import read_document
 from gateway.jobs.listing import JobFilter, find_jobs
 from gateway.jobs.models import Job
 from gateway.jobs.plan import script_sha256
@@ -321,17 +322,17 @@ def _dataset(job: Job, attempt: int | None = None) -> Dataset | None:
 
 def _results(job: Job, dataset: Dataset) -> Document:
     blobs = gateway().blobs
-    results = [
-        json.loads(blobs.read(ref.digest))
+    documents = (
+        read_document(blobs.read(ref.digest))
         for ref in dataset.files
         if ref.path.startswith("result.") and ref.size <= _RESULT_BYTES
-    ]
+    )
     return {
         "job": job.id,
         "attempt": job.attempt.number,
         "state": job.attempt.state.value,
         "complete": dataset.complete,
-        "results": results,
+        "results": [document for document in documents if isinstance(document, dict)],
         "files": [
             {
                 "path": ref.path,

@@ -6,7 +6,6 @@ links; sizes and digests are measured here; a manifest only says what ought to b
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 from gateway.datasets.blobs import BlobStore
 from gateway.datasets.models import FileRef
 from gateway.errors import TooLargeError
+from gateway.jobs.documents import read_document
 from gateway.jobs.follow import is_number
 from gateway.jobs.models import Job, Verdict
 from gateway.jobs.outcome import ExitRecord, read_exit
@@ -79,7 +79,7 @@ class Collector:
         """Read the exit files of all tasks; those that are missing or damaged are left out."""
         directory = PurePosixPath(job.attempt.directory)
         documents = (
-            _load(scheduler.read(directory, f"exit.{task}.json", 0, _CHUNK_BYTES))
+            read_document(scheduler.read(directory, f"exit.{task}.json", 0, _CHUNK_BYTES))
             for task in range(job.attempt.tasks)
         )
         return [record for document in documents if (record := read_exit(document))]
@@ -117,7 +117,7 @@ class Collector:
         for entry in listing:
             if entry.regular and _MANIFEST.fullmatch(entry.path) and entry.size <= _DOCUMENT_BYTES:
                 content = scheduler.read(directory, entry.path, 0, _DOCUMENT_BYTES)
-                document = _load(content)
+                document = read_document(content)
                 if isinstance(document, dict) and isinstance(document.get("files"), list):
                     found.append(document)
         return found
@@ -126,7 +126,7 @@ class Collector:
         refs = [ref for ref in files if ref.path.startswith("result.")]
         for ref in sorted(refs, key=lambda ref: int(ref.path.split(".")[1])):
             if ref.size <= _DOCUMENT_BYTES:
-                document = _load(self._blobs.read(ref.digest))
+                document = read_document(self._blobs.read(ref.digest))
                 if isinstance(document, dict):
                     yield document
 
@@ -167,12 +167,3 @@ def _differences(manifests: list[Document], files: dict[str, FileRef]) -> Iterat
                 yield f"{path[:80]!r} is in the manifest and not there"
             elif ref.digest != row.get("sha256") or ref.size != row.get("size"):
                 yield f"{path[:80]!r} is not as its manifest says"
-
-
-def _load(content: bytes | None) -> Any:
-    if content is None:
-        return None
-    try:
-        return json.loads(content, parse_constant=lambda _: None)
-    except (ValueError, RecursionError):
-        return None

@@ -6,7 +6,6 @@ number where none belongs is left out, never trusted and never an error.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from gateway.jobs.documents import read_document
 from gateway.jobs.models import Job, Progress
 from gateway.jobs.store import JobStore
 from gateway.records import Document
@@ -156,10 +156,7 @@ def read_event(line: bytes) -> Document | None:
     """
     if len(line) > _LINE_BYTES:
         return None
-    try:
-        document = json.loads(line, parse_constant=lambda _: None)
-    except (ValueError, RecursionError):
-        return None
+    document = read_document(line)
     if not isinstance(document, dict) or document.get("event") not in _EVENTS:
         return None
     if not is_number(document.get("t")):
@@ -181,7 +178,12 @@ def _bounded(value: Any) -> Any:
 
 def is_number(value: object) -> bool:
     """Whether a JSON value is a finite number (a bool is none)."""
-    return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+    if type(value) not in (int, float):
+        return False
+    try:
+        return math.isfinite(value)  # type: ignore[arg-type]
+    except OverflowError:  # a whole number of more digits than a float holds
+        return False
 
 
 def _progress(events: Sequence[Document], before: Progress | None) -> Progress | None:

@@ -27,6 +27,7 @@ _WORST_FIRST = (
 )
 _TERM = 15
 _SHELL_SIGNAL = 128
+_MOST_STATUS = 255
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +40,16 @@ class ExitRecord:
 
 def read_exit(document: Any) -> ExitRecord | None:
     """Read an exit file; None when it is not of that form (a user can write there)."""
-    if not isinstance(document, dict) or type(document.get("rc")) is not int:
+    if not isinstance(document, dict):
+        return None
+    rc = document.get("rc")
+    if type(rc) is not int or not 0 <= rc <= _MOST_STATUS:
         return None
     end = document.get("end")
     ended = None
     if isinstance(end, int | float) and 0 < end < 1 << 34:
         ended = datetime.fromtimestamp(end, UTC)
-    return ExitRecord(rc=document["rc"], ended=ended)
+    return ExitRecord(rc=rc, ended=ended)
 
 
 def observe(job: Job, reports: Sequence[JobReport]) -> Job:

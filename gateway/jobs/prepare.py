@@ -217,7 +217,7 @@ def _wanted(
 def _limits(cluster: ClusterSettings) -> Limits:
     return Limits(
         max_time=parse_time(cluster.max_time),
-        max_cpus_per_job=cluster.max_cpus_per_job or cluster.cpus or None,
+        max_cpus_per_job=cluster.most_cpus,
         max_array=cluster.max_array,
         partitions=cluster.partitions,
     )

@@ -5,7 +5,6 @@ What is not of the form of the contract becomes absent, never an error and never
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from gateway.datasets.blobs import BlobStore
 from gateway.datasets.models import Dataset, FileRef
 from gateway.jobs.concise import concise, plain
+from gateway.jobs.documents import read_document
 from gateway.jobs.follow import is_number
 from gateway.records import Document
 
@@ -205,10 +205,7 @@ def _documents(blobs: BlobStore, dataset: Dataset) -> Iterator[Document]:
 def _load(blobs: BlobStore, ref: FileRef | None) -> Document | None:
     if ref is None or ref.size > _RESULT_BYTES:
         return None
-    try:
-        document = json.loads(blobs.read(ref.digest), parse_constant=lambda _: None)
-    except (ValueError, RecursionError):
-        return None
+    document = read_document(blobs.read(ref.digest))
     return document if isinstance(document, dict) else None
 
 

@@ -80,7 +80,7 @@ def _suggest(table: Table) -> Document:
     """Suggest what the columns mean: x, y, dy, dx, as the files of the field have them."""
     width = len(table.names)
     dy: Document = {"from": "column", "column": 2} if width > 2 else {"from": "sqrt"}
-    if width <= 2 and any(value < 0 for value in table.columns[1]):
+    if width <= 2 and any(value < 0 for value in table.columns[-1]):
         dy = {"from": "percent", "value": 5.0}
     return {"x": 0, "y": 1 if width > 1 else 0, "dy": dy, "dx": _DX if width > _DX else None}
 

@@ -17,7 +17,9 @@ from gateway.problems.models import (
     CurveDocument,
     Document,
     FitProblem,
+    JsonDocument,
     ProblemVersion,
+    ScriptDocument,
     content_json,
     digest_of,
 )
@@ -25,6 +27,13 @@ from gateway.problems.schemas import CurveSchema
 from gateway.problems.store import KeptBundle, KeptVersion, ProblemStore
 from gateway.records import now
 from gateway.settings import Settings
+
+_FILES: dict[type, str] = {
+    CurveDocument: "/curve/data/digest",
+    JsonDocument: "/json/file/digest",
+    ScriptDocument: "/script/files",
+}
+"""Where in a document its files are named."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,9 +212,10 @@ class ProblemService:
         )
 
     def _examine(self, owner: str, document: Document) -> Examined:
+        where = _FILES[type(document.content)]
         return examine(
             document,
-            lambda digest: self._files.read(owner, digest),
+            lambda digest: self._files.read(owner, digest, where),
             self._settings.limits,
             self._settings.problems.allowed_classes,
         )

@@ -148,7 +148,7 @@ def _complete_operation(operation: dict[str, Any], view: Any, method: str) -> No
     operation["parameters"] += header_parameters(view)
     if access.any_type:
         content: dict[str, Any] = {"application/octet-stream": {"schema": {}}}
-        operation["requestBody"] = {"required": True, "content": content}
+        operation["requestBody"] = {"required": False, "content": content}  # a file may be empty
     _complete_answers(operation["responses"], statuses)
 
 
