@@ -30,8 +30,11 @@ from .files import write_json, write_text
 from .user_errors import user_code
 from .versions import versions
 
-PATIENCE_S = 1.0
-"""After a stop, no evaluation is begun that takes longer than this in all."""
+PATIENCE_S = 0.5
+"""After a stop, neither the covariance nor the curves are begun if they would take longer.
+
+Both together leave half of the 2 s that the contract gives for writing everything down.
+"""
 
 
 def warm_up() -> None:
@@ -134,6 +137,8 @@ class BumpsJob:
     def _blame_model(self, loaded: Loaded, ended: Ended, fitted: Fitted) -> None:
         """Say so if the model failed on most evaluations, which bumps takes as a bad fit."""
         if not ended.failures or ended.last_failure is None:
+            return
+        if not self._may_evaluate(loaded, ended, 1):
             return
         error = failure_at(loaded.problem, ended.last_failure, self.job.data)
         loaded.problem.setp(ended.point)
