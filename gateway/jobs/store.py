@@ -94,7 +94,7 @@ class JobStore:
                 "jobs:active",
                 entry,
             ],
-            args=[job.id, job.owner, _text(document), state, request_hash],
+            args=[job.id, job.owner, _text(document), state, request_hash, job.version],
         )
         if answer == "!":
             raise _other_request(key)
@@ -265,8 +265,7 @@ class JobStore:
             self._release(keys=[f"job:{job_id}:lease"], args=[token])
 
     def drop_leases(self) -> None:
-        """Give all jobs back: whoever held them is known to be dead."""
-        # Not those of active jobs only: a rebuilt store may get the job back later than this.
+        """Give all jobs back, also those a rebuild has yet to restore: who held them is dead."""
         for lease in self._redis.scan_iter(match="job:*:lease", count=_SCAN * 10):
             self._redis.delete(lease)
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 # KEYS: job, jobs, jobs:owner, jobs:owner:state, jobs:active, idempotency (may be "")
-# ARGV: id, owner, record, state, request hash
+# ARGV: id, owner, record, state, request hash, version (a restored job has one already)
 # Answers "" when added, the earlier job's id for a known key, "!" when the key has another hash,
 # "?" when the id was given before.
 ADD = """
@@ -20,7 +20,8 @@ end
 if redis.call('EXISTS', KEYS[1]) == 1 or redis.call('SISMEMBER', 'jobs:deleted', ARGV[1]) == 1 then
   return '?'
 end
-redis.call('HSET', KEYS[1], 'record', ARGV[3], 'version', 0, 'owner', ARGV[2], 'state', ARGV[4])
+redis.call('HSET', KEYS[1], 'record', ARGV[3], 'version', ARGV[6],
+  'owner', ARGV[2], 'state', ARGV[4])
 redis.call('ZADD', KEYS[2], 0, ARGV[1])
 redis.call('ZADD', KEYS[3], 0, ARGV[1])
 redis.call('ZADD', KEYS[4], 0, ARGV[1])
