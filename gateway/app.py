@@ -13,6 +13,7 @@ from gateway.jobs.api import bp as jobs_api
 from gateway.jobs.pages import bp as jobs_pages
 from gateway.problems.api import bp as problems_api
 from gateway.problems.fit_pages import bp as fit_pages
+from gateway.problems.pages import bp as problem_pages
 from gateway.services import open_gateway
 from gateway.settings import Settings
 from gateway.web.install import install
@@ -27,6 +28,6 @@ def create_app(settings: Settings) -> APIFlask:
     install(app, open_gateway(settings))
     for blueprint in (accounts_api, files_api, problems_api, jobs_api, clusters_api):
         app.register_blueprint(blueprint, url_prefix=API)
-    for blueprint in (health, accounts_pages, jobs_pages, fit_pages):
+    for blueprint in (health, accounts_pages, jobs_pages, fit_pages, problem_pages):
         app.register_blueprint(blueprint)
     return app

@@ -59,13 +59,8 @@ def send_fit() -> Page:
     live = request.args.get("part") == "live"
     sends = does in (*_SENDS, "save", "preview")
     page = FormPage(values=sent, live=live, lenient=not sends, guessed=does == "guess")
-    try:
-        keep_uploads(gateway().files, identity(), request.files, sent)
-    except GatewayError as error:
-        page.add(_own(error))
+    if not take_files(page, does):
         return _render(page)
-    for name in _CLEARS.get(does, ()):
-        sent.pop(name, None)
     if sends and does != "preview":
         return _send(page, does)
     _look(page, guess=page.guessed)
@@ -92,9 +87,21 @@ def _send(page: FormPage, does: str) -> Page:
         _show(page)
         return _render(page, HTTPStatus.CONFLICT)
     except GatewayError as error:
-        page.add(_own(error))
+        page.add(own(error))
         return _render(page, error.status)
     return redirect(f"/jobs/{job.id}", code=303)
+
+
+def take_files(page: FormPage, does: str) -> bool:
+    """Keep the files that came with a form, and forget the one that a button drops."""
+    try:
+        keep_uploads(gateway().files, identity(), request.files, page.values)
+    except GatewayError as error:
+        page.add(own(error))
+        return False
+    for name in _CLEARS.get(does, ()):
+        page.values.pop(name, None)
+    return True
 
 
 def form_values() -> FormValues:
@@ -157,14 +164,14 @@ def _show(page: FormPage, said: str = "") -> None:
     try:
         script = show_script(gateway(), sender(), page.look)
     except GatewayError as error:
-        page.add(_own(error))
+        page.add(own(error))
         return
     if not page.errors:
         page.script = script
         page.script_name = said or content_hash(page.values)
 
 
-def _own(error: GatewayError) -> GatewayError:
+def own(error: GatewayError) -> GatewayError:
     """Let pass what is ours, and not the asker's, to mend."""
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise error
@@ -172,14 +179,33 @@ def _own(error: GatewayError) -> GatewayError:
 
 
 def _render(page: FormPage, status: HTTPStatus | None = None) -> Page:
-    context = page.context(gateway(), identity())
+    again = bool(page.values.get("parent"))
+    return render_form(
+        page,
+        status,
+        heading="Run again with changes" if again else "New fit",
+        action=PATH,
+        editing=False,
+    )
+
+
+def render_form(
+    page: FormPage, status: HTTPStatus | None = None, *, heading: str, action: str, editing: bool
+) -> Page:
+    """Show the form, or the parts of it that a script asked for.
+
+    Parameters
+    ----------
+    status
+        What to answer when something is wrong; 422 where nothing is said.
+    """
     wrong = not page.lenient and bool(page.errors or page.alert)
     answer = render_template(
         "problems/_form.html" if page.live else "problems/form.html",
-        **context,
-        heading="New fit" if not page.values.get("parent") else "Run again with changes",
-        action=PATH,
-        live_path=f"{PATH}?part=live",
-        editing=False,
+        **page.context(gateway(), identity()),
+        heading=heading,
+        action=action,
+        live_path=f"{action}?part=live",
+        editing=editing,
     )
     return (answer, int(status or HTTPStatus.UNPROCESSABLE_ENTITY)) if wrong else answer

@@ -88,7 +88,9 @@ def _shifted(name: str, shown: Sequence[int]) -> str:
 
 
 def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+    first = text.partition(" ")[0]
+    start = first.capitalize() if first.isalpha() and len(first) > 1 else first
+    return start + text[len(first) :] + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 def of_typed(found: dict[str, list[str]], values: Values) -> dict[str, list[str]]:

@@ -13,7 +13,7 @@ from typing import Any
 from gateway.accounts.models import Identity
 from gateway.errors import FieldError, InvalidError
 from gateway.jobs.models import ProblemRef
-from gateway.jobs.prepare import ProblemForJob
+from gateway.jobs.prepare import NO_PROBLEM, ProblemForJob
 from gateway.problems import library
 from gateway.problems.columns import Table, read_columns
 from gateway.problems.curve import (
@@ -31,9 +31,11 @@ from gateway.problems.form_filling import FormValues, number_text
 from gateway.problems.form_reading import (
     Row,
     Values,
+    default_entry,
     formula_document,
     other_columns,
     problem_document,
+    read_files,
     read_rows,
     write_rows,
 )
@@ -97,6 +99,7 @@ def look_at_problem(
         elif tab == "curve":
             _look_at_curve(services, who, look, guess=guess)
         else:
+            look.values |= _entry(look.values)
             look.document = load_document(problem_document(values))
             look.examined = services.problems.examine(who, look.document)
     except InvalidError as error:
@@ -130,6 +133,14 @@ def problem_for_job(look: Look) -> ProblemForJob | None:
         n_parameters=examined.n_parameters if examined else len(free),
         n_points=examined.n_points if examined else (look.curve or {}).get("points"),
     )
+
+
+def _entry(values: Values) -> FormValues:
+    """Choose the model among the files of a script, where nobody has, or it is gone."""
+    names = [file.name for file in read_files(values)]
+    if values.get("entry") in names or not names:
+        return {}
+    return {"entry": default_entry(names)}
 
 
 def _look_at_own(services: Gateway, who: Identity, look: Look) -> None:
@@ -176,9 +187,7 @@ def _draw(look: Look, problem: Document, table: Table, read: ReadBlob, *, guess:
         curve = problem.content
     resolved = resolve(curve, read)  # type: ignore[arg-type]  # the same kind as before
     look.values |= write_rows(_completed(look.rows, resolved))
-    shown = preview(resolved)
-    stride = _stride(shown["rows"])
-    look.curve = {**shown, "at": [stride * index for index in range(len(shown["x"]))]}
+    look.curve = with_places(preview(resolved))
     look.document = replace(problem, content=resolved.document)
 
 
@@ -304,6 +313,12 @@ def _data_alone(values: Values, table: Table) -> dict[str, Any] | None:
         "y_label": axis_label(table, y, "y"),
         "warnings": list(table.warnings),
     }
+
+
+def with_places(shown: dict[str, Any]) -> dict[str, Any]:
+    """Say of each point of a preview which row it is."""
+    stride = _stride(shown["rows"])
+    return {**shown, "at": [stride * index for index in range(len(shown["x"]))]}
 
 
 def _stride(rows: int) -> int:

@@ -19,7 +19,7 @@ from gateway.problems import library
 from gateway.problems.form_errors import by_field, of_typed
 from gateway.problems.form_filling import RECOMMENDED, FormValues, option_text
 from gateway.problems.form_look import Look
-from gateway.problems.form_reading import UploadedFile, Values, default_entry, read_files
+from gateway.problems.form_reading import UploadedFile, Values, read_files
 from gateway.records import Document
 from gateway.services import Gateway
 
@@ -114,13 +114,10 @@ def _script(preview: Preview | None) -> Document | None:
 
 def _problem_choices(services: Gateway, who: Identity, values: FormValues) -> Document:
     own, _ = services.problems.find(who, "", _PROBLEMS, None)
-    files = read_files(values)
-    if files and not values.get("entry"):
-        values["entry"] = default_entry([file.name for file in files])
     return {
         "problems": own,
         "base_name": _name_of(services, who, values),
-        "script_files": _sorted(files),
+        "script_files": _sorted(read_files(values)),
         "functions": library.FUNCTIONS,
         "groups": [
             (group, list(items))

@@ -138,7 +138,11 @@ def problem_document(values: Values, rows_of_table: int | None = None) -> Docume
     if kind not in parts:
         raise InvalidError.at("/tab", f"{kind[:40]!r} is no kind of problem")
     content = _curve(values, rows_of_table) if kind == "curve" else parts[kind](values)
-    return {"name": problem_name(values), "type": kind, kind: content}
+    document = {"name": problem_name(values), "type": kind, kind: content}
+    if values.get("etag"):
+        # Only the form that edits a problem has words of the problem; else they are the job's.
+        document |= {"tags": split_words(values.get("tags", "")), "notes": values.get("notes", "")}
+    return document
 
 
 def problem_name(values: Values) -> str:

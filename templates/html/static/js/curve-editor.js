@@ -38,7 +38,8 @@ class MaskPlot extends Plot {
 }
 
 export class CurveEditor {
-  constructor(form, setField) {
+  // Without setField it only shows.
+  constructor(form, setField = null) {
     Object.assign(this, { form, setField, log: { x: false, y: false }, plot: null });
     this.place = form.querySelector("#plot-place");
     const search = form.querySelector("#find-function");
@@ -100,11 +101,9 @@ export class CurveEditor {
     this.plot = new MaskPlot(this.place, spec);
     this.plot.points = spec.points;
     this.plot.onMark = (test, out) => this.mark(test, out);
-    toolbar(tools, () => [this.plot], [
-      ["Log x", this.log.x, (on) => this.setLog("x", on)],
-      ["Log y", this.log.y, (on) => this.setLog("y", on)],
-      ["Leave out points", false, (on) => this.setMarking(on)],
-    ]);
+    const toggles = [["Log x", this.log.x, (on) => this.setLog("x", on)], ["Log y", this.log.y, (on) => this.setLog("y", on)]];
+    if (this.setField) toggles.push(["Leave out points", false, (on) => this.setMarking(on)]);
+    toolbar(tools, () => [this.plot], toggles);
   }
 
   // Reflectivity and scattering span decades: they are drawn so from the start.

@@ -22,8 +22,14 @@ function setField(name, text) {
   field.dispatchEvent(new Event("input", { bubbles: true }));
 }
 
-function plan(wait = WAIT_MS) {
+// An edit that the server has not looked at yet; tests and styles read it too.
+function edited() {
   edits += 1;
+  form.dataset.looked = "no";
+}
+
+function plan(wait = WAIT_MS) {
+  edited();
   if (state) state.textContent = "";
   clearTimeout(timer);
   timer = setTimeout(() => look(), wait);
@@ -39,7 +45,7 @@ function formData(does) {
 }
 
 // Ask the server what it reads of the form; answers whether what is shown is now up to date.
-async function look(does = "look") {
+async function look(does = "look", data = formData(does)) {
   clearTimeout(timer);
   running?.abort();
   const mine = new AbortController();
@@ -47,15 +53,16 @@ async function look(does = "look") {
   const asked = edits;
   let text = "";
   try {
-    const answer = await fetch(form.dataset.live, { method: "POST", body: formData(does), signal: mine.signal });
+    const answer = await fetch(form.dataset.live, { method: "POST", body: data, signal: mine.signal });
     if (answer.redirected || answer.status === 401) {
       location.assign("/sign-in?next=" + encodeURIComponent(location.pathname + location.search));
       return false;
     }
+    if (answer.status === 413) throw new Error("this is more than a form takes: choose the data as a file");
     if (!answer.ok) throw new Error(`status ${answer.status}`);
     text = await answer.text();
   } catch (error) {
-    if (error.name !== "AbortError" && state) state.textContent = `The gateway does not answer (${error.message}); what you typed is kept.`;
+    if (error.name !== "AbortError" && state) state.textContent = `Not looked at (${error.message}); what you typed is kept.`;
     return false;
   } finally {
     if (running === mine) running = null;
@@ -63,6 +70,7 @@ async function look(does = "look") {
   if (asked !== edits) return false;
   take(new DOMParser().parseFromString(text, "text/html"));
   looked = asked;
+  form.dataset.looked = "yes";
   return true;
 }
 
@@ -113,6 +121,34 @@ function uncover(node) {
   return node.checkVisibility ? node.checkVisibility() : node.offsetParent !== null;
 }
 
+// Who comes back to the form finds it as it was sent.
+function remember() {
+  const entries = [...new FormData(form).entries()].filter(([name, value]) => typeof value === "string" && name !== "csrf_token" && name !== "draft" && name !== "seen");
+  history.replaceState({ form: entries }, "");
+}
+
+async function restore(entries) {
+  const data = new FormData();
+  for (const [name, value] of entries) data.append(name, value);
+  data.set("csrf_token", form.elements.csrf_token.value);
+  data.set("do", "look");
+  edited();
+  for (const box of form.querySelectorAll("input[type=checkbox], input[type=radio]")) box.checked = false;
+  fill(entries);
+  await look("look", data);
+  fill(entries);
+}
+
+function fill(entries) {
+  for (const [name, value] of entries) {
+    const fields = [...form.querySelectorAll(`[name="${CSS.escape(name)}"]`)].filter((node) => node.tagName !== "BUTTON" && node.type !== "file");
+    for (const node of fields) {
+      if (node.type === "checkbox" || node.type === "radio") node.checked = node.checked || node.value === value;
+      else node.value = value;
+    }
+  }
+}
+
 // What is sent is what is shown: an edit of the last moment is looked at first.
 async function lookAndSend(button) {
   const current = (await look()) || edits === looked;
@@ -138,7 +174,7 @@ form.addEventListener("submit", (event) => {
   const does = event.submitter?.value ?? "look";
   if (!["fit", "check", "save"].includes(does)) {
     event.preventDefault();
-    edits += 1;
+    edited();
     look(does);
     return;
   }
@@ -148,6 +184,7 @@ form.addEventListener("submit", (event) => {
   }
   sent = true;
   lock(true);
+  remember();
   if (edits === looked) return;
   event.preventDefault();
   lookAndSend(event.submitter);
@@ -179,11 +216,12 @@ form.addEventListener("click", (event) => {
 prepareButtons();
 reveal(document);
 prepareFiles(form, async () => {
-  edits += 1;
+  edited();
   await look("files");
   for (const input of form.querySelectorAll("input[type=file]")) input.value = "";
   say("The files have been read.");
 });
 editor.draw();
 if (document.getElementById("wrong")) focusFirstWrong();
-form.dataset.scripted = "yes";
+form.dataset.looked = "yes";
+if (history.state?.form && !document.getElementById("wrong")) restore(history.state.form);

@@ -1,0 +1,397 @@
+"""The new-fit form and the pages of problems in Chromium: the whole path, and everything wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from tests.jobs.making_pages import Fits, Window
+from tests.live import LiveGateway
+from tests.problems import making_form as form
+from tests.problems.nist import read
+from tests.web.chromium import chromium
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture
+def fits(live: LiveGateway) -> Fits:
+    return Fits(live.user())
+
+
+@pytest.fixture
+def window(browser: Browser, fits: Fits) -> Iterator[Window]:
+    opened = Window(browser, fits)
+    yield opened
+    opened.context.close()
+    assert faults(opened) == []
+
+
+def faults(window: Window) -> list[str]:
+    """Give what should not happen; Chromium notes a form that was refused (422), which should."""
+    refused = "the server responded with a status of 422"
+    return [line for line in window.faults if refused not in line]
+
+
+@pytest.fixture
+def page(window: Window) -> Page:
+    return window.open(form.PATH)
+
+
+def job_of(page: Page) -> str:
+    found = re.fullmatch(r".*/jobs/([0-9A-Z]{26})", page.url)
+    assert found, page.url
+    return found[1]
+
+
+def jobs(fits: Fits) -> int:
+    return int(fits.api.http.get("/jobs").json()["total"])
+
+
+def serious(page: Page) -> list[str]:
+    found = Axe().run(page).response["violations"]
+    bad = [item for item in found if item["impact"] in ("serious", "critical")]
+    return [f"{item['id']}: {item['nodes'][0]['html'][:200]}" for item in bad]
+
+
+def test_a_pasted_curve_is_fitted_to_its_certified_values_by_the_script_that_was_shown(
+    page: Page, fits: Fits
+) -> None:
+    form.ask_for_misra1a(page)
+    shown = page.locator("#script-text").inner_text()
+    digest = page.locator("#script-digest").inner_text()
+    form.send(page)
+    job = fits.api.wait(job_of(page))
+    kept = fits.api.http.get(f"/jobs/{job['id']}/script").json()
+    assert (kept["script"], kept["sha256"]) == (shown, digest)
+    assert hashlib.sha256(kept["script"].encode()).hexdigest() == digest
+    assert (job["options"]["fit"], job["verdict"]["code"]) == ("lm", "converged")
+    result = fits.api.results(job["id"])["results"][0]
+    certified = read("Misra1a").values
+    for item in result["parameters"]:
+        assert item["value"] == pytest.approx(certified[item["label"]], rel=1e-4)
+
+
+def test_a_script_with_its_data_and_helper_is_uploaded_and_run(page: Page, fits: Fits) -> None:
+    page.check("#tab-script")
+    page.set_input_files(
+        "#files",
+        [
+            {"name": "model.py", "mimeType": "text/x-python", "buffer": form.SCRIPT.encode()},
+            {"name": "shape.py", "mimeType": "text/x-python", "buffer": form.HELPER.encode()},
+        ],
+    )
+    expect(page.locator(".report")).to_contain_text("'data.dat' is read but is not among the files")
+    page.set_input_files(
+        "#files", [{"name": "data.dat", "mimeType": "", "buffer": form.line_data().encode()}]
+    )
+    expect(page.locator(".files code")).to_have_text(["model.py", "shape.py", "data.dat"])
+    expect(page.locator(".report")).not_to_contain_text("is not among the files")
+    page.check("#fit-amoeba")
+    form.settle(page)
+    form.send(page)
+    job = fits.api.wait(job_of(page))
+    slope = fits.api.results(job["id"])["results"][0]["parameters"]
+    assert sorted(item["value"] for item in slope)[1] == pytest.approx(2.5, abs=0.05)
+
+
+def test_a_bumps_json_is_reported_and_run(page: Page, fits: Fits) -> None:
+    page.check("#tab-json")
+    page.set_input_files("#json_file", form.RECORDED / "curve.json")
+    expect(page.locator(".report table tbody tr").first).to_be_visible()
+    expect(page.locator("#script-text")).to_be_visible()
+    form.send(page)
+    assert fits.api.wait(job_of(page))["state"] == "COMPLETED"
+
+
+def test_a_json_with_a_class_off_the_list_is_refused_with_its_pointer(
+    page: Page, fits: Fits, tmp_path: Path
+) -> None:
+    text = (form.RECORDED / "curve.json").read_text(encoding="utf-8")
+    bad = tmp_path / "bad.json"
+    bad.write_text(text.replace("bumps.curve.Curve", "os.system"), encoding="utf-8")
+    page.check("#tab-json")
+    page.set_input_files("#json_file", bad)
+    said = form.wrong(page, "json_file")
+    assert "os.system" in said
+    assert "At /" in said
+    form.send(page)
+    assert "os.system" in form.wrong(page, "json_file")
+    assert jobs(fits) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "says"),
+    [
+        ("1 2 0.1\n2 nan 0.1\n3 4 0.1\n4 5 0.1\n", "y", "line 2"),
+        ("1 2 0.1\n2 3 0\n3 4 0.1\n4 5 0.1\n", "dy_from", "not positive in line 2"),
+    ],
+)
+def test_bad_data_are_named_at_their_column_and_kept(
+    page: Page, fits: Fits, text: str, field: str, says: str
+) -> None:
+    form.paste(page, text)
+    assert says in form.wrong(page, field)
+    form.send(page)
+    assert says in form.wrong(page, field)
+    expect(page.locator(f"[id='{field}']")).to_be_focused()
+    assert page.input_value("#data_text") == text
+    page.fill("#mask", "2")
+    form.settle(page)
+    assert not form.marked(page, field)
+    assert jobs(fits) == 0
+
+
+def test_a_setting_out_of_its_range_is_refused_at_the_setting(page: Page, fits: Fits) -> None:
+    form.paste(page, form.line_data())
+    page.check("#fit-lm")
+    page.fill("[id='o.lm.steps']", "-1")
+    form.settle(page)
+    assert "-1" in form.wrong(page, "o.lm.steps")
+    page.fill("#title", "kept")
+    form.send(page)
+    assert "-1" in form.wrong(page, "o.lm.steps")
+    expect(page.locator("[id='o.lm.steps']")).to_be_focused()
+    kept = [page.input_value(field) for field in ("[id='o.lm.steps']", "#title", "#data_text")]
+    assert kept == ["-1", "kept", form.line_data()]
+    assert jobs(fits) == 0
+
+
+def test_an_unknown_function_is_refused_at_the_function(page: Page) -> None:
+    form.paste(page, form.line_data())
+    page.evaluate("document.querySelector('#function').selectedOptions[0].value = 'guassian'")
+    page.fill("#title", "typing makes the form look again")
+    form.settle(page)
+    assert "gaussian" in form.wrong(page, "function")
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["__import__('os').system('id')", "a*x + b.__class__", "open(x)", "a*x +", "(" * 900],
+)
+def test_a_hostile_or_broken_expression_is_refused_while_it_is_typed(
+    page: Page, fits: Fits, expression: str
+) -> None:
+    form.paste(page, form.line_data())
+    page.check("#formula-expression")
+    page.fill("#expression", expression)
+    form.settle(page)
+    said = form.wrong(page, "expression")
+    form.send(page)
+    assert form.wrong(page, "expression") == said
+    expect(page.locator("#expression")).to_be_focused()
+    assert page.input_value("#expression") == expression
+    assert jobs(fits) == 0
+
+
+def test_a_syntax_error_is_named_with_its_line(page: Page) -> None:
+    page.check("#tab-script")
+    broken = b"import numpy\nproblem = (\n"
+    page.set_input_files("#files", [{"name": "model.py", "mimeType": "", "buffer": broken}])
+    assert "model.py, line 2" in form.wrong(page, "entry")
+
+
+def test_a_double_click_makes_one_job(page: Page, fits: Fits) -> None:
+    form.paste(page, form.line_data())
+    with page.expect_navigation():
+        page.locator("#run").dblclick()
+    page.wait_for_url("**/jobs/*")
+    assert jobs(fits) == 1
+
+
+def test_going_back_and_sending_again_is_the_same_job_and_an_edit_is_another(
+    page: Page, fits: Fits
+) -> None:
+    form.paste(page, form.line_data())
+    form.send(page)
+    first = job_of(page)
+    page.go_back()
+    page.wait_for_url(f"**{form.PATH}")
+    form.settle(page)
+    form.send(page)
+    assert (job_of(page), jobs(fits)) == (first, 1)
+    page.go_back()
+    form.settle(page)
+    page.fill("[id='r.time']", "0:30:00")
+    form.settle(page)
+    form.send(page)
+    assert job_of(page) != first
+    assert jobs(fits) == 2
+
+
+def test_the_script_follows_what_is_typed_and_says_so(page: Page, fits: Fits) -> None:
+    form.paste(page, form.line_data())
+    expect(page.locator("#script-text")).to_contain_text("--time=0-01:00:00")
+    page.fill("[id='r.time']", "0:07:00")
+    expect(page.locator("#script-text")).to_contain_text("--time=0-00:07:00")
+    expect(page.locator("#form-state")).to_contain_text("made anew")
+    # An edit of the last moment is looked at before the form is sent.
+    page.fill("[id='r.time']", "0:09:00")
+    form.send(page)
+    script = fits.api.http.get(f"/jobs/{job_of(page)}/script").json()["script"]
+    assert "--time=0-00:09:00" in script
+
+
+def test_points_are_left_out_by_dragging_over_them(page: Page) -> None:
+    form.paste(page, form.line_data())
+    page.get_by_role("button", name="Leave out points").click()
+    over = page.locator("#plot-place .u-over").bounding_box()
+    assert over is not None
+    page.mouse.move(over["x"] + over["width"] * 0.78, over["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(over["x"] + over["width"] * 0.99, over["y"] + 80, steps=5)
+    page.mouse.up()
+    form.settle(page)
+    assert re.fullmatch(r"1[5-7]-(19|20)", page.input_value("#mask"))
+    expect(page.locator("#curve-said")).not_to_contain_text("20 of 20")
+
+
+def test_start_values_are_found_again_and_a_bound_that_excludes_one_is_said(page: Page) -> None:
+    form.paste(page, form.line_data())
+    start = page.get_by_label("Start value of slope")
+    start.fill("-70")
+    page.get_by_label("Low of slope").fill("-1")
+    form.settle(page)
+    assert "outside the bounds" in form.wrong(page, "p.1.low")
+    page.get_by_role("button", name="Guess start values").click()
+    expect(page.get_by_label("Start value of slope")).not_to_have_value("-70")
+    form.settle(page)
+    assert float(page.get_by_label("Start value of slope").input_value()) == pytest.approx(
+        2.5, abs=0.1
+    )
+
+
+def test_the_library_is_searched_and_shows_its_formulas(page: Page) -> None:
+    form.paste(page, form.line_data())
+    page.fill("#find-function", "guinier")
+    expect(page.locator("#formula-text")).to_contain_text("Rg")
+    form.settle(page)
+    expect(page.get_by_label("Start value of Rg")).to_be_visible()
+
+
+def test_a_job_is_run_again_with_changes(window: Window, page: Page, fits: Fits) -> None:
+    form.ask_for_misra1a(page)
+    page.fill("#title", "first")
+    page.fill("#seed", "7") if page.locator("#seed").is_visible() else None
+    form.settle(page)
+    form.send(page)
+    first = fits.api.wait(job_of(page))
+    again = window.open(f"{form.PATH}?from={first['id']}")
+    expect(again.locator("#expression")).to_have_value("b1*(1-exp[-b2*x])")
+    expect(again.locator("#title")).to_have_value("first")
+    expect(again.locator("#fit-lm")).to_be_checked()
+    expect(again.locator("[id='p.0.value']")).to_have_value("500")
+    again.fill("[id='o.lm.steps']", "150")
+    form.settle(again)
+    form.send(again)
+    second = fits.api.wait(job_of(again))
+    assert second["options"]["steps"] == 150
+    assert (second["parent"], second["problem"]) == (first["id"], first["problem"])
+    assert second["seed"] == first["seed"]
+
+
+def test_a_problem_is_kept_shown_edited_and_fitted(window: Window, page: Page, fits: Fits) -> None:
+    form.paste(page, form.line_data())
+    page.fill("#title", "A straight line")
+    form.settle(page)
+    form.send(page, "Keep the problem only")
+    expect(page.locator("h1")).to_have_text("A straight line")
+    expect(page.locator("#model-text")).to_contain_text("problem = FitProblem")
+    page.get_by_role("link", name="Edit").click()
+    page.get_by_label("Start value of slope").fill("2")
+    form.settle(page)
+    form.send(page, "Save")
+    expect(page.locator("p.under")).to_contain_text("version 2")
+    page.get_by_role("link", name="Fit it").click()
+    form.settle(page)
+    form.send(page)
+    assert fits.api.wait(job_of(page))["problem"]["version"] == 2
+    window.open("/problems")
+    expect(page.locator(".problems .title")).to_have_text(["A straight line"])
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 360])
+def test_the_form_fits_every_width_and_is_accessible(
+    browser: Browser, fits: Fits, tmp_path: Path, width: int, scheme: str
+) -> None:
+    window = Window(browser, fits, viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page = window.open(form.PATH)
+    form.paste(page, form.line_data())
+    page.check("#fit-dream")
+    page.fill("[id='o.dream.samples']", "-1")
+    form.settle(page)
+    assert window.overflow() <= 0
+    assert serious(page) == []
+    page.screenshot(path=tmp_path / f"form-{width}-{scheme}.png", full_page=True)
+    for tab in ("json", "script"):
+        page.check(f"#tab-{tab}")
+        form.settle(page)
+        assert serious(page) == []
+    page.check("#tab-curve")
+    page.fill("[id='o.dream.samples']", "1000")
+    form.settle(page)
+    form.send(page, "Keep the problem only")
+    expect(page.locator("#model-text")).to_be_visible()
+    assert window.overflow() <= 0
+    assert serious(page) == []
+    page.screenshot(path=tmp_path / f"problem-{width}-{scheme}.png", full_page=True)
+    window.open("/problems")
+    assert (window.overflow(), serious(page)) == (0, [])
+    window.context.close()
+    assert faults(window) == []
+
+
+def test_everything_is_reached_and_chosen_by_keyboard(page: Page, fits: Fits) -> None:
+    page.focus("#data_text")
+    page.keyboard.insert_text(form.line_data())
+    form.settle(page)
+    page.focus("#tab-curve")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#json_file")).to_be_visible()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#data_text")).to_be_visible()
+    page.focus("#fit-auto")
+    page.keyboard.press("ArrowUp")
+    expect(page.locator("#fit-lm")).to_be_checked()
+    page.focus("#title")
+    page.keyboard.press("Enter")
+    form.settle(page)
+    assert jobs(fits) == 0
+    page.focus("#run")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    assert fits.api.wait(job_of(page))["options"]["fit"] == "lm"
+
+
+def test_the_basic_path_needs_no_script(browser: Browser, fits: Fits) -> None:
+    window = Window(browser, fits, java_script_enabled=False)
+    page = window.open(form.PATH)
+    page.fill("#data_text", form.line_data())
+    page.get_by_role("button", name="Read the data and draw").click()
+    expect(page.get_by_label("Start value of slope")).not_to_have_value("")
+    page.check("#fit-lm")
+    page.fill("[id='o.lm.steps']", "-1")
+    page.get_by_role("button", name="Show the script").click()
+    assert "-1" in form.wrong(page, "o.lm.steps")
+    page.fill("[id='o.lm.steps']", "50")
+    page.get_by_role("button", name="Show the script").click()
+    shown = page.locator("#script-text").inner_text()
+    page.get_by_role("button", name="Run it").click()
+    job = fits.api.wait(job_of(page))
+    assert fits.api.http.get(f"/jobs/{job['id']}/script").json()["script"] == shown
+    assert job["options"]["steps"] == 50
+    window.context.close()
+    assert faults(window) == []
