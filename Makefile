@@ -41,7 +41,7 @@ golden: setup ## render the batch scripts of tests/recorded again; then read the
 	$(BIN)/python -m tests.jobs.test_script
 
 faults: setup ## kill every process at every named point of a submission, and count what ran
-	$(BIN)/python -m pytest -k 'killed or crash'
+	$(BIN)/python -m tests.faults $(or $(N),1000)
 
 docs: setup ## write the reference pages in docs/ again from code and defaults
 	$(BIN)/python -m tools.reference

@@ -34,6 +34,7 @@ def main() -> None:
     asked = parser.parse_args()
     rows: list[Row] = []
     for part in asked.only or _PARTS:
+        print(f"{part} ...", flush=True)  # noqa: T201 - it is a command
         found = _measure(part, asked.times)
         print(table(found), flush=True)  # noqa: T201 - it is a command
         rows += found
