@@ -45,6 +45,8 @@ def new_fit() -> Page:
     """Show the form: empty, with a problem, or with everything of a job."""
     values = _filled()
     page = FormPage(values=values, lenient=True)
+    if values.get("parent") and not values.get("base") and values["kind"] == "fit":
+        page.alert = "The problem of this job has been deleted: choose another, or upload it again."
     if any(values.get(name) for name in ("base", "parent")):
         _look(page, guess=False)
     return _render(page)

@@ -108,13 +108,12 @@ def look_at_problem(
     return look
 
 
-def problem_for_job(look: Look) -> ProblemForJob | None:
+def problem_for_job(look: Look) -> ProblemForJob:
     """Say what a job that is only previewed needs of a problem that is not kept yet."""
-    if look.document is None:
-        return None
-    ref = ProblemRef(
-        id=None, version=0, name=look.document.name, type=look.document.type, digest=""
-    )
+    document = look.document
+    if document is None:
+        return ProblemForJob(ref=NO_PROBLEM, job={}, files={}, n_parameters=None, n_points=None)
+    ref = ProblemRef(id=None, version=0, name=document.name, type=document.type, digest="")
     examined = look.examined
     bundle = examined.bundle if examined else None
     job: dict[str, Any] = {"type": "script", "entry": ENTRY, "args": [], "python": None}

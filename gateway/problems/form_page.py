@@ -168,7 +168,7 @@ def _units(values: Values) -> dict[str, str]:
     if values.get("formula") != "library" or values.get("function") not in library.FUNCTIONS:
         return {}
     items = library.FUNCTIONS[values["function"]].parameters
-    return {item.name: f"{item.label}, {item.unit}" if item.unit else item.label for item in items}
+    return {item.name: f"{item.label} ({item.unit})" if item.unit else item.label for item in items}
 
 
 def _stamp(said: object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FilePayload, Page, expect
 
 from tests.problems.nist import FOLDER
 
@@ -34,6 +34,12 @@ def misra1a() -> str:
 def line_data(slope: float = 2.5, rows: int = 20) -> str:
     """Write points of a line with some spread: x, y, dy."""
     return "\n".join(f"{x} {slope * x + 1 + 0.2 * (-1) ** x} 0.2" for x in range(rows))
+
+
+def file(name: str, content: str | bytes) -> FilePayload:
+    """Make a file that is chosen in the form."""
+    data = content.encode() if isinstance(content, str) else content
+    return {"name": name, "mimeType": "application/octet-stream", "buffer": data}
 
 
 def settle(page: Page) -> None:

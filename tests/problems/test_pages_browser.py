@@ -86,17 +86,10 @@ def test_a_pasted_curve_is_fitted_to_its_certified_values_by_the_script_that_was
 
 def test_a_script_with_its_data_and_helper_is_uploaded_and_run(page: Page, fits: Fits) -> None:
     page.check("#tab-script")
-    page.set_input_files(
-        "#files",
-        [
-            {"name": "model.py", "mimeType": "text/x-python", "buffer": form.SCRIPT.encode()},
-            {"name": "shape.py", "mimeType": "text/x-python", "buffer": form.HELPER.encode()},
-        ],
-    )
+    scripts = [form.file("model.py", form.SCRIPT), form.file("shape.py", form.HELPER)]
+    page.set_input_files("#files", scripts)
     expect(page.locator(".report")).to_contain_text("'data.dat' is read but is not among the files")
-    page.set_input_files(
-        "#files", [{"name": "data.dat", "mimeType": "", "buffer": form.line_data().encode()}]
-    )
+    page.set_input_files("#files", [form.file("data.dat", form.line_data())])
     expect(page.locator(".files code")).to_have_text(["model.py", "shape.py", "data.dat"])
     expect(page.locator(".report")).not_to_contain_text("is not among the files")
     page.check("#fit-amoeba")
@@ -198,9 +191,9 @@ def test_a_hostile_or_broken_expression_is_refused_while_it_is_typed(
 
 def test_a_syntax_error_is_named_with_its_line(page: Page) -> None:
     page.check("#tab-script")
-    broken = b"import numpy\nproblem = (\n"
-    page.set_input_files("#files", [{"name": "model.py", "mimeType": "", "buffer": broken}])
+    page.set_input_files("#files", [form.file("model.py", "import numpy\nproblem = (\n")])
     assert "model.py, line 2" in form.wrong(page, "entry")
+    expect(page.locator("#wrong")).to_have_count(0)
 
 
 def test_a_double_click_makes_one_job(page: Page, fits: Fits) -> None:
