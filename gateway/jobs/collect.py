@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
 
 from gateway.datasets.blobs import BlobStore
 from gateway.datasets.models import FileRef

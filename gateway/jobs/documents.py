@@ -1,4 +1,4 @@
-"""Read JSON that a job wrote, which is JSON of a stranger: bounded, finite, encodable, or nothing."""
+"""Read JSON that a job wrote, which is a stranger's: bounded, finite, encodable, or nothing."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def read_document(content: bytes | str | None) -> Any:
 
     >>> read_document(b'{"a": [1, NaN, 1e999]}'), read_document(b"[" * 100_000)
     ({'a': [1, None, None]}, None)
-    >>> read_document(b'["\\ud800"]'), read_document(b"9" * 5000), read_document("[" * 65 + "]" * 65)
-    (['?'], None, None)
+    >>> read_document(b'["\\ud800"]'), read_document("[" * 65 + "]" * 65)
+    (['?'], None)
     """
     if content is None:
         return None

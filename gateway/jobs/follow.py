@@ -48,6 +48,11 @@ class LogFolder:
         finally:
             os.close(handle)
 
+    def mark_cut(self, path: Path) -> None:
+        """Say at the end of a log, once, that there is more of it."""
+        line = f"\n[cut here: {self.limit_bytes} bytes of a log are kept; print less]\n"
+        self.append(path, self.limit_bytes, line.encode())
+
     def read(self, path: Path, offset: int, limit_bytes: int) -> tuple[int, bytes, int]:
         """Read from an offset, negative from the end; answer (offset, bytes, size of the log)."""
         try:
@@ -129,9 +134,11 @@ class Follower:
             name = f"{job.attempt.number}/{path}"
             offset = followed.get(name, 0)
             room = min(_CHUNK_BYTES, self._logs.limit_bytes - offset)
-            content = scheduler.read(directory, path, offset, room) if room > 0 else None
-            if content:
-                place = self._logs.path(job.id, job.attempt.number, stream, task)
+            content = scheduler.read(directory, path, offset, max(room, 1))
+            place = self._logs.path(job.id, job.attempt.number, stream, task)
+            if content and room <= 0:
+                self._logs.mark_cut(place)
+            elif content:
                 self._logs.append(place, offset, content)
                 read[name] = offset + len(content)
         return read

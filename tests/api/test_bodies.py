@@ -91,16 +91,15 @@ def test_what_is_too_large_is_said_by_a_problem(api: Api) -> None:
 def test_json_that_is_too_deep_is_refused(api: Api, depth: int) -> None:
     for opening, closing in (("[", "]"), ('{"a":', "}")):
         body = '{"options": ' + opening * depth + "1" + closing * depth + "}"
-        answer = api.http.post(
-            "/jobs", content=body, headers={"Content-Type": "application/json"}
-        )
+        answer = api.http.post("/jobs", content=body, headers={"Content-Type": "application/json"})
         pointers(answer, 400)
         assert answer.elapsed.total_seconds() < 2
     assert kept(api)[0] == 0
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b"nonsense", b"[NaN]", b'{"seed": Infinity}', b"\xff\xfe{}", b"\x80\x04\x95",
+    "body", [b"", b"{", b"nonsense", b"[NaN]", b'{"seed": Infinity}', b"\xff\xfe{}",
+             b"\x80\x04\x95",
              b'{"title": "\\ud800"}', b'{"seed": 1' + b"0" * 5000 + b"}"],
 )  # fmt: skip
 def test_a_body_that_is_no_json_is_refused(api: Api, body: bytes) -> None:

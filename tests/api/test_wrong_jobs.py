@@ -184,6 +184,6 @@ def test_too_many_jobs_at_once_are_refused_with_a_time_to_come_again() -> None:
         pointers(answer, 429)
         assert int(answer.headers["Retry-After"]) > 0
         assert api.http.get("/jobs").json()["total"] == 2
-        for id in ids:
-            api.http.post(f"/jobs/{id}/cancel")
-            api.wait(id)
+        for job in ids:
+            api.http.post(f"/jobs/{job}/cancel")
+            api.wait(job)

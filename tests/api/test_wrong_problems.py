@@ -100,9 +100,7 @@ def with_class(name: str) -> bytes:
     "name",
     ["subprocess.Popen", "os.system", "builtins.eval", "bumps.names.FitProblem", "pickle.loads"],
 )
-def test_json_that_names_a_class_off_the_list_is_refused(
-    api: Api, canary: Path, name: str
-) -> None:
+def test_json_that_names_a_class_off_the_list_is_refused(api: Api, canary: Path, name: str) -> None:
     document = json_problem(api, with_class(name))
     with nothing_happens(api, canary):
         found = pointers(api.http.post("/problems", json=document))
