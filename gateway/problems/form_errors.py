@@ -95,7 +95,7 @@ def _sentence(text: str) -> str:
 
 def of_typed(found: dict[str, list[str]], values: Values) -> dict[str, list[str]]:
     """Leave out what is wrong only because it is not typed yet."""
-    always = ("", "parameters", "files", "json_file", "problem", "fit", "dy_from", "noise")
+    always = ("", "parameters", "fit", "dy_from", "noise")
     return {
         name: texts
         for name, texts in found.items()
@@ -104,4 +104,5 @@ def of_typed(found: dict[str, list[str]], values: Values) -> dict[str, list[str]
 
 
 def _file(name: str) -> str:
-    return {"data_text": "data_digest"}.get(name, name)
+    places = {"data_text": "data_digest", "json_file": "json_digest", "files": "f.0.digest"}
+    return places.get(name, name)

@@ -86,5 +86,5 @@ def marked(page: Page, field: str) -> bool:
 
 def send(page: Page, button: str = "Run it") -> None:
     """Press the button, and wait for the page that it leads to."""
-    with page.expect_navigation():
+    with page.expect_event("load"):
         page.get_by_role("button", name=button).click()

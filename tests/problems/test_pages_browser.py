@@ -198,7 +198,7 @@ def test_a_syntax_error_is_named_with_its_line(page: Page) -> None:
 
 def test_a_double_click_makes_one_job(page: Page, fits: Fits) -> None:
     form.paste(page, form.line_data())
-    with page.expect_navigation():
+    with page.expect_event("load"):
         page.locator("#run").dblclick()
     page.wait_for_url("**/jobs/*")
     assert jobs(fits) == 1
@@ -364,7 +364,7 @@ def test_everything_is_reached_and_chosen_by_keyboard(page: Page, fits: Fits) ->
     form.settle(page)
     assert jobs(fits) == 0
     page.focus("#run")
-    with page.expect_navigation():
+    with page.expect_event("load"):
         page.keyboard.press("Enter")
     assert fits.api.wait(job_of(page))["options"]["fit"] == "lm"
 
