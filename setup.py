@@ -61,7 +61,7 @@ setup(
         "paramiko>=5",
         "prometheus-client>=0.21",
         "pyjwt>=2.15",
-        "redis>=6",
+        "redis[hiredis]>=6",
         "rq>=3",
         "structlog>=25",
     ],

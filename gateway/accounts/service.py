@@ -120,6 +120,10 @@ class Accounts:
         """List users by name, those after a name."""
         return self._store.users(after, limit)
 
+    def count_users(self) -> int:
+        """Count all users, those who are switched off among them."""
+        return self._store.count_users()
+
     def deactivate(self, name: str) -> None:
         """Switch a user off: sessions and API tokens are refused from now on."""
         self.user(name)

@@ -131,6 +131,10 @@ class AccountStore:
             found = [_record(User, fields) for fields in pipe.execute()]
         return [user for user in found if user is not None]
 
+    def count_users(self) -> int:
+        """Count the users."""
+        return int(self._redis.zcard("users"))
+
     def remember_uid(self, hashed: str, name: str) -> None:
         """Remember who has a UID."""
         self._redis.set(f"uid:{hashed}", name)

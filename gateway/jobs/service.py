@@ -6,7 +6,7 @@ it. One click is at most one job: the idempotency key is part of the same atomic
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Protocol
 
@@ -31,15 +31,15 @@ from gateway.records import Document, now
 from gateway.settings import Settings
 
 _log = structlog.get_logger("jobs")
-_SESSION = "session.h5"
+_TO_CONTINUE = ("session.h5", "resume.json")
 _MANY = 2
 
 
 class Users(Protocol):
     """Who there is."""
 
-    def users(self, after: str | None = None, limit: int = 50) -> Sequence[object]:
-        """List users."""
+    def count_users(self) -> int:
+        """Count all users."""
 
 
 class Wake(Protocol):
@@ -134,11 +134,8 @@ class JobService:
     def submit(self, request: Request, wanted: JobRequest) -> tuple[Job, bool]:
         """Accept a job; answer it, and whether the key had made it before."""
         user = request.identity.user
-        if request.key:
-            earlier = self._store.replayed(user, request.key, request.request_hash)
-            if earlier is not None:
-                return earlier, True
-        self._require_room(user)
+        if earlier := self._admit(request):
+            return earlier, True
         draft = drafts.read(self._settings.secret_key, wanted.draft, user) if wanted.draft else None
         naming = _naming(request, draft)
         prepared = self._preparer.prepare(request.identity, wanted, naming)
@@ -171,7 +168,7 @@ class JobService:
         kept = {
             ref.path.removeprefix("out/"): ref.digest
             for ref in left
-            if ref.path.startswith("out/") and ref.path.endswith(_SESSION)
+            if ref.path.startswith("out/") and ref.path.endswith(_TO_CONTINUE)
         }
         return self._again(request, job, change, kept)
 
@@ -229,8 +226,6 @@ class JobService:
         """Read what was, or will be, submitted for an attempt."""
         return load_plan(find_attempt(job, attempt).plan, self._blobs)
 
-    # ---- helpers
-
     def _own(self, identity: Identity, id: str, right: Right) -> Job:
         job = None
         if is_id(id):
@@ -261,25 +256,29 @@ class JobService:
         self._wake(id)
         return job
 
-    def _require_room(self, user: str) -> None:
-        limits = self._settings.limits
-        if self._store.count(user) >= limits.jobs_per_user:
+    def _admit(self, request: Request) -> Job | None:
+        """Find the job that this key made before, or see that there is room for another."""
+        user, limits = request.identity.user, self._settings.limits
+        found = self._store.admission(user, request.key, request.request_hash)
+        if found.earlier is not None:
+            return found.earlier
+        if found.jobs >= limits.jobs_per_user:
             raise TooManyRequestsError(
                 f"you have {limits.jobs_per_user} jobs, as many as this site keeps: delete some", 60
             )
-        counts = self._store.count_by_state(user, ("PENDING", "RUNNING", "SUSPENDED", "UNKNOWN"))
-        if sum(counts.values()) >= limits.queued_per_user:
+        if found.alive >= limits.queued_per_user:
             raise TooManyRequestsError(
                 f"{limits.queued_per_user} of your jobs have not ended, as many as this site "
                 "takes: wait for some of them",
                 60,
             )
+        return None
 
     def _require_walls(self, cluster_name: str) -> None:
         """Refuse to run one user's code where it could read another's."""
         cluster = self._settings.clusters[cluster_name]
         walled = cluster.scheduler != "local" or cluster.sandbox != "none"
-        if walled or cluster.trusted_users or len(self._users.users(limit=2)) < _MANY:
+        if walled or cluster.trusted_users or self._users.count_users() < _MANY:
             return
         raise ConflictError(
             f"the cluster {cluster_name!r} runs jobs with the gateway's own rights, and there is "

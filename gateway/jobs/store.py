@@ -21,7 +21,8 @@ key                                 type    holds
 ``jobs:pulse``                      string  when the reconciler last finished a round; expires
 ==================================  ======  ====================================================
 
-A record changes only by compare-and-set on its version, in one script with all its indexes.
+A record changes only by compare-and-set on its version, in one script with all its indexes. The
+module is long because all keys of the room are known here and nowhere else.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ _STREAM_LENGTH = 1_000
 _EVENTS_TTL_S = 3_600
 _SCAN = 200
 _ATTEMPTS = 5
+_ALIVE = ("PENDING", "RUNNING", "SUSPENDED", "UNKNOWN")
 _BLOCK_S = 1.0
 
 
@@ -57,6 +59,17 @@ class Replayed:
     """An earlier request with the same key made this job already."""
 
     job: Job
+
+
+@dataclass(frozen=True, kw_only=True)
+class Admission:
+    """What decides whether a user may have another job."""
+
+    earlier: Job | None
+    """The job that this very request has made before."""
+
+    jobs: int
+    alive: int
 
 
 class JobStore:
@@ -190,11 +203,27 @@ class JobStore:
     def replayed(self, owner: str, key: str, request_hash: str) -> Job | None:
         """Find the job that an earlier request with this key was about; None when it is new."""
         job_id, earlier = self._redis.hmget(f"idempotency:jobs:{owner}:{key}", "id", "hash")
+        return self._earlier(job_id, earlier, key, request_hash)
+
+    def _earlier(
+        self, job_id: str | None, earlier: str | None, key: str, request_hash: str
+    ) -> Job | None:
         if job_id is None:
             return None
         if earlier != request_hash:
             raise _other_request(key)
         return self._with_sidecar(self.get(job_id))
+
+    def admission(self, owner: str, key: str, request_hash: str) -> Admission:
+        """Say in one round trip what decides whether a user may have another job."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hmget(f"idempotency:jobs:{owner}:{key}", "id", "hash")
+            pipe.zcard(f"jobs:{owner}")
+            for state in _ALIVE:
+                pipe.zcard(f"jobs:{owner}:{state}")
+            (job_id, earlier), jobs, *alive = pipe.execute()
+        found = self._earlier(job_id, earlier, key, request_hash) if key else None
+        return Admission(earlier=found, jobs=int(jobs), alive=sum(alive))
 
     def delete(self, job: Job) -> None:
         """Forget a job; its id is never given again."""

@@ -118,8 +118,13 @@ class ProblemService:
 
     def get(self, identity: Identity, id: str, number: int | None = None) -> Found:
         """Read a problem with its newest version, or with a given one."""
-        problem = self._own(identity, id, Right.READ)
-        return Found(problem=problem, kept=self._store.version(id, number or problem.version))
+        try:
+            problem, kept = self._store.both(id, number)
+        except NotFoundError:
+            self._own(identity, id, Right.READ)  # a stranger does not learn that only this lacks
+            raise
+        require_may(identity, Right.READ, problem.owner, f"problem {id[:40]}")
+        return Found(problem=problem, kept=kept)
 
     def versions(self, identity: Identity, id: str) -> list[KeptVersion]:
         """Read all versions, the newest first."""

@@ -47,6 +47,15 @@ return ''
 """
 
 
+# KEYS: problem, versions. ARGV: number, or "" for the newest
+_BOTH = """
+local found = redis.call('HMGET', KEYS[1], 'record', 'version')
+local number = ARGV[1]
+if number == '' then number = found[2] or '' end
+return {found[1], redis.call('HGET', KEYS[2], number)}
+"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class KeptBundle:
     """What a version renders to: the files of ``data/``, by content."""
@@ -81,6 +90,7 @@ class ProblemStore:
         self._redis: Any = client
         self._sidecars = sidecars
         self._put = client.register_script(_PUT)
+        self._both = client.register_script(_BOTH)
 
     def put(
         self,
@@ -141,6 +151,18 @@ class ProblemStore:
         if text is None:
             raise NotFoundError(f"there is no problem {id[:80]}")
         return from_document(FitProblem, json.loads(text))
+
+    def both(self, id: str, number: int | None) -> tuple[FitProblem, KeptVersion]:
+        """Read a problem and one of its versions, the newest if none is named, in one go."""
+        record, kept = self._both(
+            keys=[f"problem:{id}", f"problem:{id}:versions"], args=[number or ""]
+        )
+        if record is None:
+            raise NotFoundError(f"there is no problem {id[:80]}")
+        if kept is None:
+            raise NotFoundError(f"problem {id[:80]} has no version {number}")
+        problem = from_document(FitProblem, json.loads(record))
+        return problem, from_document(KeptVersion, json.loads(kept))
 
     def version(self, id: str, number: int) -> KeptVersion:
         """Read one version; NotFoundError when there is none."""
