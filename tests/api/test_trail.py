@@ -22,7 +22,7 @@ while pid > 1:
     lines.append(words(pid))
     pid = parent(pid)
 with open(%r, "a") as seen:
-    seen.write(json.dumps({"pid": os.getpid(), "modules": sorted(sys.modules), "line": lines}) + chr(10))
+    seen.write(json.dumps({"modules": sorted(sys.modules), "line": lines}) + chr(10))
 """
 
 
@@ -66,7 +66,7 @@ def test_a_model_is_only_ever_run_by_a_job(api: Api, tmp_path: Any) -> None:
     problem = api.script_problem(CANARY % str(seen) + GOOD)
     for path in ("", "/versions", "/export.zip"):
         assert api.http.get(f"/problems/{problem['id']}{path}").status_code == 200
-    request = {"problem": {"id": problem["id"]}, "options": {"fit": "lm"}}
+    request: dict[str, Any] = {"problem": {"id": problem["id"]}, "options": {"fit": "lm"}}
     assert api.http.post("/jobs/preview", json=request).status_code == 200
     assert not seen.exists()
 
