@@ -13,13 +13,13 @@ from gateway.faults import crash_point
 from gateway.jobs import outcome, words
 from gateway.jobs.collect import Collected, Collector, read_chisq, read_verdict
 from gateway.jobs.follow import Follower
+from gateway.jobs.kinds import is_resumable_method
 from gateway.jobs.models import Attempt, Job, Verdict, Wish
 from gateway.jobs.store import JobStore
 from gateway.records import Document, now, to_document
 from scheduler.base import JobState, Scheduler
 
 _log = structlog.get_logger("conclude")
-_RESUMABLE_METHODS = ("dream", "de")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,6 +159,6 @@ def _rows(result: Document) -> list[Document]:
 
 
 def _is_resumable(attempt: Attempt, collected: Collected, result: Document) -> bool:
-    if not collected.has_session or attempt.method not in _RESUMABLE_METHODS:
+    if not collected.has_session or not is_resumable_method(attempt.method):
         return False
     return result.get("resumable") is not False

@@ -63,7 +63,7 @@ def check_kind_options(
     return options
 
 
-def is_resumable(options: Mapping[str, object]) -> bool:
-    """Whether the method of a fit can go on from where an earlier attempt ended."""
-    method = METHODS.get(str(options.get("fit")))
+def is_resumable_method(name: str) -> bool:
+    """Whether a fit method can go on from where an earlier attempt ended, as itself declares."""
+    method = METHODS.get(name)
     return method is not None and method.resumable

@@ -11,7 +11,7 @@ from fitters.bumps_options import METHODS, OptionsError
 from gateway.accounts.models import Identity
 from gateway.datasets.service import Files
 from gateway.errors import FieldError, InvalidError
-from gateway.jobs.kinds import check_kind_options, is_resumable
+from gateway.jobs.kinds import check_kind_options, is_resumable_method
 from gateway.jobs.models import ProblemRef
 from gateway.jobs.plan import Wanted, with_defaults
 from gateway.jobs.resources import Limits, check_limits, parse_time
@@ -210,7 +210,7 @@ def _wanted(
         start=request.start,
         elements=request.elements,
         pack=request.pack,
-        resumable=is_resumable(options),
+        resumable=is_resumable_method(str(options.get("fit"))),
     )
 
 
