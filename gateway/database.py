@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,13 @@ from gateway.settings import Settings, SettingsError
 
 SCHEMA = 1
 """Version of what the stores of the rooms write; raised together with a migration."""
+
+Migration = Callable[[redis.Redis], None]
+_MIGRATIONS: Mapping[int, Migration] = {}
+"""By the version that it starts from, what brings the data to the next one; there is none yet.
+
+Each must be resumable: after a crash it is begun again on data that it has changed in part.
+"""
 
 _SCHEMA_KEY = "gateway:schema"
 _START_S = 10.0
@@ -183,14 +191,34 @@ def schema_version(client: redis.Redis) -> int | None:
     return int(str(text)) if text is not None else None
 
 
-def upgrade(client: redis.Redis) -> tuple[int | None, int]:
-    """Bring the data to this version, twice without harm; answer (before, now)."""
+def upgrade(
+    client: redis.Redis, migrations: Mapping[int, Migration] = _MIGRATIONS
+) -> tuple[int | None, int]:
+    """Bring the data to this version, twice without harm; answer (before, now).
+
+    The version is written after each step, so that a crash costs no more than the step it was in.
+
+    Raises
+    ------
+    SettingsError
+        When the data are newer than this program, or older than any that it knows.
+    """
     before = schema_version(client)
     if before is not None and before > SCHEMA:
         raise SettingsError(
             f"the store is of version {before}, this gateway knows {SCHEMA}: install a newer one"
         )
-    client.set(_SCHEMA_KEY, SCHEMA)
+    if before is None:
+        client.set(_SCHEMA_KEY, SCHEMA)
+        return before, SCHEMA
+    for version in range(before, SCHEMA):
+        if version not in migrations:
+            raise SettingsError(
+                f"the store is of version {version}, and this gateway knows no way from there to "
+                f"{SCHEMA}: upgrade first with the release that followed version {version}"
+            )
+        migrations[version](client)
+        client.set(_SCHEMA_KEY, version + 1)
     return before, SCHEMA
 
 

@@ -93,6 +93,67 @@ def test_an_upgrade_can_run_twice(client: redis_client.Redis) -> None:
     require_schema(client)
 
 
+def number_the_jobs(client: redis_client.Redis) -> None:
+    """Invented: version 0 has the jobs in a set, version 1 in an order."""
+    for job in client.sscan_iter("old:jobs"):
+        client.zadd("new:jobs", {job: int(str(job).removeprefix("j"))})
+        client.srem("old:jobs", job)
+
+
+def number_one_job_and_die(client: redis_client.Redis) -> None:
+    client.zadd("new:jobs", {"j1": 1})
+    client.srem("old:jobs", "j1")
+    raise InterruptedError
+
+
+def test_old_data_are_migrated_once(client: redis_client.Redis) -> None:
+    client.set("gateway:schema", 0)
+    client.sadd("old:jobs", "j1", "j2", "j3")
+
+    assert upgrade(client, {0: number_the_jobs}) == (0, SCHEMA)
+
+    require_schema(client)
+    assert client.zrange("new:jobs", 0, -1) == ["j1", "j2", "j3"]
+    client.sadd("old:jobs", "j4")
+    assert upgrade(client, {0: number_the_jobs}) == (SCHEMA, SCHEMA)
+    assert client.smembers("old:jobs") == {"j4"}
+
+
+def test_a_migration_that_was_cut_short_is_taken_up_again(client: redis_client.Redis) -> None:
+    client.set("gateway:schema", 0)
+    client.sadd("old:jobs", "j1", "j2")
+
+    with pytest.raises(InterruptedError):
+        upgrade(client, {0: number_one_job_and_die})
+    with pytest.raises(SettingsError, match="db upgrade"):
+        require_schema(client)
+    upgrade(client, {0: number_the_jobs})
+
+    require_schema(client)
+    assert client.zrange("new:jobs", 0, -1) == ["j1", "j2"]
+    assert not client.exists("old:jobs")
+
+
+def test_each_step_of_an_upgrade_is_kept(client: redis_client.Redis) -> None:
+    client.set("gateway:schema", -1)
+    steps = {-1: lambda store: store.incr("first"), 0: number_one_job_and_die}
+
+    with pytest.raises(InterruptedError):
+        upgrade(client, steps)
+    upgrade(client, {**steps, 0: number_the_jobs})
+
+    assert client.get("first") == "1"
+
+
+def test_data_without_a_way_to_this_version_are_left_alone(client: redis_client.Redis) -> None:
+    client.set("gateway:schema", 0)
+
+    with pytest.raises(SettingsError, match="no way"):
+        upgrade(client, {})
+
+    assert schema_version(client) == 0
+
+
 def test_data_of_a_newer_version_are_refused(client: redis_client.Redis) -> None:
     client.set("gateway:schema", SCHEMA + 1)
 
