@@ -19,8 +19,8 @@ import structlog
 
 from gateway.accounts.service import Accounts
 from gateway.database import EmbeddedServer, check_store, connect, require_schema, store_url
-from gateway.processes import die_with
 from gateway.settings import Settings, SettingsError, check_state
+from scheduler.processes import die_with
 
 _log = structlog.get_logger("run")
 _READY_S = 30.0

@@ -26,12 +26,12 @@ from gateway.jobs.follow import Follower
 from gateway.jobs.nudge import QUEUE
 from gateway.jobs.reconcile import Reconciler
 from gateway.jobs.store import JobStore
-from gateway.processes import die_with
 from gateway.services import Gateway, open_gateway
 from gateway.settings import Settings, load_settings
 from gateway.sidecars import Sidecars
 from scheduler.base import Scheduler
 from scheduler.connect import connect as connect_scheduler
+from scheduler.processes import die_with
 
 _log = structlog.get_logger("worker")
 _PULSE = 4

@@ -20,9 +20,17 @@ def adopt_orphans() -> None:
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
-def die_with_parent() -> None:
-    """End this process when its parent is killed."""
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def die_with(parent: int, by: signal.Signals = signal.SIGTERM) -> None:
+    """Have this process ended by a signal when its parent ends, however that ends.
+
+    Parameters
+    ----------
+    parent
+        Its process id: one that is gone by now can tell us nothing any more.
+    """
+    _prctl(_PR_SET_PDEATHSIG, by)
+    if os.getppid() != parent:
+        os._exit(0)
 
 
 def _prctl(option: int, value: int) -> None:

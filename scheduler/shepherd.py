@@ -27,7 +27,7 @@ from scheduler.processes import (
     catches,
     children,
     descendants,
-    die_with_parent,
+    die_with,
     kill_all,
     proportional_bytes,
     resident_bytes,
@@ -318,9 +318,7 @@ class Shepherd:
     def _become(self, argv: list[str], variables: dict[str, str], shepherd: int) -> NoReturn:
         try:
             os.setsid()
-            die_with_parent()
-            if os.getppid() != shepherd:  # killed before this process had said so
-                os._exit(127)
+            die_with(shepherd, by=signal.SIGKILL)
             signal.set_wakeup_fd(-1)
             # Python ignores some, whoever started the gateway perhaps others: a job ignores none.
             for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:

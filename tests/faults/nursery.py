@@ -19,11 +19,11 @@ from types import FrameType
 
 from gunicorn.app.wsgiapp import WSGIApplication
 
-from gateway.processes import die_with
 from gateway.run import gunicorn_arguments
 from gateway.settings import load_settings
 from gateway.worker import Worker
 from gateway.wsgi import app as web_app
+from scheduler.processes import die_with
 
 _BREATH_S = 0.02
 
