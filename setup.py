@@ -59,7 +59,6 @@ setup(
         "jinja2>=3.1.6",
         "marshmallow>=4",
         "paramiko>=5",
-        "prometheus-client>=0.21",
         "pyjwt>=2.15",
         "redis[hiredis]>=6",
         "rq>=3",

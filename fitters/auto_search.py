@@ -20,9 +20,6 @@ ROUNDS = ((10, 1), (100, 2), (200, 3))
 """Draws and fits of each round of starts, as multiples of ``starts``; a round is skipped when those
 before it agree."""
 
-POOL = 40
-"""Minima whose values are tried in a hop."""
-
 TRIALS = 10
 """Changes looked at for each hop."""
 

@@ -2,7 +2,7 @@
 
 ``GATEWAY_CRASH_AT=name`` ends the process there as ``kill -9`` would; see `scheduler.faults` for
 probabilities and for the log of such ends. The names are the steps of a submission in their order;
-a test runs through all of them.
+tests run through each list.
 """
 
 from __future__ import annotations
@@ -27,6 +27,5 @@ WORKER_POINTS = (
     "collect-after-dataset",
     "collect-stored",
 )
-CRASH_POINTS = WEB_POINTS + WORKER_POINTS
 
-__all__ = ["CRASH_POINTS", "WEB_POINTS", "WORKER_POINTS", "crash_point"]
+__all__ = ["WEB_POINTS", "WORKER_POINTS", "crash_point"]

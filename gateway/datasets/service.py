@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import BinaryIO
 
 from gateway.accounts.models import Identity
-from gateway.accounts.rights import Right, require_may
 from gateway.datasets.blobs import Blob, BlobStore
 from gateway.datasets.models import Dataset, FileRef
 from gateway.datasets.store import DatasetStore
@@ -77,12 +76,6 @@ class Files:
             self._store.delete(self._store.get(id))
         except NotFoundError:
             return
-
-    def get_dataset(self, identity: Identity, id: str) -> Dataset:
-        """Read a dataset that somebody may see."""
-        dataset = self._store.get(id)
-        require_may(identity, Right.READ, dataset.owner, f"dataset {id[:40]}")
-        return dataset
 
     def open(self, ref: FileRef) -> BinaryIO:
         """Open a file of a dataset that somebody may see."""

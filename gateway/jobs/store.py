@@ -275,10 +275,6 @@ class JobStore:
         """List the jobs that the reconciler must look after, oldest first."""
         return self.get_many(sorted(self._redis.smembers("jobs:active")))
 
-    def all_ids(self) -> list[str]:
-        """List the ids of all jobs."""
-        return list(self._redis.zrange("jobs", 0, -1))
-
     # ---- the reconciler's lease and wake-up
 
     def lease(self, ids: Sequence[str], token: str, ttl_s: float) -> set[str]:

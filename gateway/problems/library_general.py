@@ -13,7 +13,6 @@ from gateway.problems.library_parts import (
     scanned,
 )
 
-_RATIOS = (0.05, 0.2, 0.5, 0.8)
 _EXPONENTS = (-4.0, -3.0, -2.0, -1.5, -1.0, -0.5, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
 
 

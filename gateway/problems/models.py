@@ -194,16 +194,6 @@ def content_json(document: Document) -> dict[str, Any]:
             return {"type": "script", "script": body}
 
 
-def document_json(document: Document) -> dict[str, Any]:
-    """Give a whole document as plain JSON."""
-    return {
-        "name": document.name,
-        "tags": list(document.tags),
-        "notes": document.notes,
-        **content_json(document),
-    }
-
-
 def _file_json(file: FileRef) -> dict[str, str]:
     return {"digest": file.digest, "name": file.name}
 
