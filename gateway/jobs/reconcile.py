@@ -147,7 +147,7 @@ class Reconciler:
             return None
         except (SchedulerError, GatewayError) as error:
             self._note_trouble(job, str(error))
-        except Exception:  # noqa: BLE001 - one of the two places: the loop's outermost frame a job
+        except Exception:  # noqa: BLE001 - a fault in one job must not end the others' turns
             _log.exception("a step failed", job=job.id)
         return None
 
