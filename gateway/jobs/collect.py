@@ -15,10 +15,9 @@ from gateway.datasets.blobs import BlobStore
 from gateway.datasets.models import FileRef
 from gateway.errors import TooLargeError
 from gateway.jobs.documents import read_document
-from gateway.jobs.follow import is_number
 from gateway.jobs.models import Job, Verdict
 from gateway.jobs.outcome import ExitRecord, read_exit
-from gateway.records import Document
+from gateway.records import Document, is_number
 from gateway.settings import LimitSettings
 from scheduler.base import FileEntry, Scheduler
 
@@ -144,7 +143,7 @@ def read_verdict(result: Document) -> Verdict | None:
 def read_chisq(result: Document) -> float | None:
     """Read the reduced chi-square of a result; None when there is none."""
     value = result.get("chisq")
-    return float(value) if is_number(value) else None  # type: ignore[arg-type]
+    return float(value) if is_number(value) else None
 
 
 def _pieces(scheduler: Scheduler, directory: PurePosixPath, entry: FileEntry) -> Iterator[bytes]:

@@ -16,7 +16,7 @@ from typing import Any
 from gateway.jobs.documents import read_document
 from gateway.jobs.models import Job, Progress
 from gateway.jobs.store import JobStore
-from gateway.records import Document
+from gateway.records import Document, is_number
 from scheduler.base import Scheduler
 
 _CHUNK_BYTES = 256 * 1024
@@ -183,16 +183,6 @@ def _bounded(value: Any) -> Any:
     return value
 
 
-def is_number(value: object) -> bool:
-    """Whether a JSON value is a finite number (a bool is none)."""
-    if type(value) not in (int, float):
-        return False
-    try:
-        return math.isfinite(value)  # type: ignore[arg-type]
-    except OverflowError:  # a whole number of more digits than a float holds
-        return False
-
-
 def _progress(events: Sequence[Document], before: Progress | None) -> Progress | None:
     """Fold new events into the last known step; None when nothing about it is new."""
     state = before
@@ -229,11 +219,11 @@ def _last_curve(events: Sequence[Document]) -> Document | None:
 
 
 def _int(value: object) -> int | None:
-    return int(value) if is_number(value) else None  # type: ignore[call-overload]
+    return int(value) if is_number(value) else None
 
 
 def _float(value: object) -> float | None:
-    return float(value) if is_number(value) else None  # type: ignore[arg-type]
+    return float(value) if is_number(value) else None
 
 
 def _list(value: object) -> list[Any]:

@@ -13,8 +13,7 @@ from gateway.datasets.blobs import BlobStore
 from gateway.datasets.models import Dataset, FileRef
 from gateway.jobs.concise import concise, plain
 from gateway.jobs.documents import read_document
-from gateway.jobs.follow import is_number
-from gateway.records import Document
+from gateway.records import Document, is_number
 
 _RESULT_BYTES = 20_000_000
 _LABEL = 200

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.problems.json_reading import is_number
+from gateway.records import is_number
 
 DTYPES = frozenset({"float64", "float32", "int64", "int32", "int16", "int8", "uint8", "bool"})
 # bumps.parameter.Operators of bumps 1.0, and its name for division in draft-02.
@@ -125,7 +125,7 @@ def read_parameter(pointer: str, node: Mapping[str, Any]) -> tuple[JsonParameter
     slot = node.get("slot")
     is_variable = isinstance(slot, dict) and slot.get("__class__") == "bumps.parameter.Variable"
     value = slot.get("value") if is_variable and isinstance(slot, dict) else None
-    number = float(value) if is_number(value) else None  # type: ignore[arg-type] # is_number says so
+    number = float(value) if is_number(value) else None
     fixed = node.get("fixed", True)
     if not isinstance(fixed, bool):
         faults.append(("fixed", "must be true or false"))

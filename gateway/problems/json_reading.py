@@ -151,10 +151,3 @@ class _Keep(dict[int, int | None]):
 
 
 _KEEP = _Keep({ord(character): ord(character) for character in "[]{},"})
-
-
-def is_number(value: object) -> bool:
-    """Say whether a JSON value is a finite number; booleans are none."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return math.isfinite(value)
