@@ -168,6 +168,19 @@ def db_upgrade() -> None:
     click.echo(f"data: {'none' if before is None else before} -> {after}")
 
 
+@db.command("clear")
+@click.option("--yes", is_flag=True, help="Really forget everything; nothing brings it back.")
+@reported
+def db_clear(*, yes: bool) -> None:
+    """Forget all users, problems, jobs and files: an empty store, as on the first day."""
+    from gateway.clear import clear
+
+    if not yes:
+        raise click.UsageError("this forgets everything for good: say --yes if you mean it")
+    for line in clear(load_settings(with_secret=False)):
+        click.echo(line)
+
+
 @main.command()
 @reported
 def doctor() -> None:

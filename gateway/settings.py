@@ -18,6 +18,13 @@ from gateway.resources import cupboard
 
 _WEAK = frozenset({"changeme", "secret", "password", "default", "dev", "test", "insecure"})
 _SECRET_BYTES = 32
+_SHORT = (
+    ("GATEWAY_REDIS_URL", "redis", "url"),
+    ("GATEWAY_URL", "server", "url"),
+    ("GATEWAY_STATE", "state", "directory"),
+)
+"""Variables with a short name, and the key that each sets."""
+
 SECRET_FILE = "secret.key"  # noqa: S105 - the name of a file
 
 
@@ -267,9 +274,9 @@ def _merge_environment(tree: dict[str, Any], env: Mapping[str, str]) -> None:
         for section in sections:
             table = table.setdefault(section, {})
         table[key] = _value(text)
-    for name, section in (("GATEWAY_REDIS_URL", "redis"), ("GATEWAY_URL", "server")):
-        if name in env:
-            tree[section]["url"] = env[name]
+    for name, section, key in _SHORT:
+        if env.get(name):
+            tree[section][key] = env[name]
 
 
 def _value(text: str) -> Any:
@@ -304,8 +311,8 @@ def _typed(hint: Any, value: Any, path: str) -> Any:
 
 
 def _state_directory(configured: str, env: Mapping[str, str]) -> Path:
-    if configured or env.get("GATEWAY_STATE"):
-        return Path(configured or env["GATEWAY_STATE"]).expanduser().absolute()
+    if configured:
+        return Path(configured).expanduser().absolute()
     base = env.get("XDG_STATE_HOME") or str(Path(env.get("HOME", "/")) / ".local" / "state")
     return Path(base) / "bumps-gateway"
 

@@ -232,17 +232,29 @@ def live_gateway(**overrides: str) -> Iterator[LiveGateway]:
         finally:
             gateway.stop()
             end_executors(gateway.state)
+            eventually(
+                lambda: not processes_of(gateway.state), within_s=10, what="all processes to end"
+            )
+    assert not Path(folder).exists()
 
 
 def end_executors(state: Path) -> None:
     """End what local execution left running, so that a test leaves no process behind."""
+    for pid in processes_of(state):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+def processes_of(state: Path) -> list[int]:
+    """Find the processes that work for a state directory."""
+    found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             command = path.read_bytes()
         except OSError:
             continue
         if str(state).encode() in command:
-            try:
-                os.kill(int(path.parent.name), signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+            found.append(int(path.parent.name))
+    return found

@@ -47,6 +47,15 @@ def test_a_mistake_in_the_sites_file_is_named(tmp_path: Path, text: str, words: 
         load_settings(env(tmp_path, GATEWAY_CONFIG=str(site)))
 
 
+def test_the_state_directory_of_the_environment_wins_over_the_sites_file(tmp_path: Path) -> None:
+    site = tmp_path / "site.toml"
+    site.write_text(f"[state]\ndirectory = '{tmp_path}/from-file'\n")
+
+    assert (
+        load_settings(env(tmp_path, GATEWAY_CONFIG=str(site))).state_directory == tmp_path / "state"
+    )
+
+
 @pytest.mark.parametrize("key", ["changeme", "a" * 40, "short", ""])
 def test_a_weak_secret_stops_the_start(tmp_path: Path, key: str) -> None:
     with pytest.raises(SettingsError, match="GATEWAY_SECRET_KEY is too weak"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import Any
 
 from apiflask import APIBlueprint
@@ -13,7 +12,6 @@ from gateway.datasets.models import FileRef
 from gateway.datasets.schemas import FileSchema, UploadQuery
 from gateway.web.access import takes_bytes
 from gateway.web.context import gateway, identity
-from gateway.web.described import answers
 
 bp = APIBlueprint("files", __name__, tag="files")
 
@@ -22,7 +20,6 @@ bp = APIBlueprint("files", __name__, tag="files")
 @takes_bytes("file_bytes")
 @bp.input(UploadQuery, location="query", arg_name="query")
 @bp.output(FileSchema, status_code=201)
-@answers(HTTPStatus.INSUFFICIENT_STORAGE)
 def add_file(query: dict[str, Any]) -> FileRef:
     """Keep the body as a file; the same bytes again get the same digest."""
     return gateway().files.add(identity(), query["name"], read_chunks(request.stream))

@@ -14,7 +14,7 @@ from gateway.accounts.rights import Right, may
 from gateway.datasets.models import Dataset
 from gateway.errors import ConflictError, NotFoundError
 from gateway.jobs.bundle import write_bundle
-from gateway.jobs.documents import read_document
+from gateway.jobs.documents import result_documents
 from gateway.jobs.listing import JobFilter, find_jobs
 from gateway.jobs.models import Job
 from gateway.jobs.plan import script_sha256
@@ -47,7 +47,6 @@ from gateway.web.paging import page_of, paged
 from gateway.web.sse import Event, event_stream
 
 bp = APIBlueprint("jobs", __name__, tag="jobs")
-_RESULT_BYTES = 20_000_000
 _Responses = dict[int | str, dict[str, str | dict[str, dict[str, Any]]]]
 _STREAM: _Responses = {200: {"description": "events", "content": {"text/event-stream": {}}}}
 _FILE: _Responses = {
@@ -321,18 +320,12 @@ def _dataset(job: Job, attempt: int | None = None) -> Dataset | None:
 
 
 def _results(job: Job, dataset: Dataset) -> Document:
-    blobs = gateway().blobs
-    documents = (
-        read_document(blobs.read(ref.digest))
-        for ref in dataset.files
-        if ref.path.startswith("result.") and ref.size <= _RESULT_BYTES
-    )
     return {
         "job": job.id,
         "attempt": job.attempt.number,
         "state": job.attempt.state.value,
         "complete": dataset.complete,
-        "results": [document for document in documents if isinstance(document, dict)],
+        "results": list(result_documents(gateway().blobs, dataset.files)),
         "files": [
             {
                 "path": ref.path,

@@ -14,14 +14,13 @@ from pathlib import PurePosixPath
 from gateway.datasets.blobs import BlobStore
 from gateway.datasets.models import FileRef
 from gateway.errors import TooLargeError
-from gateway.jobs.documents import read_document
+from gateway.jobs.documents import DOCUMENT_BYTES, read_document, result_documents
 from gateway.jobs.models import Job, Verdict
 from gateway.jobs.outcome import ExitRecord, read_exit
 from gateway.records import Document, is_number
 from gateway.settings import LimitSettings
 from scheduler.base import FileEntry, Scheduler
 
-_DOCUMENT_BYTES = 20_000_000
 _CHUNK_BYTES = 4 << 20
 _MANIFEST = re.compile(r"manifest\.(\d{1,7})\.json")
 _KEPT = re.compile(r"result\.\d{1,7}\.json|out/.+")
@@ -69,7 +68,7 @@ class Collector:
         return Collected(
             files=tuple(files),
             complete=not faults,
-            results=tuple(self._results(files)),
+            results=tuple(result_documents(self._blobs, files)),
             faults=tuple(faults[:50]),
         )
 
@@ -113,20 +112,12 @@ class Collector:
     ) -> list[Document]:
         found = []
         for entry in listing:
-            if entry.regular and _MANIFEST.fullmatch(entry.path) and entry.size <= _DOCUMENT_BYTES:
-                content = scheduler.read(directory, entry.path, 0, _DOCUMENT_BYTES)
+            if entry.regular and _MANIFEST.fullmatch(entry.path) and entry.size <= DOCUMENT_BYTES:
+                content = scheduler.read(directory, entry.path, 0, DOCUMENT_BYTES)
                 document = read_document(content)
                 if isinstance(document, dict) and isinstance(document.get("files"), list):
                     found.append(document)
         return found
-
-    def _results(self, files: list[FileRef]) -> Iterator[Document]:
-        refs = [ref for ref in files if ref.path.startswith("result.")]
-        for ref in sorted(refs, key=lambda ref: int(ref.path.split(".")[1])):
-            if ref.size <= _DOCUMENT_BYTES:
-                document = read_document(self._blobs.read(ref.digest))
-                if isinstance(document, dict):
-                    yield document
 
 
 def read_verdict(result: Document) -> Verdict | None:

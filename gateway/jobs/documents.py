@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from gateway.datasets.blobs import BlobStore
+from gateway.datasets.models import FileRef
+from gateway.records import Document
+
+DOCUMENT_BYTES = 20_000_000
+"""A result that is larger is kept as a file, and not read."""
+
+_RESULT = re.compile(r"result\.(\d{1,7})\.json")
 _DEEPEST = 64
 _DIGITS = 300
 
@@ -33,6 +43,23 @@ def read_document(content: bytes | str | None) -> Any:
     except (ValueError, RecursionError):
         return None
     return None if _too_deep(document) else document
+
+
+def result_documents(blobs: BlobStore, files: Sequence[FileRef]) -> Iterator[Document]:
+    """Read the result of each task, in their order; those that cannot be read are left out."""
+    named = [(match, ref) for ref in files if (match := _RESULT.fullmatch(ref.path))]
+    for _, ref in sorted(named, key=lambda pair: int(pair[0][1])):
+        document = read_stored(blobs, ref)
+        if document is not None:
+            yield document
+
+
+def read_stored(blobs: BlobStore, ref: FileRef | None) -> Document | None:
+    """Read a stored JSON object; None when it is none, or too large."""
+    if ref is None or ref.size > DOCUMENT_BYTES:
+        return None
+    document = read_document(blobs.read(ref.digest))
+    return document if isinstance(document, dict) else None
 
 
 def _whole(text: str) -> int | None:

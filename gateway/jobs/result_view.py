@@ -12,10 +12,9 @@ from typing import Any
 from gateway.datasets.blobs import BlobStore
 from gateway.datasets.models import Dataset, FileRef
 from gateway.jobs.concise import concise, plain
-from gateway.jobs.documents import read_document
+from gateway.jobs.documents import read_stored, result_documents
 from gateway.records import Document, is_number
 
-_RESULT_BYTES = 20_000_000
 _LABEL = 200
 _TEXT = 4_000
 _TRACEBACK = 20_000
@@ -146,7 +145,7 @@ def read_results(blobs: BlobStore, dataset: Dataset) -> ResultsView:
     """Read what an attempt left."""
     single: ResultView | None = None
     elements: list[ElementView] = []
-    for document in _documents(blobs, dataset):
+    for document in result_documents(blobs, dataset.files):
         if isinstance(document.get("elements"), list):
             elements.extend(_elements(document["elements"]))
         elif single is None:
@@ -162,7 +161,7 @@ def read_results(blobs: BlobStore, dataset: Dataset) -> ResultsView:
 
 def read_element(blobs: BlobStore, dataset: Dataset, index: int) -> ResultView | None:
     """Read the whole result of one element; None when it left none."""
-    document = _load(blobs, dataset.file(f"out/{index}/result.json"))
+    document = read_stored(blobs, dataset.file(f"out/{index}/result.json"))
     return None if document is None else read_result(document)
 
 
@@ -191,21 +190,6 @@ def read_result(document: Document) -> ResultView:
         check=tuple(_checked(check.get("parameters"))),
         models=tuple(_texts(check.get("models"))),
     )
-
-
-def _documents(blobs: BlobStore, dataset: Dataset) -> Iterator[Document]:
-    refs = [ref for ref in dataset.files if ref.path.startswith("result.")]
-    for ref in sorted(refs, key=lambda ref: (len(ref.path), ref.path)):
-        document = _load(blobs, ref)
-        if document is not None:
-            yield document
-
-
-def _load(blobs: BlobStore, ref: FileRef | None) -> Document | None:
-    if ref is None or ref.size > _RESULT_BYTES:
-        return None
-    document = read_document(blobs.read(ref.digest))
-    return document if isinstance(document, dict) else None
 
 
 def _elements(rows: Sequence[Any]) -> Iterator[ElementView]:

@@ -148,7 +148,9 @@ class JobService:
         if isinstance(added, Replayed):
             return added.job, True
         crash_point("accept-after-sidecar")
-        _log.info("accepted", job=job.id, kind=job.kind, user=user, correlation=job.correlation_id)
+        _log.info(
+            "accepted", job=job.id, kind=job.kind, user=user, correlation_id=job.correlation_id
+        )
         self._wake(job.id)
         return added, False
 

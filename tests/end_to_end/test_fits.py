@@ -174,6 +174,17 @@ def test_an_array_of_elements_gives_a_result_for_each(api: Api) -> None:
     assert slopes_of(api, job["id"]) == pytest.approx([1, 2, 3, 4, 5], abs=1e-3)
 
 
+def test_the_results_of_an_array_stand_in_the_order_of_its_tasks(api: Api) -> None:
+    problem = api.script_problem(LINE)
+    elements = [{"label": f"s{k}", "start": [k / 10, 0.0]} for k in range(12)]
+
+    job = api.submit(problem={"id": problem["id"]}, mode="fit", elements=elements, pack=1)
+    api.wait(job["id"])
+
+    results = api.results(job["id"])["results"]
+    assert [row["index"] for result in results for row in result["elements"]] == list(range(12))
+
+
 def slopes_of(api: Api, job: str) -> list[float]:
     """Read the parameter ``slope`` of each element, in their order."""
     found = [row for result in api.results(job)["results"] for row in result["elements"]]
