@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
+from typing import Protocol, TypeVar
 
 from gateway.accounts.models import AdminError, Identity, Scope, ScopeError
 from gateway.errors import NotFoundError
+from gateway.ids import is_id
 
 
 class Right(Enum):
@@ -53,6 +56,40 @@ def require_may(identity: Identity, right: Right, owner: str | None, what: str) 
         )
     if not may(identity, right, owner):
         raise ScopeError(right.value)
+
+
+class Owned(Protocol):
+    """What has an owner."""
+
+    @property
+    def owner(self) -> str:
+        """The name of a user."""
+
+
+Thing = TypeVar("Thing", bound=Owned)
+
+
+def require_own(
+    get: Callable[[str], Thing], identity: Identity, right: Right, id: str, what: str
+) -> Thing:
+    """Read a thing for those who may; see `require_may`.
+
+    Parameters
+    ----------
+    get
+        Reads it by its id; NotFoundError says that there is none.
+    what
+        Its kind in words, such as ``job``.
+    """
+    named = f"{what} {id[:40]}"
+    try:
+        thing = get(id) if is_id(id) else None
+    except NotFoundError:
+        thing = None
+    require_may(identity, right, thing.owner if thing else None, named)
+    if thing is None:
+        raise NotFoundError(f"there is no {named}")
+    return thing
 
 
 def require_admin(identity: Identity) -> None:

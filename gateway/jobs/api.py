@@ -35,6 +35,7 @@ from gateway.jobs.schemas import (
     ResultsSchema,
 )
 from gateway.jobs.service import Again, Request, find_attempt
+from gateway.jobs.store import JobStore
 from gateway.records import Document
 from gateway.web.context import gateway, identity
 from gateway.web.correlation import request_id
@@ -207,7 +208,7 @@ def stream_events(job_id: str) -> Response:
     """Follow a job live (SSE); Last-Event-ID goes on from there."""
     who, services = identity(), gateway()
     services.jobs.get(who, job_id)
-    state = _JobStream(services.job_store, services.jobs, who, job_id)
+    state = _JobStream(services.job_store, who, job_id)
     return event_stream(current_app.extensions[STREAMS], who.user, state.read, state.may_read)
 
 
@@ -259,9 +260,8 @@ def get_bundle(job_id: str) -> Response:
 class _JobStream:
     """What a reader of one job's events is told: its state at first, then what is new."""
 
-    def __init__(self, store: Any, jobs: Any, who: Identity, job_id: str) -> None:
+    def __init__(self, store: JobStore, who: Identity, job_id: str) -> None:
         self._store = store
-        self._jobs = jobs
         self._who = who
         self._id = job_id
         self._version = -1

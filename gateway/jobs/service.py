@@ -13,26 +13,27 @@ from typing import Protocol
 import structlog
 
 from gateway.accounts.models import Identity
-from gateway.accounts.rights import Right, require_may
+from gateway.accounts.rights import Right, require_own
 from gateway.datasets.blobs import BlobStore
 from gateway.datasets.service import Files
 from gateway.errors import ConflictError, NotFoundError, TooManyRequestsError
 from gateway.faults import crash_point
-from gateway.ids import is_id, new_id
+from gateway.ids import new_id
 from gateway.jobs import drafts
 from gateway.jobs.again import earlier_elements, earlier_problem
-from gateway.jobs.models import Attempt, Job, Plan, Wish
+from gateway.jobs.models import Attempt, Job, Plan, Tracking, Wish
 from gateway.jobs.plan import directory, keep_plan, load_plan, make_plan, script_sha256
 from gateway.jobs.prepare import Naming, Prepared, Preparer, ProblemForJob, Problems
 from gateway.jobs.resources import Resources
 from gateway.jobs.schemas import JobRequest, JobRequestSchema
-from gateway.jobs.store import JobStore, Replayed
+from gateway.jobs.store import Admission, JobStore, Replayed
 from gateway.records import Document, now
 from gateway.settings import Settings
 
 _log = structlog.get_logger("jobs")
 _TO_CONTINUE = ("session.h5", "resume.json")
 _MANY = 2
+_ATTEMPTS = 100
 
 
 class Users(Protocol):
@@ -157,7 +158,7 @@ class JobService:
     def resume(self, request: Request, id: str, change: Again) -> Job:
         """Continue the last attempt with what it had: more samples, more time."""
         job = self._own(request.identity, id, Right.WRITE)
-        if earlier := self._repeated(request):
+        if earlier := self._repeated(request, job.owner):
             return earlier
         if not job.final:
             raise ConflictError(f"job {id} has not ended: it cannot be continued yet")
@@ -177,18 +178,23 @@ class JobService:
     def rerun(self, request: Request, id: str, change: Again) -> Job:
         """Run a job that has ended once more from its start, as a new attempt."""
         job = self._own(request.identity, id, Right.WRITE)
-        if earlier := self._repeated(request):
+        if earlier := self._repeated(request, job.owner):
             return earlier
         if not job.final:
             raise ConflictError(f"job {id} has not ended: cancel it before you run it again")
         return self._again(request, job, change, None)
 
-    def _repeated(self, request: Request) -> Job | None:
+    def _repeated(self, request: Request, owner: str) -> Job | None:
         """Find what this very request has done already; None when it is new."""
         if not request.key:
             return None
-        user = request.identity.user
-        return self._store.replayed(user, request.key, request.request_hash)
+        return self._store.replayed(owner, request.key, request.request_hash)
+
+    def _require_room(self, job: Job) -> None:
+        """See that there is room for another attempt."""
+        if len(job.attempts) >= _ATTEMPTS:
+            raise ConflictError(f"job {job.id} has {_ATTEMPTS} attempts: make a new job of it")
+        self._check_room(self._store.admission(job.owner, "", ""))
 
     # ---- ending jobs
 
@@ -203,12 +209,12 @@ class JobService:
     def delete(self, identity: Identity, id: str) -> None:
         """Forget a job that has ended, with its results."""
         job = self._own(identity, id, Right.WRITE)
-        if not job.final:
+        if not job.final and job.attempt.tracking is not Tracking.LOST:
             raise ConflictError(f"job {id} has not ended: cancel it first")
+        self._store.delete(job)
         for attempt in job.attempts:
             if attempt.dataset:
                 self._files.delete_dataset(attempt.dataset)
-        self._store.delete(job)
 
     def edit(self, identity: Identity, id: str, changes: Mapping[str, object]) -> Job:
         """Change title, notes or tags."""
@@ -229,16 +235,7 @@ class JobService:
         return load_plan(find_attempt(job, attempt).plan, self._blobs)
 
     def _own(self, identity: Identity, id: str, right: Right) -> Job:
-        job = None
-        if is_id(id):
-            try:
-                job = self._store.get(id)
-            except NotFoundError:
-                job = None
-        require_may(identity, right, job.owner if job else None, f"job {id[:40]}")
-        if job is None:
-            raise NotFoundError(f"there is no job {id[:40]}")
-        return job
+        return require_own(self._store.get, identity, right, id, "job")
 
     def _wish(self, identity: Identity, id: str, wish: Wish) -> Job:
         self._own(identity, id, Right.WRITE)
@@ -260,10 +257,14 @@ class JobService:
 
     def _admit(self, request: Request) -> Job | None:
         """Find the job that this key made before, or see that there is room for another."""
-        user, limits = request.identity.user, self._settings.limits
+        user = request.identity.user
         found = self._store.admission(user, request.key, request.request_hash)
-        if found.earlier is not None:
-            return found.earlier
+        if found.earlier is None:
+            self._check_room(found)
+        return found.earlier
+
+    def _check_room(self, found: Admission) -> None:
+        limits = self._settings.limits
         if found.jobs >= limits.jobs_per_user:
             raise TooManyRequestsError(
                 f"you have {limits.jobs_per_user} jobs, as many as this site keeps: delete some", 60
@@ -274,7 +275,6 @@ class JobService:
                 "takes: wait for some of them",
                 60,
             )
-        return None
 
     def _require_walls(self, cluster_name: str) -> None:
         """Refuse to run one user's code where it could read another's."""
@@ -335,6 +335,7 @@ class JobService:
         self, request: Request, job: Job, change: Again, kept: Mapping[str, str] | None
     ) -> Job:
         """Add an attempt: the same problem and request, with some options and resources changed."""
+        self._require_room(job)
         earlier = JobRequestSchema().load(job.request)
         before = self.plan(job)
         wanted = replace(
@@ -351,7 +352,7 @@ class JobService:
         prepared = self._preparer.prepare(
             request.identity, wanted, naming, earlier_problem(job, before)
         )
-        prepared = replace(prepared, wanted=replace(prepared.wanted, resume=kept))
+        prepared = replace(prepared, wanted=replace(prepared.wanted, resume=kept, owner=job.owner))
         plan = self._plan(prepared)
         from_attempt = job.attempt.number if kept is not None else None
         attempt = self._attempt(prepared, plan, from_attempt)
@@ -368,9 +369,15 @@ class JobService:
                 wish_by="",
             )
 
-        changed = self._store.change(
-            job.id, edit, key=request.key, request_hash=request.request_hash
-        )
+        try:
+            changed = self._store.change(
+                job.id, edit, key=request.key, request_hash=request.request_hash
+            )
+        except ConflictError:
+            if earlier := self._repeated(request, job.owner):
+                return earlier  # this very request, in parallel
+            raise
+        self._store.forget_progress(job.id)
         self._wake(job.id)
         return changed
 

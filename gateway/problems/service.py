@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from gateway.accounts.models import Identity
-from gateway.accounts.rights import Right, require_may
+from gateway.accounts.rights import Right, require_may, require_own
 from gateway.datasets.service import Files
 from gateway.errors import NotFoundError, TooManyRequestsError
-from gateway.ids import is_id, new_id
+from gateway.ids import new_id
 from gateway.jobs.models import ProblemRef
 from gateway.jobs.prepare import Convert, ProblemForJob
 from gateway.problems.bundle import render_element
@@ -57,9 +57,7 @@ class ProblemService:
     ) -> Found:
         """Check a document and keep it as a new problem."""
         owner = identity.user
-        if self._store.count(owner) >= self._settings.limits.problems_per_user:
-            most = self._settings.limits.problems_per_user
-            raise TooManyRequestsError(f"you have {most} problems: delete some", 60)
+        self._require_room(owner)
         kept = self._keep(owner, new_id(), 1, document)
         made = self._store.put(
             _problem(owner, kept, document), kept, key=key, request_hash=request_hash
@@ -94,6 +92,7 @@ class ProblemService:
     def clone(self, identity: Identity, id: str, name: str | None) -> Found:
         """Copy the newest version of a problem into a new one."""
         source = self.get(identity, id)
+        self._require_room(identity.user)
         copy_id = new_id()
         kept = replace(
             source.kept,
@@ -111,6 +110,11 @@ class ProblemService:
         )
         self._store.put(copy, kept)
         return Found(problem=copy, kept=kept)
+
+    def _require_room(self, owner: str) -> None:
+        most = self._settings.limits.problems_per_user
+        if self._store.count(owner) >= most:
+            raise TooManyRequestsError(f"you have {most} problems: delete some", 60)
 
     def delete(self, identity: Identity, id: str) -> None:
         """Forget a problem; jobs keep what they ran with."""
@@ -226,16 +230,7 @@ class ProblemService:
         )
 
     def _own(self, identity: Identity, id: str, right: Right) -> FitProblem:
-        problem = None
-        if is_id(id):
-            try:
-                problem = self._store.get(id)
-            except NotFoundError:
-                problem = None
-        require_may(identity, right, problem.owner if problem else None, f"problem {id[:40]}")
-        if problem is None:
-            raise NotFoundError(f"there is no problem {id[:40]}")
-        return problem
+        return require_own(self._store.get, identity, right, id, "problem")
 
 
 def _converter(kept: KeptVersion) -> Convert | None:
