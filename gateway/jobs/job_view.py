@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 
 from gateway.accounts.models import Identity
 from gateway.accounts.rights import Right, may
+from gateway.clusters.shared import shared_account_note
 from gateway.errors import NotFoundError
 from gateway.ids import new_id
 from gateway.jobs import page_words as words
@@ -101,6 +102,7 @@ def job_page(services: Gateway, who: Identity, job_id: str, asked: Mapping[str, 
     result = element or (results.result if results else None)
     return {
         "job": job,
+        "account_note": shared_account_note(services.settings.clusters.get(job.cluster)),
         "attempt": job.attempt,
         "shown": attempt,
         "progress": progress,

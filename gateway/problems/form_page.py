@@ -12,6 +12,7 @@ from typing import Any
 from fitters.base import Option
 from fitters.bumps_options import METHODS
 from gateway.accounts.models import Identity
+from gateway.clusters.shared import shared_account_note
 from gateway.errors import GatewayError, InvalidError, NotFoundError
 from gateway.jobs.kinds import find_kind
 from gateway.jobs.service import Preview
@@ -159,6 +160,7 @@ def _places(services: Gateway, values: Values) -> Document:
     return {
         "clusters": [(name, cluster.title or name) for name, cluster in clusters.items()],
         "cluster": clusters[known],
+        "account_note": shared_account_note(clusters[known]),
         "more_open": any(values.get(name) for name in _MORE),
     }
 

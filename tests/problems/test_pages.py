@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.clusters.shared import SHARED_ACCOUNT, shared_account_note
 from gateway.errors import InvalidError
 from gateway.problems.expression import evaluate, parse
 from gateway.problems.form_errors import field_of
@@ -18,6 +19,7 @@ from gateway.problems.form_filling import of_problem
 from gateway.problems.form_reading import problem_document, row_ranges
 from gateway.problems.guess_expression import guess_expression
 from gateway.problems.selection import Curve
+from gateway.settings import ClusterSettings
 from tests.jobs.making_pages import Fits
 from tests.jobs.test_pages import Plain
 from tests.live import Api, LiveGateway
@@ -182,6 +184,27 @@ def test_a_job_of_another_kind_has_its_own_settings(plain: Plain, api: Api) -> N
     )
     answer = post(plain, {**form, "o.dummy.seconds": "0.1", "o.dummy.steps": "1"})
     assert api.wait(answer.headers["location"].rpartition("/")[2])["state"] == "COMPLETED"
+
+
+def test_form_and_job_say_that_jobs_share_an_account(plain: Plain, fits: Fits) -> None:
+    assert SHARED_ACCOUNT in plain.get(PATH).text
+    assert SHARED_ACCOUNT in plain.get(f"/jobs/{fits.waiting(0.1)}").text
+
+
+@pytest.mark.parametrize(
+    ("words", "shared"),
+    [
+        ({}, True),
+        ({"trusted_users": True}, True),
+        ({"sandbox": "bwrap"}, False),
+        ({"sandbox": "bwrap", "trusted_users": True}, True),
+        ({"accounts": "own"}, False),
+    ],
+)
+def test_only_jobs_without_walls_are_said_to_share(words: dict[str, Any], shared: bool) -> None:
+    cluster = ClusterSettings(scheduler="local", **words)
+    assert bool(shared_account_note(cluster)) is shared
+    assert shared_account_note(None) == ""
 
 
 def test_texts_of_the_form_come_back_as_texts(plain: Plain) -> None:
