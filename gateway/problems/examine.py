@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from gateway.errors import FieldError, InvalidError
-from gateway.problems.bumps_json import check_json
+from gateway.problems.bumps_json import JsonReport, check_json
 from gateway.problems.bundle import render, render_curve
 from gateway.problems.curve import ResolvedCurve, preview, resolve
 from gateway.problems.json_reading import JsonLimits
@@ -98,14 +98,7 @@ def _json(
             bundle.files[bundle.entry], allowed_classes, JsonLimits(size_bytes=limits.model_bytes)
         )
     except InvalidError as error:
-        inside = [
-            FieldError(
-                pointer="/json/file",
-                detail=f"at {item.pointer}: {item.detail}" if item.pointer else item.detail,
-            )
-            for item in error.errors
-        ]
-        raise InvalidError(inside) from error
+        raise InvalidError([_in_file(item) for item in error.errors]) from error
     return Examined(
         bundle=bundle,
         content=content,
@@ -114,24 +107,34 @@ def _json(
         labels=tuple(parameter.label for parameter in report.parameters),
         n_parameters=len(report.parameters),
         n_points=report.points,
-        details={
-            "models": list(report.models),
-            "parameters": [
-                {
-                    "label": parameter.label,
-                    "value": parameter.value,
-                    "bounds": list(parameter.bounds),
-                    "prior": parameter.prior,
-                }
-                for parameter in report.parameters
-            ],
-            "functions": [
-                {"name": item.name, "source": item.source, "imports": list(item.names)}
-                for item in report.functions
-            ],
-            "libraries": dict(report.libraries),
-        },
+        details=_json_details(report),
     )
+
+
+def _in_file(item: FieldError) -> FieldError:
+    """Point from the document at the file, and say where in the file."""
+    detail = f"at {item.pointer}: {item.detail}" if item.pointer else item.detail
+    return FieldError(pointer="/json/file", detail=detail)
+
+
+def _json_details(report: JsonReport) -> dict[str, Any]:
+    return {
+        "models": list(report.models),
+        "parameters": [
+            {
+                "label": parameter.label,
+                "value": parameter.value,
+                "bounds": list(parameter.bounds),
+                "prior": parameter.prior,
+            }
+            for parameter in report.parameters
+        ],
+        "functions": [
+            {"name": item.name, "source": item.source, "imports": list(item.names)}
+            for item in report.functions
+        ],
+        "libraries": dict(report.libraries),
+    }
 
 
 def _script(content: ScriptDocument, bundle: Bundle, limits: LimitSettings) -> Examined:

@@ -79,19 +79,7 @@ def select(
     """
     _check_columns(table, choice, f"{pointer}/columns")
     used = _used(table.rows, mask, f"{pointer}/mask")
-    roles = {"x": choice.x, "y": choice.y, **choice.others}
-    if choice.dx is not None:
-        roles["dx"] = choice.dx
-    if choice.dy.rule == "column":
-        roles["dy"] = choice.dy.column
-    for role, column in roles.items():
-        _refuse(
-            table,
-            used,
-            [not math.isfinite(value) for value in table.columns[column]],
-            f"{pointer}/columns/{role}",
-            f"column {column} has no finite number in",
-        )
+    _check_finite(table, choice, used, f"{pointer}/columns")
     y = table.columns[choice.y]
     dy, notes = _uncertainties(table, choice.dy, y, used, f"{pointer}/columns/dy")
     dx = None if choice.dx is None else table.columns[choice.dx]
@@ -132,6 +120,22 @@ def _check_columns(table: Table, choice: Choice, pointer: str) -> None:
         )
     if errors:
         raise InvalidError(errors)
+
+
+def _check_finite(table: Table, choice: Choice, used: Sequence[bool], pointer: str) -> None:
+    roles = {"x": choice.x, "y": choice.y, **choice.others}
+    if choice.dx is not None:
+        roles["dx"] = choice.dx
+    if choice.dy.rule == "column":
+        roles["dy"] = choice.dy.column
+    for role, column in roles.items():
+        _refuse(
+            table,
+            used,
+            [not math.isfinite(value) for value in table.columns[column]],
+            f"{pointer}/{role}",
+            f"column {column} has no finite number in",
+        )
 
 
 def _used(rows: int, mask: Sequence[tuple[int, int]], pointer: str) -> list[bool]:
