@@ -35,7 +35,8 @@ def gunicorn_arguments(settings: Settings) -> list[str]:
     server = settings.server
     return [
         *("--bind", f"{server.host}:{server.port}", "--workers", str(server.workers)),
-        *("--worker-class", "gthread", "--threads", str(server.threads)),
+        *("--worker-class", "gateway.gunicorn_worker.PatientWorker"),
+        *("--threads", str(server.threads)),
         *("--timeout", "60", "--graceful-timeout", "30", "--keep-alive", "5"),
         *("--limit-request-line", "8190", "--limit-request-fields", "60"),
         # Only ProxyFix, for as many proxies as are configured, believes what proxies say.
@@ -81,6 +82,7 @@ def run_all(settings: Settings, *, example: bool) -> int:
     children: dict[str, subprocess.Popen[bytes]] = {}
     try:
         _prepare_store(settings)
+        _make_first_user(settings)
         parts = {
             "worker": ["-m", "gateway.cli", "worker"],
             "web": ["-m", "gunicorn", *gunicorn_arguments(settings)],
@@ -133,9 +135,13 @@ def _wait_until_ready(settings: Settings, children: dict[str, subprocess.Popen[b
 
 
 def _welcome(settings: Settings, server: EmbeddedServer | None) -> None:
-    """Say where it is, and make the first user when there is none."""
+    """Say where it is."""
     store = store_url(settings) if server is None else f"{server.binary.origin}"
     print(f"bumps-gateway is ready: {settings.url}  (store: {store})", flush=True)  # noqa: T201
+
+
+def _make_first_user(settings: Settings) -> None:
+    """Make one when there is none, before anybody can be told that the gateway is ready."""
     accounts = Accounts(connect(settings), settings.accounts, settings.secret_key, settings.url)
     if not accounts.users(limit=1):
         password = secrets.token_urlsafe(12)
