@@ -5,21 +5,25 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
 
 import click
+import httpx
 import pytest
 
 from gateway.app import create_app
 from gateway.cli import main as gateway_command
 from gateway.settings import ClusterSettings, load_settings
-from tests.live import PASSWORD, LiveGateway, live_gateway
+from tests.live import LiveGateway, end_executors, eventually, free_port, live_gateway
 from tools.reference import pages
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -122,6 +126,14 @@ def test_links_lead_to_files_that_are_there() -> None:
     assert missing == []
 
 
+def test_pictures_are_there_and_have_words_for_who_cannot_see_them() -> None:
+    text = text_of("README.rst")
+    found = re.findall(r"^\.\. image:: (\S+)\n   :alt: (.{20,})$", text, re.MULTILINE)
+    assert found
+    assert len(found) == text.count(".. image::")
+    assert [name for name, _ in found if not (ROOT / name).is_file()] == []
+
+
 def test_the_files_that_contributors_are_sent_to_are_there() -> None:
     named = re.findall(
         r"``((?:gateway|scheduler|fitters|client|templates|config|tests|docs)/[\w./*]*)``",
@@ -173,22 +185,33 @@ def bash(text: str, folder: Path, environment: dict[str, str]) -> subprocess.Com
 
 
 @pytest.fixture(scope="module")
-def site() -> Any:
-    with live_gateway() as live:
-        live.add_user("ada")
+def site() -> Iterator[LiveGateway]:
+    """Run a new gateway as it comes: one user, no sandbox, no word of trust."""
+    with live_gateway(GATEWAY_CLUSTERS__LOCAL__TRUSTED_USERS="false") as live:
         yield live
 
 
-def environment_of(site: LiveGateway, folder: Path) -> dict[str, str]:
-    """Make what somebody's shell has who follows the README on that gateway."""
+def shell_environment(folder: Path) -> dict[str, str]:
+    """Make what the shell of somebody has who follows the README."""
+    kept = {key: text for key, text in os.environ.items() if not key.startswith("GATEWAY_")}
     return {
-        **site.environment,
+        **kept,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "HOME": str(folder),
         "XDG_CONFIG_HOME": str(folder / "config"),
         "XDG_STATE_HOME": str(folder / "state"),
-        "PASSWORD": PASSWORD,
     }
+
+
+def first_password(said: str) -> str:
+    """Read the password of the first user from what the gateway printed."""
+    found = re.search(r"^first user: scientist   password: (\S+)   ", said, re.MULTILINE)
+    assert found, said
+    return found[1]
+
+
+def environment_at(site: LiveGateway, folder: Path) -> dict[str, str]:
+    return {**shell_environment(folder), "PASSWORD": first_password(site.log)}
 
 
 @pytest.mark.slow
@@ -196,7 +219,7 @@ def test_a_script_writer_can_follow_the_readme(site: LiveGateway, tmp_path: Path
     for program in ("curl", "jq"):
         assert shutil.which(program), f"apt-get install {program}"
     text = readme_blocks()["script"].replace("http://127.0.0.1:8080", site.url)
-    done = bash(text, tmp_path, environment_of(site, tmp_path))
+    done = bash(text, tmp_path, environment_at(site, tmp_path))
     assert (done.returncode, done.stderr) == (0, "")
     found = dict(re.findall(r'\["(\w+)",([\d.]+),[\d.e-]+\]', done.stdout))
     assert float(found["a"]) == pytest.approx(10.0, rel=0.05)
@@ -209,17 +232,70 @@ def test_a_scientist_can_follow_the_readme(site: LiveGateway, tmp_path: Path) ->
     (tmp_path / "model.py").write_text(MODEL)
     text = readme_blocks()["scientist"].replace("http://127.0.0.1:8080", site.url)
     # A person types the password; here it comes from standard input.
-    text = text.replace("--name ada\n", '--name ada --password-stdin <<<"$PASSWORD"\n')
-    done = bash(text, tmp_path, environment_of(site, tmp_path))
+    text = text.replace("--name scientist\n", '--name scientist --password-stdin <<<"$PASSWORD"\n')
+    done = bash(text, tmp_path, environment_at(site, tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
     names = {path.name for path in (tmp_path / "results").rglob("*")}
     assert {"session.h5", "fit.par"} <= names
 
 
+@contextmanager
+def gateway_left_by(folder: Path) -> Iterator[None]:
+    """Stop the gateway that the README's commands have started, as Control-C would."""
+    try:
+        yield
+    finally:
+        for pid in started_in(folder):
+            os.kill(pid, signal.SIGTERM)
+        eventually(lambda: not started_in(folder), within_s=60, what="the end of the gateway")
+        end_executors(folder)
+
+
+def started_in(folder: Path) -> list[int]:
+    """Find the ``bumps-gateway run`` that has its home there."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            ours = f"HOME={folder}\0".encode() in (path / "environ").read_bytes()
+            words = (path / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if ours and [Path(os.fsdecode(word)).name for word in words[1:3]] == [
+            "bumps-gateway",
+            "run",
+        ]:
+            found.append(int(path.name))
+    return found
+
+
 @pytest.mark.slow
-def test_an_administrator_can_follow_the_readme(site: LiveGateway, tmp_path: Path) -> None:
-    text = readme_blocks()["administrator"].replace("user add ada", "user add grace")
-    done = bash(text, tmp_path, environment_of(site, tmp_path))
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "added grace with the password " in done.stdout
-    assert "FAIL" not in done.stdout
+def test_an_administrator_can_follow_the_readme_from_nothing(tmp_path: Path) -> None:
+    assert shutil.which("bwrap"), "apt-get install bubblewrap"
+    port = free_port()
+    text = readme_blocks()["administrator"].replace(":8080/", f":{port}/")
+    # The socket of the store has a short path; what `run` prints would keep the pipe open.
+    with TemporaryDirectory(prefix="bgw-") as home, gateway_left_by(Path(home)):
+        said = Path(home) / "said"
+        text = text.replace("run & ", f"run >{said} 2>&1 & ")
+        environment = {**shell_environment(Path(home)), "GATEWAY_SERVER__PORT": str(port)}
+
+        done = bash(text, tmp_path, environment)
+
+        assert done.returncode == 0, f"{done.stdout}{done.stderr}{said.read_text()}"
+        assert "FAIL" not in done.stdout
+        first_password(said.read_text())
+        added = re.search(r"^added ada with the password (\S+)$", done.stdout, re.MULTILINE)
+        assert added, done.stdout
+        assert end_of_a_job(f"http://127.0.0.1:{port}/api/v1", "ada", added[1]) == "COMPLETED"
+
+
+def end_of_a_job(api: str, name: str, password: str) -> str:
+    """Run a short job as that user and answer its last state."""
+    who = {"name": name, "password": password, "label": "test"}
+    token = httpx.post(f"{api}/auth/tokens", json=who).json()["token"]
+    with httpx.Client(headers={"Authorization": f"Bearer {token}"}) as http:
+        answer = http.post(f"{api}/jobs", json={"kind": "dummy", "options": {"seconds": 0}})
+        assert answer.status_code == 202, answer.text
+        job = f"{api}/jobs/{answer.json()['id']}"
+        eventually(lambda: http.get(job).json()["final"], within_s=60, what="the end of a job")
+        return str(http.get(job).json()["state"])
