@@ -1,4 +1,4 @@
-"""What must hold when the faults are over, and a table of what happened."""
+"""What must hold when the faults are over; I1 to I5 are the sentences of ``docs/promises.rst``."""
 
 from __future__ import annotations
 
