@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+
 from gateway.jobs.models import Job, Plan
 from gateway.jobs.prepare import ProblemForJob
+from gateway.jobs.resources import Resources
 from gateway.records import Document
 
 _DATA = "data/"
@@ -37,3 +40,13 @@ def earlier_elements(plan: Plan) -> tuple[Document, ...]:
         }
         for row in plan.job["elements"]
     )
+
+
+def merged(earlier: Resources, change: Resources) -> Resources:
+    """Take what the change sets, and the earlier value for the rest."""
+    given = {
+        item.name: value
+        for item in fields(change)
+        if (value := getattr(change, item.name)) not in (None, (), False)
+    }
+    return replace(earlier, **given)

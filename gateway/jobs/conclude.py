@@ -33,6 +33,8 @@ class Concluder:
 
     def by_files(self, scheduler: Scheduler, job: Job) -> Job:
         """End a job that its scheduler has forgotten, if its exit files say how it ended."""
+        if job.wish is Wish.CANCEL and job.attempt.native_id:
+            scheduler.cancel([job.attempt.native_id])  # it may be known there after all
         decided = outcome.by_exit_files(job, self.collector.exits(scheduler, job))
         if decided.attempt.state.final:
             return self.conclude(scheduler, decided)
@@ -107,7 +109,7 @@ def _close(
         collected=True,
         dataset=dataset.id if dataset else None,
         ended=max(ended) if ended else attempt.ended or now(),
-        verdict=_verdict(attempt, collected),
+        verdict=_verdict(job, collected),
         chisq=read_chisq(first),
         resumable=_is_resumable(attempt, collected, first),
         exit_code=attempt.exit_code
@@ -127,7 +129,13 @@ def _judged(job: Job, attempt: Attempt, collected: Collected) -> Attempt:
     if attempt.state is not JobState.COMPLETED:
         return attempt
     if not collected.results:
-        return replace(attempt, reason="NoResult", reason_text=words.NO_RESULT)
+        return replace(
+            attempt,
+            state=JobState.FAILED,
+            reason="NoResult",
+            reason_text=words.NO_RESULT,
+            source="result",
+        )
     statuses = [result.get("status") for result in collected.results]
     if all(status == "failed" for status in statuses):
         text = attempt.verdict.text if attempt.verdict else words.NO_RESULT
@@ -141,16 +149,17 @@ def _judged(job: Job, attempt: Attempt, collected: Collected) -> Attempt:
     return replace(attempt, reason_text=words.state_text(attempt.state))
 
 
-def _verdict(attempt: Attempt, collected: Collected) -> Verdict | None:
+def _verdict(job: Job, collected: Collected) -> Verdict | None:
     """Take the word of a single result; sum up those of an array."""
-    if attempt.tasks == 1 and collected.results and not _rows(collected.results[0]):
-        return read_verdict(collected.results[0])
-    rows = [row for result in collected.results for row in _rows(result)]
-    if not rows:
-        return None
-    failed = sum(1 for row in rows if row.get("status") == "failed")
-    text = f"{len(rows) - failed} of {len(rows)} elements have a result"
-    return Verdict(code="elements" if not failed else "partial", text=f"{text}.")
+    if not job.elements:
+        return read_verdict(collected.results[0]) if collected.results else None
+    states = [row.get("status") for result in collected.results for row in _rows(result)]
+    kept = sum(1 for state in states if state in ("done", "stopped"))
+    text = f"{kept} of {job.elements} elements have a result"
+    if stopped := states.count("stopped"):
+        text = f"{text}; {stopped} of them were stopped early"
+    whole = states.count("done") == job.elements
+    return Verdict(code="elements" if whole else "partial", text=f"{text}.")
 
 
 def _rows(result: Document) -> list[Document]:

@@ -22,7 +22,6 @@ _WORST_FIRST = (
     JobState.PREEMPTED,
     JobState.FAILED,
     JobState.CANCELLED,
-    JobState.UNKNOWN,
     JobState.COMPLETED,
 )
 _TERM = 15
@@ -79,11 +78,12 @@ def observe(job: Job, reports: Sequence[JobReport]) -> Job:
 def missing(job: Job) -> Job:
     """Write down that a scheduler that answers does not know the job. Absent is not done."""
     attempt = job.attempt
-    return job.with_attempt(
-        tracking=Tracking.UNCONFIRMED if attempt.tracking is not Tracking.LOST else Tracking.LOST,
-        tracking_since=attempt.tracking_since or now(),
-        missing_polls=attempt.missing_polls + 1,
-    )
+    if attempt.tracking not in (Tracking.UNCONFIRMED, Tracking.LOST):
+        # However long nobody answered before: its absence begins with this answer.
+        return job.with_attempt(
+            tracking=Tracking.UNCONFIRMED, tracking_since=now(), missing_polls=1
+        )
+    return job.with_attempt(missing_polls=attempt.missing_polls + 1)
 
 
 def stale(job: Job, why: str) -> Job:
@@ -155,7 +155,7 @@ def _by_status(rc: int, wish: Wish) -> JobState:
 
 def _overall(reports: Sequence[JobReport]) -> JobState:
     states = {report.state for report in reports}
-    live = (JobState.RUNNING, JobState.SUSPENDED, JobState.PENDING)
+    live = (JobState.RUNNING, JobState.SUSPENDED, JobState.PENDING, JobState.UNKNOWN)
     if found := [state for state in live if state in states]:
         return found[0]
     return next(state for state in _WORST_FIRST if state in states)

@@ -7,7 +7,7 @@ it. One click is at most one job: the idempotency key is part of the same atomic
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import structlog
@@ -20,7 +20,7 @@ from gateway.errors import ConflictError, NotFoundError, TooManyRequestsError
 from gateway.faults import crash_point
 from gateway.ids import new_id
 from gateway.jobs import drafts
-from gateway.jobs.again import earlier_elements, earlier_problem
+from gateway.jobs.again import earlier_elements, earlier_problem, merged
 from gateway.jobs.models import Attempt, Job, Plan, Tracking, Wish
 from gateway.jobs.plan import directory, keep_plan, load_plan, make_plan, script_sha256
 from gateway.jobs.prepare import Naming, Prepared, Preparer, ProblemForJob, Problems
@@ -342,7 +342,7 @@ class JobService:
             earlier,
             elements=earlier_elements(before),
             options={**earlier.options, **change.options},
-            resources=_merged(earlier.resources, change.resources),
+            resources=merged(earlier.resources, change.resources),
             seed=change.seed if change.seed is not None else job.seed,
             title=job.title,
         )
@@ -396,13 +396,3 @@ def _naming(request: Request, draft: drafts.Draft | None) -> Naming:
     if draft is None:
         return Naming(id=new_id(), attempt=1, correlation_id=request.correlation_id)
     return Naming(id=draft.id, attempt=1, correlation_id=draft.correlation_id, seed=draft.seed)
-
-
-def _merged(earlier: Resources, change: Resources) -> Resources:
-    """Take what the change sets, and the earlier value for the rest."""
-    given = {
-        item.name: value
-        for item in fields(change)
-        if (value := getattr(change, item.name)) not in (None, (), False)
-    }
-    return replace(earlier, **given)

@@ -10,6 +10,7 @@ key                                 type    holds
 ``jobs:active``                     set     ids of jobs that the reconciler must look after, also
                                             of ended ones whose sidecar does not say so yet
 ``jobs:deleted``                    set     ids that were deleted: never given again
+``jobs:rubbish``                    list    what deleted jobs left on disk, as JSON, to be removed
 ``idempotency:jobs:{owner}:{key}``  hash    ``hash`` of the request, ``id`` of its job
 ``job:{id}:idempotency``            set     the keys above that belong to a job
 ``job:{id}:lease``                  string  the token of the reconciler that works on it; expires
@@ -38,7 +39,7 @@ import redis
 from gateway.errors import ConflictError, InvalidError, NotFoundError
 from gateway.faults import crash_point
 from gateway.jobs.models import Job, Progress
-from gateway.jobs.store_scripts import ADD, CHANGE, RELEASE, SETTLE
+from gateway.jobs.store_scripts import ADD, CHANGE, DELETE, RELEASE, SETTLE
 from gateway.records import Document, from_document, now, to_document
 from gateway.sidecars import Sidecars
 
@@ -48,6 +49,7 @@ _SCAN = 200
 _ATTEMPTS = 5
 _ALIVE = ("PENDING", "RUNNING", "SUSPENDED", "UNKNOWN")
 _BLOCK_S = 1.0
+_KEYS_TTL_S = 30 * 24 * 3_600
 
 
 class StaleError(ConflictError):
@@ -82,6 +84,7 @@ class JobStore:
         self._change = client.register_script(CHANGE)
         self._settle = client.register_script(SETTLE)
         self._release = client.register_script(RELEASE)
+        self._delete = client.register_script(DELETE)
 
     # ---- records
 
@@ -114,7 +117,7 @@ class JobStore:
         if answer == "?":
             raise ConflictError(f"the job id {job.id} was given before: ask for a new preview")
         if answer:
-            return Replayed(job=self._with_sidecar(self.get(str(answer))))
+            return Replayed(job=self._with_sidecar(self._made(str(answer), key)))
         crash_point("accept-after-store")
         self._sidecars.write_first(job.id, document)
         return job
@@ -212,7 +215,17 @@ class JobStore:
             return None
         if earlier != request_hash:
             raise _other_request(key)
-        return self._with_sidecar(self.get(job_id))
+        return self._with_sidecar(self._made(job_id, key))
+
+    def _made(self, job_id: str, key: str) -> Job:
+        """Read the job that a key has made; ConflictError when it was deleted."""
+        try:
+            return self.get(job_id)
+        except NotFoundError as error:
+            text = (
+                f"{key[:64]!r} made job {job_id}, which was deleted: make a new key for a new job"
+            )
+            raise ConflictError(text) from error
 
     def admission(self, owner: str, key: str, request_hash: str) -> Admission:
         """Say in one round trip what decides whether a user may have another job."""
@@ -226,17 +239,29 @@ class JobStore:
         return Admission(earlier=found, jobs=int(jobs), alive=sum(alive))
 
     def delete(self, job: Job) -> None:
-        """Forget a job; its id is never given again."""
-        keys = self._redis.smembers(f"job:{job.id}:idempotency")
-        with self._redis.pipeline(transaction=True) as pipe:
-            pipe.sadd("jobs:deleted", job.id)
-            pipe.delete(f"job:{job.id}", *(f"job:{job.id}:{part}" for part in _PARTS), *keys)
-            pipe.zrem("jobs", job.id)
-            pipe.zrem(f"jobs:{job.owner}", job.id)
-            pipe.zrem(f"jobs:{job.owner}:{job.attempt.state.value}", job.id)
-            pipe.srem("jobs:active", job.id)
-            pipe.execute()
+        """Forget a job as it was read; its id is never given again, nor made again by its key.
+
+        Raises
+        ------
+        StaleError
+            When it has changed since: it may run again.
+        """
+        rubbish = {
+            "id": job.id,
+            "cluster": job.cluster,
+            "directories": [attempt.directory for attempt in job.attempts],
+        }
+        answer = self._delete(
+            keys=[f"job:{job.id}", "jobs", "jobs:active", "jobs:deleted", "jobs:rubbish"],
+            args=[job.id, job.version, job.owner, json.dumps(rubbish), _KEYS_TTL_S],
+        )
+        if answer == "stale":
+            raise StaleError(f"job {job.id} has changed since it was read: look at it again")
         self._sidecars.remove(job.id)
+
+    def forget_progress(self, id: str) -> None:
+        """Drop what an earlier attempt showed."""
+        self._redis.delete(*(f"job:{id}:{part}" for part in ("progress", "curve", "events")))
 
     # ---- lists
 
@@ -397,9 +422,6 @@ def pieces(whole: int, longest: int) -> Iterator[int]:
         yield longest
         whole -= longest
     yield max(1, whole)
-
-
-_PARTS = ("idempotency", "lease", "progress", "curve", "events", "followed")
 
 
 def _text(document: Document) -> str:

@@ -68,6 +68,29 @@ end
 return 0
 """
 
+# KEYS: job, jobs, jobs:active, jobs:deleted, jobs:rubbish
+# ARGV: id, version as read, owner, what is to be removed from disk, seconds that keys are kept
+# The keys stay for a while without their job: a late retry must not make it again.
+DELETE = """
+local now = redis.call('HMGET', KEYS[1], 'version', 'state')
+if not now[1] then return 'gone' end
+if now[1] ~= ARGV[2] then return 'stale' end
+for _, key in ipairs(redis.call('SMEMBERS', KEYS[1] .. ':idempotency')) do
+  redis.call('EXPIRE', key, ARGV[5])
+end
+for _, part in ipairs({'idempotency', 'lease', 'progress', 'curve', 'events', 'followed'}) do
+  redis.call('DEL', KEYS[1] .. ':' .. part)
+end
+redis.call('DEL', KEYS[1])
+redis.call('ZREM', KEYS[2], ARGV[1])
+redis.call('ZREM', 'jobs:' .. ARGV[3], ARGV[1])
+redis.call('ZREM', 'jobs:' .. ARGV[3] .. ':' .. now[2], ARGV[1])
+redis.call('SREM', KEYS[3], ARGV[1])
+redis.call('SADD', KEYS[4], ARGV[1])
+redis.call('RPUSH', KEYS[5], ARGV[4])
+return 'deleted'
+"""
+
 RELEASE = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0

@@ -283,6 +283,8 @@ class ScriptProblemSchema(_Strict):
             raise ValidationError("The model must be a Python script (.py).", "entry")
         if data.get("entry") not in names:
             raise ValidationError(f"Not among the files: {', '.join(names)[:300]}.", "entry")
+        if any(name.split("/")[0] == "elements" for name in names):
+            raise ValidationError("'elements' is where an array's files go: rename it.", "files")
         if len({name.casefold() for name in names}) < len(names):
             raise ValidationError("Two files have the same name (but for its case).", "files")
 

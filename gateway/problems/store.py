@@ -47,6 +47,13 @@ return ''
 """
 
 
+# KEYS: problem. ARGV: number of the newest version as read, record
+_DESCRIBE = """
+if redis.call('HGET', KEYS[1], 'version') ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'record', ARGV[2])
+return 1
+"""
+
 # KEYS: problem, versions. ARGV: number, or "" for the newest
 _BOTH = """
 local found = redis.call('HMGET', KEYS[1], 'record', 'version')
@@ -91,6 +98,7 @@ class ProblemStore:
         self._sidecars = sidecars
         self._put = client.register_script(_PUT)
         self._both = client.register_script(_BOTH)
+        self._describe = client.register_script(_DESCRIBE)
 
     def put(
         self,
@@ -141,8 +149,16 @@ class ProblemStore:
         return str(answer or problem.id)
 
     def describe(self, problem: FitProblem) -> None:
-        """Write changed words (name, tags, notes) of a problem whose content stays."""
-        self._redis.hset(f"problem:{problem.id}", "record", _text(problem))
+        """Write changed words (name, tags, notes) of a problem whose content stays.
+
+        Raises
+        ------
+        PreconditionError
+            When its content has changed since it was read, or it is gone.
+        """
+        key, expected = f"problem:{problem.id}", problem.version
+        if not self._describe(keys=[key], args=[expected, _text(problem)]):
+            raise PreconditionError(f"problem {problem.id} has changed meanwhile: read it again")
         self._write_sidecar(problem.id)
 
     def get(self, id: str) -> FitProblem:

@@ -180,3 +180,46 @@ def test_a_rerun_is_a_second_attempt(api: Api) -> None:
     ended = api.wait(job["id"])
     assert ended["attempt"] == 2
     assert ended["state"] == "COMPLETED"
+
+
+def test_a_late_retry_of_a_deleted_job_does_not_make_it_again(api: Api) -> None:
+    key = uuid.uuid4().hex
+    request: dict[str, Any] = {"kind": "dummy", "options": {"seconds": 0}}
+    job = api.submit(key=key, **request)
+    api.wait(job["id"])
+    assert api.http.delete(f"/jobs/{job['id']}").status_code == 204
+
+    late = api.http.post("/jobs", json=request, headers={"Idempotency-Key": key})
+
+    assert late.status_code == 409
+    assert "deleted" in late.json()["detail"]
+    assert api.http.get("/jobs").json()["total"] == 0
+
+
+def test_parallel_reruns_with_one_key_are_one_attempt_and_all_succeed(api: Api) -> None:
+    job = api.submit(kind="dummy", options={"seconds": 0, "steps": 3})
+    api.wait(job["id"])
+    key = {"Idempotency-Key": uuid.uuid4().hex}
+
+    def rerun(_: int) -> tuple[int, int, object]:
+        answer = api.http.post(f"/jobs/{job['id']}/rerun", json={}, headers=key)
+        return answer.status_code, answer.json().get("attempt", 0), answer.json().get("final")
+
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(rerun, range(6)))
+
+    assert {(status, attempt) for status, attempt, _ in answers} == {(202, 2)}
+    assert api.wait(job["id"])["attempt"] == 2
+
+
+def test_an_ended_script_without_a_result_is_a_failure(api: Api) -> None:
+    problem = api.script_problem("import os\nos._exit(0)\n")
+    job = api.submit(problem={"id": problem["id"]}, options={"fit": "lm"})
+
+    ended = api.wait(job["id"])
+
+    assert (ended["state"], ended["raw_state"], ended["reason"]) == (
+        "FAILED",
+        "COMPLETED",
+        "NoResult",
+    )
