@@ -7,6 +7,7 @@ says so by a comment, so that proxies keep the line open and a closed line is no
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections import Counter
@@ -25,7 +26,8 @@ LOOK_S = 4.0
 LONGEST_S = 3600.0
 RETRY_MS = 3000
 PER_USER = 6
-_ID_LENGTH = 200
+_ID = re.compile(r"[0-9]{1,19}(-[0-9]{1,19})?")
+"""What the store's streams take: two numbers of 64 bits, or the first alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +50,7 @@ Read = Callable[[str | None, float], Sequence[Event]]
 def last_event_id() -> str | None:
     """Say up to where this reader has read: by header, or by ``?last_event_id=`` at first."""
     text = request.headers.get("Last-Event-ID") or request.args.get("last_event_id")
-    return text if text and len(text) <= _ID_LENGTH and text.isprintable() else None
+    return text if text and _ID.fullmatch(text) else None
 
 
 class Streams:

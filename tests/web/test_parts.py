@@ -6,12 +6,13 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from flask import Flask
 from openapi_spec_validator import validate
 
 from gateway.errors import TooManyRequestsError
 from gateway.web.idempotency import parse_key, request_hash
 from gateway.web.paging import make_cursor, read_cursor
-from gateway.web.sse import PER_USER, Streams
+from gateway.web.sse import PER_USER, Streams, last_event_id
 from tests.web.site import Browser, Site, path_of
 
 THING = "/api/v1/probe/thing"
@@ -86,6 +87,22 @@ def test_a_stream_goes_on_after_the_last_event_that_was_read(ada: Browser) -> No
     rest = ada.get("/api/v1/probe/events", headers={"Last-Event-ID": "2"})
     assert 'id: 3\nevent: step\ndata: {"n": 3}\n\n' in rest.text
     assert "id: 2" not in rest.text
+
+
+@pytest.mark.parametrize(
+    "text", ["x", "$", "-", "1-", "-1", "1-2-3", "1 2", "²", "٣", "9" * 20, "1-x", "*", "1\u2028"]
+)
+def test_an_event_id_that_is_none_of_ours_is_ignored(text: str) -> None:
+    with Flask("probe").test_request_context(query_string={"last_event_id": text}):
+        assert last_event_id() is None
+
+
+@pytest.mark.parametrize("text", ["0", "2", "0-0", "1767323045000-12"])
+def test_an_event_id_of_ours_is_taken_from_header_or_query(text: str) -> None:
+    with Flask("probe").test_request_context(query_string={"last_event_id": text}):
+        assert last_event_id() == text
+    with Flask("probe").test_request_context(headers={"Last-Event-ID": text}):
+        assert last_event_id() == text
 
 
 def test_streams_are_bounded_for_each_reader_and_for_the_process() -> None:
