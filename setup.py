@@ -55,7 +55,7 @@ setup(
         "argon2-cffi>=25.1",
         "click>=8.1",
         "flask>=3.1",
-        "gunicorn>=23",
+        "gunicorn>=27",
         "jinja2>=3.1.6",
         "marshmallow>=4",
         "paramiko>=5",
