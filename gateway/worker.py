@@ -26,6 +26,7 @@ from gateway.jobs.follow import Follower
 from gateway.jobs.nudge import QUEUE
 from gateway.jobs.reconcile import Reconciler
 from gateway.jobs.store import JobStore
+from gateway.jobs.sweep import Sweeper
 from gateway.services import Gateway, open_gateway
 from gateway.settings import Settings, load_settings
 from gateway.sidecars import Sidecars
@@ -87,7 +88,9 @@ class Worker:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._gateway = open_gateway(settings)
-        self._reconciler = make_reconciler(self._gateway, open_schedulers(settings))
+        schedulers = open_schedulers(settings)
+        self._reconciler = make_reconciler(self._gateway, schedulers)
+        self._sweeper = Sweeper(self._gateway.job_store, self._gateway.logs, schedulers)
         self._stopping = False
 
     def stop(self, *_: object) -> None:
@@ -118,6 +121,7 @@ class Worker:
     def _round(self) -> int:
         try:
             alive = self._reconciler.round()
+            self._sweeper.sweep()
             self._gateway.job_store.beat(self._settings.worker.idle_tick_s * _PULSE)
         except redis.RedisError as error:
             _log.warning("the store is away", error=str(error))

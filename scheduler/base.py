@@ -202,7 +202,12 @@ class Scheduler(Protocol):
         """End jobs, waiting or running; ids that have ended are no error."""
 
     def signal(self, native_ids: Sequence[str], name: str) -> None:
-        """Send a signal (``USR1``) to the scripts of running jobs."""
+        """Send a signal to the scripts of running jobs.
+
+        ``USR1``, the wish to stop, also ends what has not started: a waiting job or element ends
+        as `CANCELLED` and never runs. It is not lost on a script that is only beginning, and
+        however often it is sent, a script gets it at least once.
+        """
 
     def claim(self, directory: PurePosixPath, try_number: int, owner: str) -> str:
         """Take ``claim.<try>`` for an owner; answer who has it: that owner, or an earlier one."""
@@ -221,8 +226,15 @@ class Scheduler(Protocol):
         None when there is no such regular file. A negative *offset* counts from the end.
         """
 
-    def listing(self, directory: PurePosixPath, limit: int = 10_000) -> list[FileEntry]:
-        """List the files beneath a directory, sorted by path, without following links."""
+    def listing(
+        self, directory: PurePosixPath, limit: int = 10_000, keep: str = ""
+    ) -> list[FileEntry]:
+        """List the files beneath a directory, sorted by path, without following links.
+
+        At most *limit* of them; those at the top come first when there are more. With *keep*, a
+        regular expression, all that lies at the top under another name is neither entered nor
+        counted.
+        """
 
     def remove(self, directory: PurePosixPath) -> None:
         """Remove a job directory; one that is not there is no error."""

@@ -248,12 +248,12 @@ class Executor:
     # Tasks that wait
 
     def _start(self) -> None:
-        cancelled = self._spool.cancelled()
+        unwanted = self._spool.cancelled() | self._spool.stopped()
         taken = sum(job.wanted.cpus * len(job.running) for job in self._jobs.values())
         free, reason = self._config.cpus - taken, ""
         for native_id in sorted(self._jobs, key=int):
             job = self._jobs[native_id]
-            if native_id in cancelled:
+            if native_id in unwanted:
                 self._cancel_waiting(job)
             while job.waiting:
                 if job.wanted.throttle and len(job.running) >= job.wanted.throttle:

@@ -8,7 +8,9 @@ follows no link, and only regular files with one name are read.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
@@ -21,6 +23,8 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _PLAIN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _MAX_DEPTH = 32
 _CHUNK_BYTES = 1 << 20
+_MOST_NAMES = 1_000_000
+"""Looked at in one directory."""
 
 
 def write_whole(path: Path, content: bytes, mode: int = 0o600) -> None:
@@ -168,13 +172,17 @@ def read_beneath(directory: Path, path: str, offset: int, limit_bytes: int) -> b
         return b"".join(parts)
 
 
-def list_beneath(directory: Path, limit: int) -> list[FileEntry]:
-    """List what lies beneath a directory, at most *limit* entries, without following links."""
+def list_beneath(directory: Path, limit: int, keep: str = "") -> list[FileEntry]:
+    """List what lies beneath a directory, at most *limit* entries, without following links.
+
+    With *keep*, only what lies at the top under such a name, and beneath it.
+    """
     entries: list[FileEntry] = []
     waiting = [PurePosixPath()]
     while waiting and len(entries) < limit:
         folder = waiting.pop()
-        for name, status in _scan(directory, folder, limit - len(entries)):
+        wanted = keep if not folder.parts else ""
+        for name, status in _scan(directory, folder, limit - len(entries), wanted):
             path = folder / name
             if stat.S_ISDIR(status.st_mode) and len(path.parts) < _MAX_DEPTH:
                 waiting.append(path)
@@ -191,7 +199,9 @@ def _entry(path: PurePosixPath, status: os.stat_result) -> FileEntry:
     return FileEntry(path=text, size=status.st_size, regular=_is_plain(status))
 
 
-def _scan(top: Path, folder: PurePosixPath, limit: int) -> list[tuple[str, os.stat_result]]:
+def _scan(
+    top: Path, folder: PurePosixPath, limit: int, keep: str = ""
+) -> list[tuple[str, os.stat_result]]:
     try:
         handle = os.open(top, _FOLDER)
     except OSError:
@@ -203,7 +213,9 @@ def _scan(top: Path, folder: PurePosixPath, limit: int) -> list[tuple[str, os.st
             handle = inner
         found = []
         with os.scandir(handle) as scan:
-            for entry in scan:
+            for entry in itertools.islice(scan, _MOST_NAMES):
+                if keep and not re.fullmatch(keep, entry.name):
+                    continue
                 found.append((entry.name, entry.stat(follow_symlinks=False)))
                 if len(found) >= limit:
                     break

@@ -43,7 +43,7 @@ from scheduler.directives import Directives, parse_directives
 from scheduler.faults import CRASH_VARIABLES, crash_point
 from scheduler.processes import send_signal
 from scheduler.sandbox import check_sandbox
-from scheduler.shepherd import SIGNALS
+from scheduler.shepherd import SIGNALS, STOP_SIGNAL
 from scheduler.spool import Entry, JobRecord, LocalConfig, Spool, TaskRecord, send, trying_lock
 
 MAX_ARRAY = 1001
@@ -98,9 +98,11 @@ class Local:
         """Read bytes of a regular file beneath a directory, following no link."""
         return files.read_beneath(Path(directory), path, offset, limit_bytes)
 
-    def listing(self, directory: PurePosixPath, limit: int = 10_000) -> list[FileEntry]:
+    def listing(
+        self, directory: PurePosixPath, limit: int = 10_000, keep: str = ""
+    ) -> list[FileEntry]:
         """List the files beneath a directory, sorted by path, without following links."""
-        return files.list_beneath(Path(directory), limit)
+        return files.list_beneath(Path(directory), limit, keep)
 
     def remove(self, directory: PurePosixPath) -> None:
         """Remove a job directory; one that is not there is no error."""
@@ -262,12 +264,18 @@ class Local:
         self._ensure_executor()
 
     def signal(self, native_ids: Sequence[str], name: str) -> None:
-        """Send a signal (``USR1``) to the scripts of running jobs."""
+        """Send a signal to the scripts of running jobs; ``USR1`` also ends what has not started.
+
+        ``USR1`` stays on the spool: each task hears it once, also one that is only beginning.
+        """
         if name not in SIGNALS:
             raise SchedulerError(f"signal {name!r} is not sent to jobs: want {', '.join(SIGNALS)}")
         for native_id in native_ids:
             if _NATIVE_ID.fullmatch(native_id) and self._spool.entry(native_id):
-                self._spool.tell(native_id, name)
+                if name == STOP_SIGNAL:
+                    self._spool.ask_to_stop(native_id)
+                self._spool.tell(native_id, "stop" if name == STOP_SIGNAL else name)
+        self._ensure_executor()
 
     # This host
 

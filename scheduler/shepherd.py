@@ -39,6 +39,9 @@ from scheduler.spool import Entry, LocalConfig, Spool, TaskRecord, send
 SIGNALS = ("USR1", "USR2", "INT", "TERM", "CONT", "STOP")
 """What a script may be sent from outside."""
 
+STOP_SIGNAL = "USR1"
+"""The one that means: stop, and keep what you have."""
+
 _SAMPLE_S = 0.25
 _DISK_SAMPLE_S = 5.0
 _HANDLER_WAIT_S = 5.0
@@ -109,6 +112,7 @@ class Shepherd:
         self._selector = selectors.DefaultSelector()
         self._logs: list[Log] = []
         self._words: list[tuple[int, float]] = []
+        self._stopped = False
         self._child = 0
         self._status: int | None = None
         self._verdict: tuple[JobState, str] | None = None
@@ -213,6 +217,9 @@ class Shepherd:
 
     def _check(self, now: float) -> None:
         """Obey what was asked, and hold the limits."""
+        if not self._stopped and self._spool.is_stopped(self._entry.native_id):
+            self._stopped = True  # once: the mark stays, also for those who begin to listen later
+            self._hear(STOP_SIGNAL)
         if self._verdict is None and self._spool.is_cancelled(self._entry.native_id):
             self._finish(JobState.CANCELLED, "", now)
         if self._verdict is None:
@@ -228,7 +235,7 @@ class Shepherd:
             shell = self._shell()
             if shell and (now >= deadline or catches(shell, number)):
                 send_signal([shell], number)
-            elif now < deadline:
+            else:
                 waiting.append((number, deadline))
         self._words = waiting
 

@@ -10,6 +10,7 @@ file                       written by     holds
 ``spool/<id>.json``        submit         the job (`Entry`): from here on it is submitted, and it
                                           stays here until its end is in ``state.json``
 ``cancel/<id>``            cancel         nothing: this job is to end
+``stop/<id>``              signal         nothing: running tasks are to stop, others not to start
 ``executor.lock``          executor       its process id; locked while it lives
 ``wake``                   all            a pipe: a byte in it ends the executor's sleep
 ``jobs/<id>/state.json``   executor       how every task is (`JobRecord`)
@@ -127,7 +128,7 @@ class Spool:
     def prepare(self) -> None:
         """Make what is missing."""
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for name in ("markers", "jobs", "spool", "cancel"):
+        for name in ("markers", "jobs", "spool", "cancel", "stop"):
             (self.directory / name).mkdir(mode=0o700, exist_ok=True)
         with suppress(FileExistsError):
             os.mkfifo(self.wake, 0o600)
@@ -235,7 +236,8 @@ class Spool:
         """Take a job that has ended off the spool; its record stays."""
         (self.directory / "spool" / f"{native_id}.json").unlink(missing_ok=True)
         sync_folder(self.directory / "spool")
-        (self.directory / "cancel" / native_id).unlink(missing_ok=True)
+        for wish in ("cancel", "stop"):
+            (self.directory / wish / native_id).unlink(missing_ok=True)
 
     def tidy(self, native_id: str) -> None:
         """Remove the working files of a job that was forgotten."""
@@ -256,16 +258,31 @@ class Spool:
 
     def ask_to_cancel(self, native_id: str) -> None:
         """Leave word that a job is to end."""
-        (self.directory / "cancel" / native_id).touch(mode=0o600)
-        sync_folder(self.directory / "cancel")
+        self._leave_word("cancel", native_id)
+
+    def ask_to_stop(self, native_id: str) -> None:
+        """Leave word that a job is to stop: what runs keeps its results, the rest never starts."""
+        self._leave_word("stop", native_id)
+
+    def _leave_word(self, wish: str, native_id: str) -> None:
+        (self.directory / wish / native_id).touch(mode=0o600)
+        sync_folder(self.directory / wish)
 
     def is_cancelled(self, native_id: str) -> bool:
         """Say whether somebody wants a job to end."""
         return (self.directory / "cancel" / native_id).exists()
 
+    def is_stopped(self, native_id: str) -> bool:
+        """Say whether somebody wants a job to stop."""
+        return (self.directory / "stop" / native_id).exists()
+
     def cancelled(self) -> set[str]:
         """List the jobs that somebody wants to end."""
         return set(names_in(self.directory / "cancel"))
+
+    def stopped(self) -> set[str]:
+        """List the jobs that somebody wants to stop."""
+        return set(names_in(self.directory / "stop"))
 
     def tell(self, native_id: str, word: str) -> None:
         """Send a word to the shepherds of a job's running tasks."""

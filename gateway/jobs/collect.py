@@ -24,6 +24,7 @@ from scheduler.base import FileEntry, Scheduler
 _CHUNK_BYTES = 4 << 20
 _MANIFEST = re.compile(r"manifest\.(\d{1,7})\.json")
 _KEPT = re.compile(r"result\.\d{1,7}\.json|out/.+")
+_LISTED = r"out|(result|manifest)\.\d{1,7}\.json"
 _PATH_BYTES = 400
 
 
@@ -56,9 +57,9 @@ class Collector:
     def collect(self, scheduler: Scheduler, job: Job) -> Collected:
         """Fetch the results of a job that has ended; a second time finds the same."""
         directory = PurePosixPath(job.attempt.directory)
-        listing = scheduler.listing(directory, self._limits.result_files)
         faults: list[str] = []
-        kept = list(self._wanted(listing, faults))
+        listing = self._listing(scheduler, job, faults)
+        kept = sorted(self._wanted(listing, faults), key=lambda entry: entry.path)
         files = [ref for entry in kept if (ref := self._fetch(scheduler, directory, entry, faults))]
         manifests = self._manifests(scheduler, directory, listing)
         faults.extend(_differences(manifests, {ref.path: ref for ref in files}))
@@ -80,6 +81,18 @@ class Collector:
             for task in range(job.attempt.tasks)
         )
         return [record for document in documents if (record := read_exit(document))]
+
+    def _listing(self, scheduler: Scheduler, job: Job, faults: list[str]) -> list[FileEntry]:
+        """List results and manifests, with results first: they are what has to fit."""
+        most = self._limits.result_files + job.attempt.tasks  # a manifest is no result
+        directory = PurePosixPath(job.attempt.directory)
+        listing = scheduler.listing(directory, most + 1, _LISTED)
+        if len(listing) > most:
+            faults.append(
+                f"there are more than {self._limits.result_files} result files: some of them were "
+                "left behind; write fewer files into out/"
+            )
+        return sorted(listing, key=lambda entry: (entry.path.startswith("out/"), entry.path))
 
     def _wanted(self, listing: list[FileEntry], faults: list[str]) -> Iterator[FileEntry]:
         budget = self._limits.result_bytes

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -18,10 +19,21 @@ from gateway.jobs.models import Job, Progress
 from gateway.jobs.store import JobStore
 from gateway.records import Document, is_number
 from scheduler.base import Scheduler
+from scheduler.files import remove_tree
 
 _CHUNK_BYTES = 256 * 1024
 _LINE_BYTES = 128 * 1024
 _TASKS_AT_ONCE = 64
+_EVENTS_KEPT = 1_000
+EVENT_BYTES = 32 << 20
+"""Followed of one task; a fit that reports every second for a day writes less."""
+
+_TAIL_BYTES = 1 << 20
+_LEAST_TAIL_BYTES = 64 << 10
+_TAILS_BYTES = 16 << 20
+"""Of all tasks of a job that has ended, unless they are very many."""
+
+_FINISH_LOG_BYTES = 64 << 20
 _VALUES = 1_000
 _WORDS = 2_000
 STREAMS = ("stdout", "stderr")
@@ -48,10 +60,14 @@ class LogFolder:
         finally:
             os.close(handle)
 
-    def mark_cut(self, path: Path) -> None:
+    def mark_cut(self, path: Path, size: int) -> None:
         """Say at the end of a log, once, that there is more of it."""
-        line = f"\n[cut here: {self.limit_bytes} bytes of a log are kept; print less]\n"
-        self.append(path, self.limit_bytes, line.encode())
+        line = f"\n[cut here: {size} bytes of this log are kept; print less]\n"
+        self.append(path, size, line.encode())
+
+    def remove(self, id: str) -> None:
+        """Remove all logs of a job; no logs are no error."""
+        remove_tree(self._root / id[-2:] / id)
 
     def read(self, path: Path, offset: int, limit_bytes: int) -> tuple[int, bytes, int]:
         """Read from an offset, negative from the end; answer (offset, bytes, size of the log)."""
@@ -91,14 +107,7 @@ class Follower:
             events.extend(news.events)
             read.update(news.read)
             read.update(self._copy_logs(scheduler, directory, job, task, followed))
-        if events or read:
-            self._store.add_events(
-                job.id,
-                events,
-                progress=_progress(events, self._store.progress(job.id)),
-                curve=_last_curve(events),
-                followed=read,
-            )
+        self._show(job, events, read)
 
     def _events(
         self,
@@ -111,13 +120,17 @@ class Follower:
         path = f"events.{task}.jsonl"
         name = f"{job.attempt.number}/{path}"
         offset = followed.get(name, 0)
+        if offset >= EVENT_BYTES:
+            return _News(events=[], read={})
         content = scheduler.read(directory, path, offset, _CHUNK_BYTES)
         if not content:
             return _News(events=[], read={})
         whole = content.rfind(b"\n") + 1
         if not whole and len(content) >= _LINE_BYTES:
             whole = len(content)  # a line without an end: step over it
-        events = [event for line in content[:whole].splitlines() if (event := read_event(line))]
+        events = _read_events(content[:whole])
+        if offset + whole >= EVENT_BYTES:
+            events.append(_cut(task, EVENT_BYTES))
         return _News(events=events, read={name: offset + whole} if whole else {})
 
     def _copy_logs(
@@ -127,30 +140,108 @@ class Follower:
         job: Job,
         task: int,
         followed: dict[str, int],
+        most: int = 2 * _CHUNK_BYTES,
     ) -> dict[str, int]:
         read: dict[str, int] = {}
         for stream in STREAMS:
             path = f"{stream}.{task}.txt"
             name = f"{job.attempt.number}/{path}"
             offset = followed.get(name, 0)
-            room = min(_CHUNK_BYTES, self._logs.limit_bytes - offset)
+            room = min(_CHUNK_BYTES, self._logs.limit_bytes - offset, most)
             content = scheduler.read(directory, path, offset, max(room, 1))
             place = self._logs.path(job.id, job.attempt.number, stream, task)
             if content and room <= 0:
-                self._logs.mark_cut(place)
+                self._logs.mark_cut(place, offset)
             elif content:
                 self._logs.append(place, offset, content)
                 read[name] = offset + len(content)
+                most -= len(content)
         return read
 
     def finish(self, scheduler: Scheduler, job: Job) -> None:
-        """Read all that is left of a job that has ended."""
+        """Read what is left of a job that has ended; of what is too long, the start and the end.
+
+        It is one job's turn in a round for all: whatever a job wrote, the work with it is bounded.
+        """
         tasks = range(job.attempt.tasks)
+        tail = max(_LEAST_TAIL_BYTES, min(_TAIL_BYTES, _TAILS_BYTES // len(tasks)))
+        log_budget = max(_FINISH_LOG_BYTES, 2 * self._logs.limit_bytes)
         for first in range(0, len(tasks), _TASKS_AT_ONCE):
             group = tasks[first : first + _TASKS_AT_ONCE]
-            before: dict[str, int] | None = None
-            while before != (before := self._store.followed(job.id)):
-                self.follow(scheduler, job, group)
+            self._finish_events(scheduler, job, group, tail)
+            log_budget -= self._finish_logs(scheduler, job, group, log_budget)
+
+    def _finish_events(
+        self, scheduler: Scheduler, job: Job, tasks: Sequence[int], tail: int
+    ) -> None:
+        followed = self._store.followed(job.id)
+        events: list[Document] = []
+        read: dict[str, int] = {}
+        for task in tasks:
+            news = self._last_events(scheduler, job, task, followed, tail)
+            events.extend(news.events)
+            read.update(news.read)
+        self._show(job, events, read)
+
+    def _last_events(
+        self, scheduler: Scheduler, job: Job, task: int, followed: dict[str, int], tail: int
+    ) -> _News:
+        directory, path = PurePosixPath(job.attempt.directory), f"events.{task}.jsonl"
+        name = f"{job.attempt.number}/{path}"
+        offset = followed.get(name, 0)
+        if offset >= EVENT_BYTES:
+            return _News(events=[], read={})
+        content = scheduler.read(directory, path, offset, 2 * tail + 1) or b""
+        if len(content) <= 2 * tail:
+            return _News(
+                events=_read_events(content),
+                read={name: offset + len(content)} if content else {},
+            )
+        last = scheduler.read(directory, path, -tail, tail) or b""
+        events = [
+            *_read_events(content[:tail]),
+            _cut(task, offset + tail),
+            *_read_events(last[last.find(b"\n") + 1 :]),
+        ]
+        # Not how far it was read, but that nothing more of it will be.
+        return _News(events=events, read={name: EVENT_BYTES})
+
+    def _finish_logs(
+        self, scheduler: Scheduler, job: Job, tasks: Sequence[int], budget: int
+    ) -> int:
+        """Copy the rest of some logs while the budget lasts; answer how much that was."""
+        directory, spent = PurePosixPath(job.attempt.directory), 0
+        while True:
+            followed = self._store.followed(job.id)
+            read: dict[str, int] = {}
+            for task in tasks:
+                left = budget - spent
+                copied = self._copy_logs(scheduler, directory, job, task, followed, left)
+                spent += sum(copied[name] - followed.get(name, 0) for name in copied)
+                read.update(copied)
+            if not read:
+                return spent
+            self._show(job, [], read)
+
+    def _show(self, job: Job, events: Sequence[Document], read: dict[str, int]) -> None:
+        if events or read:
+            self._store.add_events(
+                job.id,
+                events[-_EVENTS_KEPT:],
+                progress=_progress(events, self._store.progress(job.id)),
+                curve=_last_curve(events),
+                followed=read,
+            )
+
+
+def _read_events(content: bytes) -> list[Document]:
+    return [event for line in content.splitlines() if (event := read_event(line))]
+
+
+def _cut(task: int, size: int) -> Document:
+    """Say that more of a task's events is not shown."""
+    text = f"of the events of task {task}, those after the first {size} bytes are not all shown"
+    return {"event": "message", "t": time.time(), "level": "warning", "text": text}
 
 
 def read_event(line: bytes) -> Document | None:

@@ -74,6 +74,16 @@ class Admission:
     alive: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Rubbish:
+    """What a deleted job left on disk."""
+
+    id: str
+    cluster: str
+    directories: tuple[str, ...]
+    tries: int = 0
+
+
 class JobStore:
     """Jobs in Redis, and beside each a sidecar file."""
 
@@ -246,18 +256,28 @@ class JobStore:
         StaleError
             When it has changed since: it may run again.
         """
-        rubbish = {
-            "id": job.id,
-            "cluster": job.cluster,
-            "directories": [attempt.directory for attempt in job.attempts],
-        }
+        directories = tuple(attempt.directory for attempt in job.attempts)
+        rubbish = Rubbish(id=job.id, cluster=job.cluster, directories=directories)
         answer = self._delete(
             keys=[f"job:{job.id}", "jobs", "jobs:active", "jobs:deleted", "jobs:rubbish"],
-            args=[job.id, job.version, job.owner, json.dumps(rubbish), _KEYS_TTL_S],
+            args=[job.id, job.version, job.owner, _text(to_document(rubbish)), _KEYS_TTL_S],
         )
         if answer == "stale":
             raise StaleError(f"job {job.id} has changed since it was read: look at it again")
         self._sidecars.remove(job.id)
+
+    def rubbish(self, count: int) -> list[Rubbish]:
+        """List some of what deleted jobs left on disk, oldest first."""
+        texts = self._redis.lrange("jobs:rubbish", 0, count - 1)
+        return [from_document(Rubbish, json.loads(text)) for text in texts]
+
+    def swept(self, rubbish: Rubbish, left: Rubbish | None) -> None:
+        """Strike out what was removed; what is *left* of it comes again at the end."""
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.lrem("jobs:rubbish", 1, _text(to_document(rubbish)))
+            if left is not None:
+                pipe.rpush("jobs:rubbish", _text(to_document(left)))
+            pipe.execute()
 
     def forget_progress(self, id: str) -> None:
         """Drop what an earlier attempt showed."""

@@ -329,6 +329,32 @@ def test_a_cancelled_array_ends_in_all_its_tasks(site: Site) -> None:
     assert len(site.lines(launch, "starts")) <= 2
 
 
+def test_a_stopped_array_stops_what_runs_and_starts_nothing_more(site: Site) -> None:
+    launch = site.stage(sleeper(60), tasks=5)
+    native_id = site.submit(launch)
+    eventually(lambda: len(site.lines(launch, "starts")) == 2)
+    site.scheduler.signal([native_id], "USR1")
+    states = {row.task: row.state for row in site.ended(native_id)}
+    assert states == {
+        **dict.fromkeys((0, 1), JobState.COMPLETED),
+        **dict.fromkeys((2, 3, 4), JobState.CANCELLED),
+    }
+    assert [site.lines(launch, f"signal.{task}") for task in (0, 1)] == [["2"], ["2"]]
+    assert sorted(line.split()[0] for line in site.lines(launch, "starts")) == ["0", "1"]
+
+
+def test_a_stopped_job_that_waits_never_starts(site: Site) -> None:
+    first, second = (site.stage(sleeper(60), resources={"cpus_per_task": 2}) for _ in range(2))
+    running = site.submit(first)
+    site.runs(first, running)
+    waiting = site.submit(second)
+    site.scheduler.signal([waiting], "USR1")
+    assert site.end_of(waiting).state is JobState.CANCELLED
+    site.wake(first)
+    site.end_of(running)
+    assert site.lines(second, "starts") == []
+
+
 # Files
 
 
@@ -348,6 +374,18 @@ def test_a_directory_with_a_wrong_digest_does_not_come_into_being(site: Site) ->
     assert site.scheduler.listing(directory) == []
     site.scheduler.stage([StagedJob(directory=directory, files=(good, bad))])
     assert [entry.path for entry in site.scheduler.listing(directory)] == ["data/a.dat", "job.sh"]
+
+
+def test_a_listing_counts_only_what_it_is_to_keep(site: Site) -> None:
+    directory = site.stage(sleeper()).directory.parent / "2"
+    names = [*(f"data/{number}" for number in range(20)), "out/a", "out/data/b", "result.0.json"]
+    files = tuple(staged(name, "x") for name in (*names, "zzz", "result.0.json.bak"))
+    site.scheduler.stage([StagedJob(directory=directory, files=files)])
+    kept = site.scheduler.listing(directory, 3, r"out|result\.\d+\.json")
+    assert [entry.path for entry in kept] == ["out/a", "out/data/b", "result.0.json"]
+    first = site.scheduler.listing(directory, 2, r"out|result\.\d+\.json")
+    assert len(first) == 2
+    assert "result.0.json" in [entry.path for entry in first]
 
 
 @pytest.mark.parametrize("path", ["../escaped", "/escaped", "a/../../escaped"])

@@ -1,0 +1,66 @@
+"""Remove what deleted jobs left on disk: their directories on the cluster, and the kept logs.
+
+The web process deletes a record and reaches no cluster; so it leaves word of the directories in the
+same step, and the worker removes a few in each round. Contents that datasets share (blobs) stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+import structlog
+
+from gateway.jobs.follow import LogFolder
+from gateway.jobs.store import JobStore, Rubbish
+from scheduler.base import Scheduler, SchedulerError, SchedulerUnavailableError
+
+_AT_ONCE = 5
+_TRIES = 10
+_log = structlog.get_logger("sweep")
+
+
+class Sweeper:
+    """Removes a little at a time; done twice, the second time finds it done."""
+
+    def __init__(
+        self, store: JobStore, logs: LogFolder, schedulers: Mapping[str, Scheduler]
+    ) -> None:
+        self._store = store
+        self._logs = logs
+        self._schedulers = schedulers
+
+    def sweep(self) -> None:
+        """Remove what a few deleted jobs left; what cannot be removed now goes to the end."""
+        for rubbish in self._store.rubbish(_AT_ONCE):
+            left = self._remove(rubbish)
+            self._store.swept(rubbish, left)
+
+    def _remove(self, rubbish: Rubbish) -> Rubbish | None:
+        """Remove what one job left; answer what is to be tried again."""
+        scheduler = self._schedulers.get(rubbish.cluster)
+        if scheduler is None:  # it may be configured again
+            return rubbish
+        try:
+            self._logs.remove(rubbish.id)
+            for directory in _folders(rubbish):
+                scheduler.remove(directory)
+        except SchedulerUnavailableError:
+            return rubbish
+        except (SchedulerError, OSError) as error:
+            again = rubbish.tries + 1 < _TRIES
+            _log.warning("not removed", job=rubbish.id, error=str(error), again=again)
+            return replace(rubbish, tries=rubbish.tries + 1) if again else None
+        _log.info("removed", job=rubbish.id)
+        return None
+
+
+def _folders(rubbish: Rubbish) -> set[PurePosixPath]:
+    """Say which folders to remove: the job's own, which holds an attempt's, where it has one.
+
+    >>> sorted(map(str, _folders(Rubbish(id="J1", cluster="c", directories=("/w/J1/1", "/w/x")))))
+    ['/w/J1', '/w/x']
+    """
+    paths = [PurePosixPath(directory) for directory in rubbish.directories if directory]
+    return {path.parent if path.parent.name == rubbish.id else path for path in paths}

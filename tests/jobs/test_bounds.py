@@ -1,0 +1,225 @@
+"""Whatever a job left in its directory, the work with it has an end, and what is cut is said."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis as redis_client
+
+from gateway.datasets.blobs import BlobStore
+from gateway.jobs.collect import Collector
+from gateway.jobs.follow import EVENT_BYTES, Follower, LogFolder
+from gateway.jobs.models import Job
+from gateway.jobs.store import JobStore
+from gateway.jobs.sweep import Sweeper
+from gateway.settings import load_settings
+from gateway.sidecars import Sidecars
+from scheduler.base import Scheduler
+from scheduler.connect import connect
+from scheduler.local import stop_executor
+from tests.jobs.making import make_job
+
+_QUICK_S = 5.0
+_LOG_BYTES = 100_000
+
+
+@pytest.fixture
+def scheduler(tmp_path: Path) -> Iterator[Scheduler]:
+    state = tmp_path / "state"
+    yield connect("local", {"state_directory": state, "cpus": 1})
+    stop_executor(state)
+
+
+@pytest.fixture
+def store(redis: redis_client.Redis, tmp_path: Path) -> JobStore:
+    return JobStore(redis, Sidecars(tmp_path / "sidecars"))
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> LogFolder:
+    return LogFolder(tmp_path / "logs", _LOG_BYTES)
+
+
+def place(tmp_path: Path, job: Job) -> tuple[Job, Path]:
+    """Give a job a directory of its own, as staging would."""
+    directory = tmp_path / "jobs" / job.id / "1"
+    directory.mkdir(parents=True)
+    return job.with_attempt(directory=str(directory)), directory
+
+
+def event(**members: Any) -> str:
+    return json.dumps({"t": 1.0, "element": 0, **members}) + "\n"
+
+
+def shown(store: JobStore, job: Job) -> list[dict[str, Any]]:
+    return [json.loads(data) for _, _, data in store.events(job.id, "0", 1)]
+
+
+def test_a_sparse_file_of_events_holds_nobody_up(
+    tmp_path: Path, scheduler: Scheduler, store: JobStore, logs: LogFolder
+) -> None:
+    job, directory = place(tmp_path, make_job())
+    path = directory / "events.0.jsonl"
+    path.write_text(event(event="start", labels=["thickness"], steps=7))
+    with path.open("r+b") as stream:
+        stream.truncate(7 << 30)
+        stream.seek(0, 2)
+        stream.write(("\n" + event(event="step", step=7)).encode())
+    began = time.monotonic()
+    for _ in range(2):
+        Follower(store, logs).finish(scheduler, job)
+    assert time.monotonic() - began < _QUICK_S
+    events = shown(store, job)
+    assert [seen["event"] for seen in events] == ["start", "message", "step"]
+    assert "not all shown" in events[1]["text"]
+    progress = store.progress(job.id)
+    assert progress is not None
+    assert (progress.step, progress.labels) == (7, ("thickness",))
+
+
+def test_a_running_task_is_followed_up_to_a_limit_and_says_so_once(
+    tmp_path: Path, scheduler: Scheduler, store: JobStore, logs: LogFolder
+) -> None:
+    job, directory = place(tmp_path, make_job())
+    path = directory / "events.0.jsonl"
+    path.write_text(event(event="step", step=1))
+    follower = Follower(store, logs)
+    follower.follow(scheduler, job, [0])
+    store.add_events(job.id, [], followed={"1/events.0.jsonl": EVENT_BYTES - 10})
+    with path.open("r+b") as stream:
+        stream.seek(EVENT_BYTES - 10)
+        stream.write((event(event="step", step=2) * 2).encode())
+    for _ in range(2):
+        follower.follow(scheduler, job, [0])
+        with path.open("a") as stream:
+            stream.write(event(event="step", step=3))
+    follower.finish(scheduler, job)
+    assert [seen["event"] for seen in shown(store, job)] == ["step", "step", "step", "message"]
+
+
+def test_what_is_left_of_short_files_is_read_whole_at_the_end(
+    tmp_path: Path, scheduler: Scheduler, store: JobStore, logs: LogFolder
+) -> None:
+    job, directory = place(tmp_path, make_job(tasks=3))
+    for task in range(3):
+        lines = "".join(event(event="step", step=step) for step in range(100))
+        (directory / f"events.{task}.jsonl").write_text(lines)
+        (directory / f"stdout.{task}.txt").write_bytes(b"x" * (_LOG_BYTES + task - 1))
+    Follower(store, logs).finish(scheduler, job)
+    assert len(store.events(job.id, "0", 1)) == 200  # what is read at once
+    assert {seen["event"] for seen in shown(store, job)} == {"step"}
+    for task, cut in enumerate((False, False, True)):
+        log = logs.path(job.id, 1, "stdout", task).read_text()
+        assert log.startswith("x" * (_LOG_BYTES - 1))
+        assert (
+            log.endswith(f"[cut here: {_LOG_BYTES} bytes of this log are kept; print less]\n")
+            == cut
+        )
+
+
+def test_what_is_no_result_leaves_the_results_their_room(
+    tmp_path: Path, scheduler: Scheduler
+) -> None:
+    job, directory = place(tmp_path, make_job())
+    (directory / "data").mkdir()
+    (directory / "out").mkdir()
+    for number in range(30):
+        (directory / "data" / f"{number}.dat").write_text("1 2\n")
+        (directory / f"a{number}.tmp").touch()
+    (directory / "out" / "fit.dat").write_text("1 2\n")
+    (directory / "result.0.json").write_text("{}")
+    (directory / "manifest.0.json").write_text('{"files": []}')
+    collector = make_collector(tmp_path, result_files=2)
+    collected = collector.collect(scheduler, job)
+    assert [ref.path for ref in collected.files] == ["out/fit.dat", "result.0.json"]
+    assert (collected.complete, collected.faults) == (True, ())
+
+
+def test_too_many_results_are_cut_with_a_word_and_the_result_itself_is_kept(
+    tmp_path: Path, scheduler: Scheduler
+) -> None:
+    job, directory = place(tmp_path, make_job())
+    (directory / "out").mkdir()
+    for number in range(30):
+        (directory / "out" / f"{number}.dat").write_text("1 2\n")
+    (directory / "result.0.json").write_text("{}")
+    (directory / "manifest.0.json").write_text('{"files": []}')
+    collected = make_collector(tmp_path, result_files=10).collect(scheduler, job)
+    assert "result.0.json" in [ref.path for ref in collected.files]
+    assert collected.results == ({},)
+    assert not collected.complete
+    assert "more than 10 result files" in collected.faults[0]
+
+
+def test_too_many_bytes_of_results_leave_the_result_itself(
+    tmp_path: Path, scheduler: Scheduler
+) -> None:
+    job, directory = place(tmp_path, make_job())
+    (directory / "out").mkdir()
+    (directory / "out" / "big").write_bytes(bytes(2000))
+    (directory / "result.0.json").write_text("{}")
+    collected = make_collector(tmp_path, result_bytes=1000).collect(scheduler, job)
+    assert [ref.path for ref in collected.files] == ["result.0.json"]
+    assert "more than 1000 bytes of results" in collected.faults[0]
+
+
+def make_collector(tmp_path: Path, **limits: int) -> Collector:
+    settings = load_settings(with_secret=False)
+    return Collector(BlobStore(tmp_path / "blobs"), replace(settings.limits, **limits))
+
+
+def test_a_deleted_job_leaves_neither_directory_nor_logs(
+    tmp_path: Path, scheduler: Scheduler, store: JobStore, logs: LogFolder
+) -> None:
+    job, directory = place(tmp_path, make_job())
+    kept, other = place(tmp_path, make_job())
+    for each in (job, kept):
+        store.add(each)
+        logs.append(logs.path(each.id, 1, "stdout", 0), 0, b"hello")
+    (directory / "events.0.jsonl").touch()
+    store.delete(job)
+    assert directory.exists()
+    for _ in range(2):
+        Sweeper(store, logs, {"local": scheduler}).sweep()
+    assert not directory.parent.exists()
+    assert not logs.path(job.id, 1, "stdout", 0).parent.parent.exists()
+    assert other.exists()
+    assert logs.path(kept.id, 1, "stdout", 0).exists()
+    assert store.rubbish(5) == []
+
+
+def test_what_cannot_be_removed_now_lets_the_others_pass(
+    tmp_path: Path, scheduler: Scheduler, store: JobStore, logs: LogFolder
+) -> None:
+    for number in range(8):
+        job, directory = place(tmp_path, make_job(cluster="away" if number < 6 else "local"))
+        store.add(job)
+        store.delete(job)
+    for _ in range(2):
+        Sweeper(store, logs, {"local": scheduler}).sweep()
+    assert not directory.exists()
+    assert {rubbish.cluster for rubbish in store.rubbish(10)} == {"away"}
+    assert len(store.rubbish(10)) == 6
+
+
+def test_what_is_no_directory_is_given_up_after_some_tries(
+    tmp_path: Path, scheduler: Scheduler, store: JobStore, logs: LogFolder
+) -> None:
+    strange = tmp_path / "strange"
+    strange.write_text("no directory")
+    job = make_job(directory=str(strange))
+    store.add(job)
+    store.delete(job)
+    sweeper = Sweeper(store, logs, {"local": scheduler})
+    sweeper.sweep()
+    assert [rubbish.tries for rubbish in store.rubbish(5)] == [1]
+    for _ in range(9):
+        sweeper.sweep()
+    assert store.rubbish(5) == []
+    assert strange.exists()
