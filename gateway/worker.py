@@ -35,6 +35,7 @@ from scheduler.connect import connect as connect_scheduler
 from scheduler.processes import die_with
 
 _log = structlog.get_logger("worker")
+_END_S = 2.0
 _PULSE = 4
 """How many idle rounds a pulse outlives."""
 
@@ -115,8 +116,7 @@ class Worker:
                     _log.warning("the queue worker ended; starting another", rc=queue.exitcode)
                     queue = start_rq(self._settings, lock)
         finally:
-            queue.terminate()
-            queue.join()
+            _end(queue)
 
     def _round(self) -> int:
         try:
@@ -125,6 +125,10 @@ class Worker:
             self._gateway.job_store.beat(self._settings.worker.idle_tick_s * _PULSE)
         except redis.RedisError as error:
             _log.warning("the store is away", error=str(error))
+            return 0
+        except Exception:  # noqa: BLE001 - whatever one round meets, the next one serves everybody
+            _log.exception("a round failed")
+            time.sleep(self._settings.worker.tick_s)  # a nudge must not make this a busy loop
             return 0
         return alive
 
@@ -169,8 +173,19 @@ def start_rq(settings: Settings, lock: int) -> ForkProcess:
     return process
 
 
+def _end(queue: ForkProcess) -> None:
+    """End the RQ worker, which holds nothing that could get lost."""
+    queue.terminate()
+    queue.join(_END_S)
+    if queue.is_alive():
+        queue.kill()
+        queue.join()
+
+
 def _serve_queue(settings: Settings, parent: int, lock: int) -> None:
     """Work on the queue: JSON only, short ties to the store, and no life without the loop."""
+    for number in (signal.SIGTERM, signal.SIGINT):  # not the loop's, until RQ sets its own
+        signal.signal(number, signal.SIG_DFL)
     os.close(lock)  # it says that the loop lives, not that this does
     os.setsid()
     die_with(parent, by=signal.SIGKILL)  # RQ takes TERM for a wish, and may wait for a store

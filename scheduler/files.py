@@ -63,7 +63,20 @@ def sync_folder(folder: Path) -> None:
 
 
 def stage(directory: Path, files: tuple[StagedFile, ...]) -> None:
-    """Make a job directory, checked and whole; one that is there already is left as it is."""
+    """Make a job directory, checked and whole; one that is there already is left as it is.
+
+    Raises
+    ------
+    SchedulerError
+        If it cannot be made: two files want one name, the disk is full, a source has changed ...
+    """
+    try:
+        _stage(directory, files)
+    except OSError as error:
+        raise SchedulerError(f"{directory} cannot be made: {error}") from error
+
+
+def _stage(directory: Path, files: tuple[StagedFile, ...]) -> None:
     if directory.is_dir():
         return
     directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

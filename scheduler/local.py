@@ -82,7 +82,10 @@ class Local:
 
     def claim(self, directory: PurePosixPath, try_number: int, owner: str) -> str:
         """Take ``claim.<try>`` for an owner; answer who has it: that owner, or an earlier one."""
-        return job_directory.take_claim(Path(directory), try_number, owner)
+        try:
+            return job_directory.take_claim(Path(directory), try_number, owner)
+        except OSError as error:
+            raise SchedulerError(f"claim.{try_number} cannot be taken: {error}") from error
 
     def read_claim(self, directory: PurePosixPath, try_number: int) -> str | None:
         """Read who has ``claim.<try>``; None when nobody has."""
@@ -106,7 +109,10 @@ class Local:
 
     def remove(self, directory: PurePosixPath) -> None:
         """Remove a job directory; one that is not there is no error."""
-        files.remove_tree(Path(directory))
+        try:
+            files.remove_tree(Path(directory))
+        except OSError as error:
+            raise SchedulerError(f"{directory} cannot be removed: {error}") from error
 
     # Submission
 

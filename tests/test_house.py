@@ -18,6 +18,7 @@ PYTHON = sys.executable
 
 BROAD: dict[str, str] = {
     "gateway/jobs/reconcile.py": "the outermost frame of a job, which must not hold up others",
+    "gateway/worker.py": "the outermost frame of a round, which must not end the loop",
     "fitters/driver.py": "the driver's outermost frame",
     "fitters/crew.py": "the outermost frame of a forked process, which must not return",
     "fitters/bumps_run.py": "the user's own model runs in there",

@@ -114,7 +114,7 @@ class Reconciler:
                 if not jobs:
                     break
                 jobs = self._one_pass(scheduler, jobs, reports)
-        except SchedulerUnavailableError as error:
+        except (SchedulerError, OSError) as error:
             _log.warning("cluster unreachable", cluster=cluster, error=str(error))
             self._mark_stale(jobs, str(error))
 
@@ -263,7 +263,7 @@ class Reconciler:
             scheduler.stage([found for found in made if found is not None])
         except SchedulerUnavailableError:
             raise
-        except SchedulerError as error:
+        except (SchedulerError, OSError) as error:
             if len(jobs) == 1:
                 self._note_trouble(jobs[0], f"its directory could not be made: {error}")
                 return []
@@ -331,13 +331,20 @@ class Reconciler:
         return outcome.observe(job, evidence.reports) if evidence.reports else job
 
     def _replace_all(self, jobs: Iterable[Job], edit: Callable[[Job], Job]) -> list[Job]:
-        """Write jobs; those that somebody else changed in between are left for the next round."""
+        """Write jobs; those that somebody else changed in between are left for the next round.
+
+        So is one that cannot be written, as on a full disk: the others go on.
+        """
         written = []
         for job in jobs:
             try:
                 written.append(self._store.replace(edit(job)))
             except StaleError:
                 _log.info("changed meanwhile", job=job.id)
+            except RedisError:
+                raise
+            except Exception:  # noqa: BLE001 - a fault in one job must not end the others' turns
+                _log.exception("a job could not be written", job=job.id)
         return written
 
     def _mark_stale(self, jobs: Sequence[Job], why: str) -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import os
 import socket
 import time
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
-from scheduler.base import VOID, SchedulerError
+from scheduler.base import VOID, SchedulerError, StagedFile
 from scheduler.directory import read_claim, read_native_id, take_claim, take_lock
-from scheduler.files import list_beneath, read_beneath, remove_tree, used_bytes
+from scheduler.files import list_beneath, read_beneath, remove_tree, stage, used_bytes
 
 QUICK_S = 2.0
 
@@ -176,3 +177,14 @@ def test_a_forged_native_id_is_none(tmp_path: Path) -> None:
     assert take_lock(tmp_path, 1)
     (tmp_path / "submit.1" / "native_id").write_text("5; rm -rf /")
     assert read_native_id(tmp_path, 1) is None
+
+
+def test_a_directory_that_cannot_be_made_is_a_fault_of_that_job_alone(tmp_path: Path) -> None:
+    digest = hashlib.sha256(b"").hexdigest()
+    both = tuple(
+        StagedFile(path=PurePosixPath(path), sha256=digest)
+        for path in ("data/elements", "data/elements/0/points.dat")
+    )
+    with pytest.raises(SchedulerError, match=r"job cannot be made: .*data/elements"):
+        stage(tmp_path / "job", both)
+    assert not (tmp_path / "job").exists()
