@@ -253,3 +253,23 @@ def test_a_fit_whose_time_runs_out_is_saved_and_continues_with_its_samples(api: 
     continued = api.wait(job["id"])
     assert continued["state"] == "COMPLETED", continued
     assert continued["reason"] == ""
+
+
+def test_a_shaken_fit_starts_elsewhere_and_ends_at_the_same_point(api: Api) -> None:
+    problem = api.script_problem(LINE)
+    wanted: dict[str, Any] = {
+        "problem": {"id": problem["id"]},
+        "options": {"fit": "amoeba"},
+        "seed": 5,
+    }
+    plain = api.submit(**wanted)
+    shaken = api.submit(**wanted, shake=True)
+
+    results = []
+    for job in (plain, shaken):
+        assert api.wait(job["id"])["state"] == "COMPLETED"
+        results.append(api.results(job["id"])["results"][0])
+
+    starts = [[row["start"] for row in result["parameters"]] for result in results]
+    assert starts[0] != starts[1]
+    assert results[0]["chisq"] == pytest.approx(results[1]["chisq"], rel=1e-4)
