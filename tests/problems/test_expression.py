@@ -195,7 +195,9 @@ _ONE = sorted(name for name, function in FUNCTIONS.items() if function.arity == 
 
 
 _SHAPES = (
-    *(f"({{0}}) {sign} ({{1}})" for sign in ("+", "-", "*", "/", "**", "^", "<", "<=", ">", ">=")),
+    *(f"({{0}}) {sign} ({{1}})" for sign in ("+", "-", "*", "/", "**", "^")),
+    # In parentheses as a whole: beside a sum of comparisons there would be three in a row.
+    *(f"(({{0}}) {sign} ({{1}}))" for sign in ("<", "<=", ">", ">=")),
     *(f"({{0}} {sign} {{1}})" for sign in ("+", "-", "*", "/", "**")),
     *("-{0}", "-({0})", "min({0}, {1})", "max({0}, {1})", "atan2({0}, {1})"),
     *("where({0}, {1}, {2})", "where(({0}) < ({1}), {2}, {1})"),
