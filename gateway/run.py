@@ -35,7 +35,7 @@ def gunicorn_arguments(settings: Settings) -> list[str]:
     server = settings.server
     return [
         *("--bind", f"{server.host}:{server.port}", "--workers", str(server.workers)),
-        *("--worker-class", "gateway.gunicorn_worker.PatientWorker"),
+        *("--worker-class", "gthread"),
         *("--threads", str(server.threads)),
         *("--timeout", "60", "--graceful-timeout", "30", "--keep-alive", "5"),
         *("--limit-request-line", "8190", "--limit-request-fields", "60"),

@@ -11,7 +11,7 @@ from flask import Flask, Request, request
 from marshmallow import Schema
 from webargs.core import missing
 
-from gateway.errors import BadRequestError, MediaTypeError
+from gateway.errors import BadRequestError, MediaTypeError, TooLargeError
 from gateway.web.access import current_access
 from gateway.web.context import gateway, is_api
 
@@ -65,6 +65,9 @@ def load_json(req: Request, _schema: Schema) -> Any:
     if not req.is_json:
         return missing
     body = req.get_data(cache=True)
+    if req.content_length is None and len(body) >= (req.max_content_length or len(body) + 1):
+        # A body of untold length is cut at the limit without a word: what is missing is not known.
+        raise TooLargeError(f"the body has more than {req.max_content_length} bytes")
     return parse_json(body) if body.strip() else missing
 
 
