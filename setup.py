@@ -32,6 +32,7 @@ DEV = [
     "pytest-xdist",
     "ruff",
     "schemathesis",
+    "setuptools>=77",
     "scipy",
     "types-paramiko",
 ]
