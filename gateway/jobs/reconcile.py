@@ -79,6 +79,8 @@ class Reconciler:
         self._concluder = concluder
         self._schedulers = schedulers
         self._settings = settings
+        # One for life: what an interrupted round had taken is still its own in the next one.
+        self._token = secrets.token_hex(8)
 
     def round(self) -> int:
         """Bring every live job on; answer how many are left alive."""
@@ -93,15 +95,14 @@ class Reconciler:
         return sum(len(jobs) for jobs in groups.values())
 
     def _leased(self, cluster: str, jobs: Sequence[Job]) -> None:
-        token = secrets.token_hex(8)
         ids = [job.id for job in jobs]
-        mine = self._store.lease(ids, token, self._settings.worker.lease_s)
+        mine = self._store.lease(ids, self._token, self._settings.worker.lease_s)
         try:
             # Read again under the lease: another reconciler may have moved them on.
             fresh = self._store.get_many([job.id for job in jobs if job.id in mine])
             self._cluster_round(cluster, fresh)
         finally:
-            self._store.release(mine, token)
+            self._store.release(mine, self._token)
 
     def _cluster_round(self, cluster: str, jobs: list[Job]) -> None:
         scheduler = self._schedulers.get(cluster)

@@ -39,7 +39,7 @@ import redis
 from gateway.errors import ConflictError, InvalidError, NotFoundError
 from gateway.faults import crash_point
 from gateway.jobs.models import Job, Progress
-from gateway.jobs.store_scripts import ADD, CHANGE, DELETE, RELEASE, SETTLE
+from gateway.jobs.store_scripts import ADD, CHANGE, DELETE, LEASE, RELEASE, SETTLE
 from gateway.records import Document, from_document, now, to_document
 from gateway.sidecars import Sidecars
 
@@ -93,6 +93,7 @@ class JobStore:
         self._add = client.register_script(ADD)
         self._change = client.register_script(CHANGE)
         self._settle = client.register_script(SETTLE)
+        self._lease = client.register_script(LEASE)
         self._release = client.register_script(RELEASE)
         self._delete = client.register_script(DELETE)
 
@@ -323,16 +324,14 @@ class JobStore:
     # ---- the reconciler's lease and wake-up
 
     def lease(self, ids: Sequence[str], token: str, ttl_s: float) -> set[str]:
-        """Take jobs for one reconciler; answer those that no other one has."""
-        with self._redis.pipeline(transaction=False) as pipe:
-            for job_id in ids:
-                pipe.set(f"job:{job_id}:lease", token, nx=True, px=int(ttl_s * 1000))
-            return {job_id for job_id, taken in zip(ids, pipe.execute(), strict=True) if taken}
+        """Take jobs for one reconciler, again if need be; answer those that no other one has."""
+        keys = [f"job:{job_id}:lease" for job_id in ids]
+        answers = self._lease(keys=keys, args=[token, int(ttl_s * 1000)])
+        return {job_id for job_id, mine in zip(ids, answers, strict=True) if mine}
 
     def release(self, ids: Iterable[str], token: str) -> None:
         """Give jobs back, unless the lease ran out and another took one."""
-        for job_id in ids:
-            self._release(keys=[f"job:{job_id}:lease"], args=[token])
+        self._release(keys=[f"job:{job_id}:lease" for job_id in ids], args=[token])
 
     def drop_leases(self) -> None:
         """Give all jobs back, also those a rebuild has yet to restore: who held them is dead."""

@@ -91,7 +91,24 @@ redis.call('RPUSH', KEYS[5], ARGV[4])
 return 'deleted'
 """
 
+# KEYS: the leases of some jobs
+# ARGV: token of the reconciler, how long it may keep them (ms)
+# Answers for each 1 when it is the reconciler's: free until now, or taken by it before. A store
+# that is killed under a round loses the release, not the lease.
+LEASE = """
+local mine = {}
+for i, key in ipairs(KEYS) do
+  local holder = redis.call('GET', key)
+  mine[i] = (not holder or holder == ARGV[1]) and 1 or 0
+  if mine[i] == 1 then redis.call('SET', key, ARGV[1], 'PX', ARGV[2]) end
+end
+return mine
+"""
+
+# KEYS: the leases of some jobs
+# ARGV: token of the reconciler
 RELEASE = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-return 0
+for _, key in ipairs(KEYS) do
+  if redis.call('GET', key) == ARGV[1] then redis.call('DEL', key) end
+end
 """
