@@ -10,6 +10,7 @@ import fcntl
 import os
 import signal
 import time
+from functools import cache
 from multiprocessing import get_context
 from multiprocessing.context import ForkProcess
 
@@ -36,15 +37,22 @@ from scheduler.processes import die_with
 
 _log = structlog.get_logger("worker")
 _END_S = 2.0
+_BREATH_S = 0.1
+"""Between two rounds at least: what comes in a rush is taken together."""
 _PULSE = 4
 """How many idle rounds a pulse outlives."""
 
 
 def wake(id: str) -> None:
     """Wake the loop for a job. RQ may call this twice; the second call does nothing more."""
+    _own_store().wake(id)
+
+
+@cache
+def _own_store() -> JobStore:
+    """Connect once in the life of a queue worker: settings are read from files."""
     settings = load_settings(with_secret=False)
-    state = settings.state_directory
-    JobStore(connect(settings), Sidecars(state / "sidecars" / "jobs")).wake(id)
+    return JobStore(connect(settings), Sidecars(settings.state_directory / "sidecars" / "jobs"))
 
 
 def open_schedulers(settings: Settings) -> dict[str, Scheduler]:
@@ -135,6 +143,7 @@ class Worker:
     def _rest(self, alive: int) -> None:
         """Wait for the next round: shortly while something lives, long otherwise, or a nudge."""
         worker = self._settings.worker
+        time.sleep(min(_BREATH_S, worker.tick_s))
         try:
             self._gateway.job_store.wait_for_wake(worker.tick_s if alive else worker.idle_tick_s)
         except redis.RedisError:

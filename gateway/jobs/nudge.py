@@ -1,11 +1,13 @@
 """Wake the reconciler sooner than its next round, through RQ.
 
 A nudge may get lost: the loop looks by itself. So nobody waits for it, a failure here is logged,
-and the job is safe. One look sees all jobs, so many requests at once make one message.
+and the job is safe. One look sees all jobs, so many requests at once make one message, and
+messages keep a distance: each costs as much of a processor as a request.
 """
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from functools import cached_property
 from queue import Empty, SimpleQueue
@@ -23,6 +25,7 @@ from gateway.settings import Settings
 QUEUE = "nudges"
 TASK = "gateway.worker.wake"
 _TTL_S = 60
+_DISTANCE_S = 0.2
 _log = structlog.get_logger("nudge")
 
 
@@ -57,6 +60,7 @@ class Nudge:
                 while True:
                     newest = self._wanted.get_nowait()
             self._send(newest)
+            time.sleep(_DISTANCE_S)
 
     def _send(self, id: str) -> None:
         try:
