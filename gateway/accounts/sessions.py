@@ -140,8 +140,7 @@ class Sessions:
         if not has_checksum(text, TOKEN_PREFIX):
             raise InvalidTokenError
         hashed = digest(text)
-        token = self.store.token(hashed)
-        user = self.store.user(token.user) if token else None
+        token, user = self.store.token(hashed)
         if token is None or user is None or not user.active or token.epoch != user.token_epoch:
             raise InvalidTokenError
         moment = now()

@@ -75,6 +75,14 @@ if count == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 return {count, redis.call('PTTL', KEYS[1])}
 """
 
+# The user is named in the token, so that both are read in one round trip.
+_READ_BOTH = """
+local token = redis.call('HGETALL', KEYS[1])
+local name = redis.call('HGET', KEYS[1], 'user')
+if not name then return {token, {}} end
+return {token, redis.call('HGETALL', 'user:' .. cjson.decode(name))}
+"""
+
 _UNCOUNT = """
 if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('DECR', KEYS[1]) end
 """
@@ -98,6 +106,7 @@ class AccountStore:
         self._change_user = client.register_script(_CHANGE_USER)
         self._rotate = client.register_script(_ROTATE)
         self._count = client.register_script(_COUNT)
+        self._token = client.register_script(_READ_BOTH)
         self._uncount = client.register_script(_UNCOUNT)
 
     # -- users
@@ -196,9 +205,10 @@ class AccountStore:
             pipe.hset(f"tokens:{token.user}", token.id, hashed)
             pipe.execute()
 
-    def token(self, hashed: str) -> ApiToken | None:
-        """Read the API token whose secret has this hash."""
-        return _record(ApiToken, self._redis.hgetall(f"token:{hashed}"))
+    def token(self, hashed: str) -> tuple[ApiToken | None, User | None]:
+        """Read the API token whose secret has this hash, and its user."""
+        token, user = self._token(keys=[f"token:{hashed}"])
+        return _record(ApiToken, _mapping(token)), _record(User, _mapping(user))
 
     def use_token(self, hashed: str, moment: datetime) -> None:
         """Note when an API token was used."""
@@ -291,6 +301,11 @@ def _flat(fields: Mapping[str, str]) -> Iterator[str]:
 
 def _record(kind: type[_Record], fields: Any) -> _Record | None:
     return from_document(kind, _parse(fields)) if fields else None
+
+
+def _mapping(pairs: list[str]) -> dict[str, str]:
+    """Read what a script makes of a hash: names and values in turns."""
+    return dict(zip(pairs[::2], pairs[1::2], strict=True))
 
 
 def _parse(fields: Mapping[str, str]) -> dict[str, Any]:
