@@ -15,7 +15,8 @@ from benchmarks.requests import LINE
 from gateway.database import connect
 from gateway.settings import load_settings
 from scheduler.processes import having
-from tests.live import Api, LiveGateway, eventually, live_gateway
+from tests.helpers import eventually
+from tests.live import Api, LiveGateway, live_gateway
 
 _TIMES = 3
 _ENDS = 7

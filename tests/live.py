@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,29 +17,11 @@ from typing import Any
 import httpx
 
 from tests.contract import SPEC, Contract, hold_to
+from tests.helpers import eventually, free_port, processes
 
 PASSWORD = "correct horse battery staple"  # noqa: S105 - of throw-away users
 _READY_S = 30.0
 _STOP_S = 30.0
-
-
-def free_port() -> int:
-    """Find a port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def eventually(
-    look: Callable[[], Any], *, within_s: float = 30.0, every_s: float = 0.05, what: str = ""
-) -> Any:
-    """Ask until the answer is true, and give it; fail after a time."""
-    deadline = time.monotonic() + within_s
-    while not (answer := look()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {within_s} s: {what or look}")
-        time.sleep(every_s)
-    return answer
 
 
 @dataclass
@@ -83,7 +63,9 @@ class LiveGateway:
                 stderr=log,
                 start_new_session=True,
             )
-        eventually(self.ready, within_s=_READY_S, what=f"the gateway to be ready\n{self.log}")
+        eventually(
+            self.ready, within_s=_READY_S, what=lambda: f"the gateway to be ready\n{self.log}"
+        )
 
     def ready(self) -> bool:
         """Whether it answers that it is."""
@@ -249,12 +231,4 @@ def end_executors(state: Path) -> None:
 
 def processes_of(state: Path) -> list[int]:
     """Find the processes that work for a state directory."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            command = path.read_bytes()
-        except OSError:
-            continue
-        if str(state).encode() in command:
-            found.append(int(path.parent.name))
-    return found
+    return [process.pid for process in processes(str(state))]

@@ -23,7 +23,8 @@ import pytest
 from gateway.app import create_app
 from gateway.cli import main as gateway_command
 from gateway.settings import ClusterSettings, load_settings
-from tests.live import LiveGateway, end_executors, eventually, free_port, live_gateway
+from tests.helpers import eventually, free_port, processes
+from tests.live import LiveGateway, end_executors, live_gateway
 from tools.reference import pages
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -253,19 +254,11 @@ def gateway_left_by(folder: Path) -> Iterator[None]:
 
 def started_in(folder: Path) -> list[int]:
     """Find the ``bumps-gateway run`` that has its home there."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            ours = f"HOME={folder}\0".encode() in (path / "environ").read_bytes()
-            words = (path / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if ours and [Path(os.fsdecode(word)).name for word in words[1:3]] == [
-            "bumps-gateway",
-            "run",
-        ]:
-            found.append(int(path.name))
-    return found
+    return [
+        process.pid
+        for process in processes("bumps-gateway", environment=f"HOME={folder}\0")
+        if [Path(word).name for word in process.words[1:3]] == ["bumps-gateway", "run"]
+    ]
 
 
 @pytest.mark.slow

@@ -9,8 +9,9 @@ from typing import Any
 import redis as redis_client
 
 from gateway.accounts.tokens import has_checksum
+from tests.helpers import eventually
 from tests.web.fixtures import SiteMaker
-from tests.web.site import PASSWORD, Browser, Site, bearer, eventually
+from tests.web.site import PASSWORD, Browser, Site, bearer
 
 
 def new_token(browser: Browser, **wanted: Any) -> Any:

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tests.api.wrong import CURVE, kept, pointers
+from tests.helpers import processes
 from tests.live import Api, LiveGateway
 
 _GIGABYTE = 1 << 30
@@ -21,15 +22,9 @@ _GIGABYTE = 1 << 30
 def web_memory(live: LiveGateway) -> int:
     """Add up what the web processes hold in memory, in bytes."""
     total = 0
-    for status in Path("/proc").glob("[0-9]*/status"):
-        try:
-            words = (status.parent / "cmdline").read_bytes()
-            text = status.read_text()
-        except OSError:
-            continue
-        if b"gunicorn" in words and f":{live.port}".encode() in words:
-            rss = text.partition("VmRSS:")[2].split()[:1]
-            total += int(rss[0]) * 1024 if rss else 0
+    for process in processes("gunicorn", f":{live.port}"):
+        text = Path(f"/proc/{process.pid}/status").read_text()
+        total += int(text.partition("VmRSS:")[2].split()[0]) * 1024
     return total
 
 

@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from tests.api import hostile
-from tests.live import Api, LiveGateway, eventually, live_gateway
+from tests.helpers import eventually, processes
+from tests.live import Api, LiveGateway, live_gateway
 
 _QUICK_S = 5.0
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -72,18 +73,6 @@ def everything(user: Api, job: str) -> str:
     return text
 
 
-def alive(mark: str) -> list[str]:
-    """List the processes whose command line has a mark."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if mark.encode() in path.read_bytes():
-                found.append(path.parent.name)
-        except OSError:
-            continue
-    return found
-
-
 def test_a_gigabyte_of_output_is_cut_with_a_line_that_says_so(user: Api) -> None:
     ended = run(user, hostile.PRINTS, within_s=240)
     assert ended["state"] == "COMPLETED", ended
@@ -99,7 +88,7 @@ def test_children_do_not_outlive_their_job(user: Api, tmp_path: Path) -> None:
     mark = f"mark-{tmp_path.name}-{time.time_ns()}"
     ended = run(user, hostile.FORKS.replace("{mark}", mark))
     assert ended["state"] == "COMPLETED", ended
-    eventually(lambda: not alive(mark), what="the end of all children")
+    eventually(lambda: not processes(mark), what="the end of all children")
 
 
 def test_links_pipes_and_ten_thousand_files_are_left_behind(user: Api) -> None:

@@ -12,7 +12,8 @@ from tempfile import TemporaryDirectory
 
 import httpx
 
-from tests.live import eventually, live_gateway
+from tests.helpers import eventually
+from tests.live import live_gateway
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.api.hostile import GOOD
-from tests.live import Api, eventually
+from tests.helpers import eventually
+from tests.live import Api
 
 CANARY = """
 import json, os, pathlib, sys

@@ -21,7 +21,7 @@ from tests.client.site import (
     serve_results,
     serve_submissions,
 )
-from tests.live import free_port
+from tests.helpers import free_port
 
 JOB = f"/jobs/{JOB_ID}"
 EVIL = "a\x1b]0;x\x07\x1b[31m[red]b\u202e"

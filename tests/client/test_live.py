@@ -15,7 +15,8 @@ from bumps_remote import Connection
 from bumps_remote.faults import POINTS
 
 from tests.client.site import Shell, make_shell
-from tests.live import PASSWORD, LiveGateway, eventually
+from tests.helpers import eventually
+from tests.live import PASSWORD, LiveGateway
 
 MODEL = """\
 import sys

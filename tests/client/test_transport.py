@@ -14,7 +14,7 @@ from bumps_remote.errors import AuthError, NotFoundError, RefusedError, Unreacha
 from bumps_remote.transport import Call, Patience, Transport, retry_after_s
 
 from tests.client.site import TOKEN, Misbehaving, Reply
-from tests.live import free_port
+from tests.helpers import free_port
 
 QUICK = Patience(total_s=3.0, first_s=0.01, longest_s=0.05)
 GET = Call(method="GET", path="/thing")

@@ -12,22 +12,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tests.live import eventually
+from tests.helpers import eventually, processes
 from tools.demo import CASES, ROOT, show
 from tools.nist import read
-
-
-def processes(word: str) -> list[str]:
-    """List the command lines that name a word."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            command = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if word in command:
-            found.append(command)
-    return found
 
 
 @pytest.mark.slow

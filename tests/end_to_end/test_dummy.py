@@ -5,7 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from tests.live import Api, eventually
+from tests.helpers import eventually
+from tests.live import Api
 
 
 def test_a_dummy_job_ends_as_completed_with_its_verdict(api: Api) -> None:

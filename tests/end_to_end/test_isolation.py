@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.live import Api, LiveGateway, eventually
+from tests.helpers import eventually
+from tests.live import Api, LiveGateway
 
 DUMMY: dict[str, Any] = {"kind": "dummy", "options": {"seconds": 0, "steps": 1}}
 LONG: dict[str, Any] = {"kind": "dummy", "options": {"seconds": 3, "steps": 3}}

@@ -7,7 +7,8 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from tests.live import Api, eventually
+from tests.helpers import eventually
+from tests.live import Api
 
 
 def _alive(api: Api) -> bool:

@@ -14,7 +14,7 @@ from tests.faults.checks import Verdict, judge
 from tests.faults.crowd import Crowd
 from tests.faults.rig import VICTIMS, Rig, running_rig
 from tests.faults.watcher import Watcher
-from tests.live import eventually
+from tests.helpers import eventually
 
 _GROUPS = (WEB_POINTS, (*WORKER_POINTS, *SUBMIT_POINTS), EXECUTOR_POINTS, SHEPHERD_POINTS)
 POINTS = tuple(name for group in _GROUPS for name in group)

@@ -19,7 +19,8 @@ from gateway.services import Gateway, open_gateway
 from gateway.settings import SettingsError, load_settings
 from scheduler.processes import children
 from scheduler.spool import Spool
-from tests.live import Api, LiveGateway, end_executors, eventually, free_port
+from tests.helpers import eventually, free_port, processes
+from tests.live import Api, LiveGateway, end_executors
 
 _FAST = {
     "GATEWAY_WORKER__TICK_S": "0.1",
@@ -148,13 +149,8 @@ class Rig:
 
     def shepherds(self) -> list[int]:
         """Find the processes that look after running tasks."""
-        wanted = {b"scheduler.executor", str(self.spool.directory).encode()}
-        found = set()
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            with suppress(OSError):
-                if wanted <= set(path.read_bytes().split(b"\0")):
-                    found.add(int(path.parent.name))
-        return sorted(found - set(self.executors()))
+        found = processes("scheduler.executor", str(self.spool.directory))
+        return [process.pid for process in found if process.pid not in self.executors()]
 
 
 _FINDERS: dict[str, Callable[[Rig], list[int]]] = {

@@ -12,7 +12,8 @@ import pytest
 from gateway.jobs.nudge import QUEUE
 from scheduler.processes import having
 from tests.faults.rig import Rig
-from tests.live import Api, LiveGateway, eventually, live_gateway
+from tests.helpers import eventually
+from tests.live import Api, LiveGateway, live_gateway
 
 pytestmark = pytest.mark.slow
 DUMMY: dict[str, Any] = {"kind": "dummy", "options": {"seconds": 0, "steps": 1}}

@@ -23,7 +23,8 @@ from tests.faults.checks import judge, starts_of
 from tests.faults.crowd import Crowd
 from tests.faults.rig import Rig
 from tests.faults.watcher import Watcher
-from tests.live import Api, eventually, live_gateway
+from tests.helpers import eventually, processes
+from tests.live import Api, live_gateway
 
 pytestmark = pytest.mark.slow
 DUMMY: dict[str, Any] = {"kind": "dummy", "options": {"seconds": 0, "steps": 1}}
@@ -124,16 +125,8 @@ def _answers(api: Api) -> list[tuple[httpx.Response, float]]:
 
 def _web_processes(state: Path) -> set[int]:
     """Find the processes of the web server that belongs to a state directory."""
-    found = set()
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            line = (folder / "cmdline").read_bytes()
-            environment = (folder / "environ").read_bytes()
-        except OSError:
-            continue
-        if b"gunicorn" in line and f"GATEWAY_STATE={state}".encode() in environment:
-            found.add(int(folder.name))
-    return found
+    found = processes("gunicorn", environment=f"GATEWAY_STATE={state}")
+    return {process.pid for process in found}
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from scheduler.processes import children
-from tests.live import eventually
+from tests.helpers import eventually
 
 LIMIT_S = 5.0
 

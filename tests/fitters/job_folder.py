@@ -5,8 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,12 +165,3 @@ def make_job(
     (path / "job.json").write_text(json.dumps(job))
     (path / "driver.pyz").write_bytes(build_driver(extra_modules or {}))
     return folder
-
-
-def eventually(holds: Callable[[], Any], seconds: float = 40.0) -> Any:
-    """Ask until it holds; its value."""
-    deadline = time.monotonic() + seconds
-    while not (value := holds()):
-        assert time.monotonic() < deadline, "it did not come to hold in time"
-        time.sleep(0.02)
-    return value

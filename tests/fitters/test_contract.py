@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from fitters.base import Fitter
+from tests.helpers import eventually
 
-from .job_folder import JobFolder, eventually, make_job
+from .job_folder import JobFolder, make_job
 
 KINDS = sorted(point.name for point in entry_points(group="gateway.fitters"))
 SHORT: dict[str, dict[str, Any]] = {"fit": {}, "dummy": {"seconds": 0.2}}

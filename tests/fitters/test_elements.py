@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from .job_folder import LINE, JobFolder, eventually, make_job, slow_line
+from tests.helpers import eventually
+
+from .job_folder import LINE, JobFolder, make_job, slow_line
 
 READS_DATA = LINE.replace(
     "y = 2.5 * x + 1 + ", "slope = float(open('data.dat').read())\ny = slope * x + 1 + "
@@ -118,7 +120,7 @@ def test_a_hanging_element_is_overtaken_and_ended_by_a_stop(tmp_path: Path) -> N
     (job.data / "elements/0/data.dat").write_text(text)
     with job.started() as process:
         # The other two are done although the first one never ends.
-        eventually(lambda: len(job.events_named("end")) == 2, 60)
+        eventually(lambda: len(job.events_named("end")) == 2, within_s=60)
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 143
     result = job.result()

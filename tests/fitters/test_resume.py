@@ -8,7 +8,9 @@ from pathlib import Path
 import h5py
 import pytest
 
-from .job_folder import JobFolder, eventually, make_job, slow_line
+from tests.helpers import eventually
+
+from .job_folder import JobFolder, make_job, slow_line
 
 DREAM = {"samples": 3000, "burn": 20}
 ENDLESS = {"samples": 10**6, "burn": 20}

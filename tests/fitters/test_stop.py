@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from .job_folder import JobFolder, eventually, make_job, slow_line
+from tests.helpers import eventually
+
+from .job_folder import JobFolder, make_job, slow_line
 
 SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1]
 LONG = {

@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.live import eventually, free_port
+from tests.helpers import eventually, free_port
 from tests.packaging.conftest import Wheels
 from tests.packaging.environments import ROOT, Environment, clean_environment, run
 from tools.pins import constraints

@@ -8,11 +8,9 @@ import itertools
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
 
 from gateway.jobs.script import render_script
 from scheduler.base import (
@@ -28,8 +26,7 @@ from scheduler.connect import connect
 from scheduler.local import stop_executor
 from scheduler.processes import holders
 from scheduler.spool import Spool
-
-DEADLINE_S = 30.0
+from tests.helpers import eventually
 
 SLEEPER = """
 import os, signal, sys, time
@@ -60,18 +57,6 @@ def sleeper(seconds: float = 0.0) -> str:
     A file ``go`` in its directory wakes it.
     """
     return SLEEPER.replace("SECONDS", str(seconds))
-
-
-T = TypeVar("T")
-
-
-def eventually(look: Callable[[], T], deadline_s: float = DEADLINE_S) -> T:
-    """Look until there is something to see."""
-    until = time.monotonic() + deadline_s
-    while not (found := look()):
-        assert time.monotonic() < until, f"not within {deadline_s} s; last seen: {found!r}"
-        time.sleep(0.01)
-    return found
 
 
 @dataclass(kw_only=True)

@@ -21,7 +21,8 @@ from scheduler.base import (
     Submitted,
     Uncertain,
 )
-from tests.scheduler.site import Site, eventually, sleeper, staged
+from tests.helpers import eventually
+from tests.scheduler.site import Site, sleeper, staged
 
 
 def exit_file(site: Site, launch: Launch, task: int = 0) -> dict[str, Any]:
@@ -233,7 +234,7 @@ time.sleep(60)
     alive = Path(launch.directory) / "alive"
     size = alive.stat().st_size
     with pytest.raises(AssertionError, match="not within"):
-        eventually(lambda: alive.stat().st_size > size, deadline_s=0.3)
+        eventually(lambda: alive.stat().st_size > size, within_s=0.3)
 
 
 def test_the_time_limit_is_announced_and_then_kept(site: Site) -> None:

@@ -17,7 +17,8 @@ from scheduler.connect import connect
 from scheduler.faults import CRASH_POINTS, EXECUTOR_POINTS, SHEPHERD_POINTS, SUBMIT_POINTS
 from scheduler.processes import birth, holders, lives
 from scheduler.spool import Entry
-from tests.scheduler.site import LocalSite, eventually, sleeper
+from tests.helpers import eventually
+from tests.scheduler.site import LocalSite, sleeper
 
 MakeLocal = Callable[..., LocalSite]
 HITS = 20

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +11,8 @@ import pytest
 
 from scheduler.base import JobState, SchedulerError
 from scheduler.connect import connect
-from tests.scheduler.site import LocalSite, eventually, sleeper
+from tests.helpers import Process, eventually, processes
+from tests.scheduler.site import LocalSite, sleeper
 
 MakeLocal = Callable[..., LocalSite]
 MIB = 1 << 20
@@ -123,15 +123,12 @@ def test_nothing_outlives_a_sandboxed_job_whose_shepherd_was_killed(walled: Loca
     walled.runs(launch, native_id)
     os.kill(walled.shepherd(native_id), 9)
     assert walled.end_of(native_id).state is JobState.NODE_FAIL
-    mine = re.compile(rb"J1/1")
-    eventually(lambda: not [p for p in Path("/proc").glob("[0-9]*") if _runs_in(p, mine)])
+    eventually(lambda: not [p for p in processes("J1/1") if _runs_there(p)])
 
 
-def _runs_in(process: Path, pattern: re.Pattern[bytes]) -> bool:
+def _runs_there(process: Process) -> bool:
     try:
-        return bool(pattern.search((process / "cmdline").read_bytes())) and str(
-            (process / "cwd").readlink()
-        ).endswith("J1/1")
+        return str(Path(f"/proc/{process.pid}/cwd").readlink()).endswith("J1/1")
     except OSError:
         return False
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -221,12 +220,3 @@ def make_site(redis_server: Path, state: Path, **environment: str) -> Site:
     app = create_app(settings)
     app.register_blueprint(probe)
     return Site(app=app, services=app.extensions[EXTENSION], log=log)
-
-
-def eventually(promise: Any, deadline_s: float = 10.0) -> Any:
-    """Poll until something true comes."""
-    end = time.monotonic() + deadline_s
-    while not (found := promise()):
-        assert time.monotonic() < end, "it did not come to pass in time"
-        time.sleep(0.02)
-    return found
