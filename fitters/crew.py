@@ -1,8 +1,9 @@
 """The workers of a task: forked processes that do one element after the other.
 
 If an element kills its worker, that element alone has failed, and a fresh worker is forked for the
-rest. An element that takes far longer than the others is overtaken: another worker goes on beside
-it.
+rest. A worker says when it begins an element: one whose worker died before that has done nothing
+wrong, and is handed out once more. An element that takes far longer than the others is overtaken:
+another worker goes on beside it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ POLL_S = 0.1
 PATIENCE_S = 10.0
 """An element is overtaken after this long, or ten times what the others took."""
 
+BEGUN, DONE = b"begun", b"done"
+
 MOST_OVERTAKEN = 4
 GRACE_S = 20.0
 """After a stop, a worker that does not end for so long is killed: Slurm would soon kill all."""
@@ -34,6 +37,7 @@ class Worker:
     process: int
     pipe: Connection
     element: int | None = None
+    begun: bool = False
     since: float = 0.0
 
 
@@ -60,7 +64,10 @@ class Crew:
         self._do = do
         self._failed = failed
         self._waiting = deque(indices)
-        self._workers: list[Worker] = []
+        self._again: set[int] = set()
+        self.workers: list[Worker] = []
+        """Those that live, as far as is known."""
+
         self._durations: list[float] = []
         self._wanted = min(cpus, len(indices))
         self._stopping = stopping
@@ -69,20 +76,20 @@ class Crew:
     def run(self) -> None:
         """Do every element; after a stop, those not begun are written down as stopped."""
         try:
-            while self._waiting or any(worker.element is not None for worker in self._workers):
+            while self._waiting or any(worker.element is not None for worker in self.workers):
                 if self._stopping():
                     self._stop()
                 self._hire()
                 self._hand_out()
                 self._listen()
         finally:
-            for worker in self._workers:
+            for worker in self.workers:
                 worker.pipe.close()
                 os.waitpid(worker.process, 0)
 
     def _hire(self) -> None:
-        slow = sum(1 for worker in self._workers if self._is_slow(worker))
-        room = self._wanted + min(slow, MOST_OVERTAKEN) - len(self._workers)
+        slow = sum(1 for worker in self.workers if self._is_slow(worker))
+        room = self._wanted + min(slow, MOST_OVERTAKEN) - len(self.workers)
         for _ in range(min(room, len(self._waiting))):
             self._fork()
 
@@ -97,40 +104,60 @@ class Crew:
         sys.stderr.flush()
         process = os.fork()
         if process == 0:
-            for pipe in [ours, *(worker.pipe for worker in self._workers)]:
+            for pipe in [ours, *(worker.pipe for worker in self.workers)]:
                 pipe.close()
             _work(self._do, theirs)
         theirs.close()
-        self._workers.append(Worker(process=process, pipe=ours))
+        self.workers.append(Worker(process=process, pipe=ours))
 
     def _hand_out(self) -> None:
-        for worker in self._workers:
+        for worker in self.workers:
             if worker.element is None and self._waiting:
-                worker.element, worker.since = self._waiting.popleft(), time.monotonic()
+                worker.element, worker.begun = self._waiting.popleft(), False
+                worker.since = time.monotonic()
                 try:
                     worker.pipe.send_bytes(str(worker.element).encode())
                 except OSError:
                     continue  # it died while idle; _listen finds it
 
     def _listen(self) -> None:
-        wait([worker.pipe for worker in self._workers], POLL_S)
-        for worker in list(self._workers):
-            if _has_answered(worker):
-                self._durations.append(time.monotonic() - worker.since)
-                worker.element = None
-            elif (ended := _exit_code(worker.process)) is not None:
+        wait([worker.pipe for worker in self.workers], POLL_S)
+        for worker in list(self.workers):
+            # Asked first: what a dead worker has said is then all there.
+            ended = _exit_code(worker.process)
+            self._hear(worker)
+            if ended is not None:
                 # Not by the end of its pipe: a child of the model may hold that open.
                 self._bury(worker, ended)
 
+    def _hear(self, worker: Worker) -> None:
+        while (word := _word(worker.pipe)) is not None:
+            if word == BEGUN:
+                worker.begun = True
+            else:
+                self._durations.append(time.monotonic() - worker.since)
+                worker.element = None
+
     def _bury(self, worker: Worker, ended: int) -> None:
-        self._workers.remove(worker)
+        self.workers.remove(worker)
         worker.pipe.close()
         if worker.element is None:
             return
-        text = f"The element ended its process: {_how(ended)}. The model crashed the interpreter."
+        if not worker.begun and worker.element not in self._again:
+            self._again.add(worker.element)
+            self._waiting.appendleft(worker.element)
+            return
+        self._failed(worker.element, self._cause(worker, ended))
+
+    def _cause(self, worker: Worker, ended: int) -> str:
         if self._stopped_at is not None and ended == -signal.SIGKILL:
-            text = f"The element did not end within {GRACE_S:g} s of the stop and was killed."
-        self._failed(worker.element, text)
+            return f"The element did not end within {GRACE_S:g} s of the stop and was killed."
+        if not worker.begun:
+            return (
+                f"The process that was to do the element died twice before it began, the last "
+                f"time by {_how(ended)}. Ask for more memory, or run the element again."
+            )
+        return f"The element ended its process: {_how(ended)}. The model crashed the interpreter."
 
     def _stop(self) -> None:
         """Pass the stop on, and later kill who does not hear it."""
@@ -142,16 +169,17 @@ class Crew:
             self._signal_all(signal.SIGKILL)
 
     def _signal_all(self, number: signal.Signals) -> None:
-        for worker in self._workers:
+        for worker in self.workers:
             if worker.element is not None:
                 os.kill(worker.process, number)
 
 
-def _has_answered(worker: Worker) -> bool:
+def _word(pipe: Connection) -> bytes | None:
+    """Give the next word of a worker; None when it says nothing more for now."""
     try:
-        return worker.pipe.poll() and bool(worker.pipe.recv_bytes())
+        return pipe.recv_bytes() if pipe.poll() else None
     except (EOFError, OSError):
-        return False
+        return None
 
 
 def _exit_code(process: int) -> int | None:
@@ -169,10 +197,11 @@ def _work(do: Callable[[int], None], pipe: Connection) -> None:
     code = 1
     try:
         while (index := _next(pipe)) is not None:
+            pipe.send_bytes(BEGUN)
             do(index)
             sys.stdout.flush()
             sys.stderr.flush()
-            pipe.send_bytes(b"done")
+            pipe.send_bytes(DONE)
         code = 0
     except BaseException:  # noqa: BLE001 - a forked process must not go on as a second driver
         traceback.print_exc()
