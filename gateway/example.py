@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from gateway.accounts.models import Identity, Scope, expand
 from gateway.ids import new_id
+from gateway.jobs.asking import Request
 from gateway.jobs.models import Job
 from gateway.jobs.schemas import JobRequestSchema
-from gateway.jobs.service import Request
 from gateway.problems.schemas import ProblemSchema
 from gateway.services import open_gateway
 from gateway.settings import Settings

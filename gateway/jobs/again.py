@@ -1,16 +1,138 @@
-"""What an earlier attempt ran, read back from its plan: the problem may be gone by now."""
+"""Further attempts of a job: what an earlier one ran, once more or continued.
+
+It is read back from the earlier plan: the problem may be gone by now.
+"""
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 
-from gateway.jobs.models import Job, Plan
-from gateway.jobs.prepare import ProblemForJob
+from gateway.datasets.blobs import BlobStore
+from gateway.datasets.service import Files
+from gateway.errors import ConflictError
+from gateway.jobs.asking import Again, Request, Wake, require_room
+from gateway.jobs.models import Attempt, Job, Plan, Wish
+from gateway.jobs.plan import load_plan
+from gateway.jobs.planner import Planner
+from gateway.jobs.prepare import Naming, Prepared, Preparer, ProblemForJob
 from gateway.jobs.resources import Resources
+from gateway.jobs.schemas import JobRequestSchema
+from gateway.jobs.store import JobStore
 from gateway.records import Document
+from gateway.settings import LimitSettings
 
 _DATA = "data/"
 _ELEMENTS = "data/elements/"
+_TO_CONTINUE = ("session.h5", "resume.json")
+_ATTEMPTS = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class FurtherAttempts:
+    """Adds attempts to jobs that have ended; the caller has seen that the asker may."""
+
+    store: JobStore
+    files: Files
+    blobs: BlobStore
+    preparer: Preparer
+    planner: Planner
+    limits: LimitSettings
+    wake: Wake
+
+    def resume(self, request: Request, job: Job, change: Again) -> Job:
+        """Continue the last attempt with what it had: more samples, more time."""
+        if earlier := self._repeated(request, job):
+            return earlier
+        if not job.final:
+            raise ConflictError(f"job {job.id} has not ended: it cannot be continued yet")
+        if not job.attempt.resumable:
+            raise ConflictError(
+                f"attempt {job.attempt.number} of job {job.id} left nothing that "
+                f"{job.attempt.method} could continue: run it again instead"
+            )
+        left = self.files.dataset(job.attempt.dataset or "").files
+        kept = {
+            ref.path.removeprefix("out/"): ref.digest
+            for ref in left
+            if ref.path.startswith("out/") and ref.path.endswith(_TO_CONTINUE)
+        }
+        return self._add(request, job, change, kept)
+
+    def rerun(self, request: Request, job: Job, change: Again) -> Job:
+        """Run a job that has ended once more from its start."""
+        if earlier := self._repeated(request, job):
+            return earlier
+        if not job.final:
+            raise ConflictError(f"job {job.id} has not ended: cancel it before you run it again")
+        return self._add(request, job, change, None)
+
+    def _repeated(self, request: Request, job: Job) -> Job | None:
+        """Find what this very request has done already; None when it is new."""
+        if not request.key:
+            return None
+        return self.store.replayed(job.owner, request.key, request.request_hash)
+
+    def _add(
+        self, request: Request, job: Job, change: Again, kept: Mapping[str, str] | None
+    ) -> Job:
+        if len(job.attempts) >= _ATTEMPTS:
+            raise ConflictError(f"job {job.id} has {_ATTEMPTS} attempts: make a new job of it")
+        require_room(self.store.admission(job.owner, "", ""), self.limits)
+        prepared = self._prepared(request, job, change, kept)
+        plan = self.planner.plan(prepared)
+        from_attempt = job.attempt.number if kept is not None else None
+        attempt = self.planner.attempt(prepared, plan, from_attempt)
+        try:
+            changed = self.store.change(
+                job.id,
+                lambda current: _with_another(current, job, prepared, attempt),
+                key=request.key,
+                request_hash=request.request_hash,
+            )
+        except ConflictError:
+            if earlier := self._repeated(request, job):
+                return earlier  # this very request, in parallel
+            raise
+        self.store.forget_progress(job.id)
+        self.wake(job.id)
+        return changed
+
+    def _prepared(
+        self, request: Request, job: Job, change: Again, kept: Mapping[str, str] | None
+    ) -> Prepared:
+        """Take the same problem and request, with some options and resources changed."""
+        earlier = JobRequestSchema().load(job.request)
+        before = load_plan(job.attempt.plan, self.blobs)
+        wanted = replace(
+            earlier,
+            elements=earlier_elements(before),
+            options={**earlier.options, **change.options},
+            resources=merged(earlier.resources, change.resources),
+            seed=change.seed if change.seed is not None else job.seed,
+            title=job.title,
+        )
+        naming = Naming(
+            id=job.id, attempt=job.attempt.number + 1, correlation_id=request.correlation_id
+        )
+        prepared = self.preparer.prepare(
+            request.identity, wanted, naming, earlier_problem(job, before)
+        )
+        return replace(prepared, wanted=replace(prepared.wanted, resume=kept, owner=job.owner))
+
+
+def _with_another(current: Job, seen: Job, prepared: Prepared, attempt: Attempt) -> Job:
+    """Add an attempt to a job as it is now, unless it has got another one since it was seen."""
+    if current.attempt.number != seen.attempt.number:
+        raise ConflictError(f"job {seen.id} has a new attempt already")
+    return replace(
+        current,
+        attempts=(*current.attempts, attempt),
+        options=prepared.wanted.options,
+        seed=prepared.wanted.seed,
+        wish=Wish.RUN,
+        wish_by="",
+    )
 
 
 def earlier_problem(job: Job, plan: Plan) -> ProblemForJob:

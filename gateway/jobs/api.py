@@ -13,6 +13,7 @@ from gateway.accounts.models import Identity
 from gateway.accounts.rights import Right, may
 from gateway.datasets.models import Dataset
 from gateway.errors import ConflictError, NotFoundError
+from gateway.jobs.asking import Again, Request
 from gateway.jobs.bundle import write_bundle
 from gateway.jobs.documents import result_documents
 from gateway.jobs.listing import JobFilter, find_jobs
@@ -34,7 +35,7 @@ from gateway.jobs.schemas import (
     PreviewSchema,
     ResultsSchema,
 )
-from gateway.jobs.service import Again, Request, find_attempt
+from gateway.jobs.service import find_attempt
 from gateway.jobs.store import JobStore
 from gateway.records import Document
 from gateway.web.context import gateway, identity

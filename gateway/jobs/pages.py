@@ -18,12 +18,13 @@ from werkzeug.wrappers import Response as AnyResponse
 from gateway import __version__
 from gateway.errors import GatewayError, InvalidError, NotFoundError
 from gateway.jobs import page_words as words
+from gateway.jobs.asking import Again, Request
 from gateway.jobs.concise import plain
 from gateway.jobs.job_view import job_page, list_page
 from gateway.jobs.parameter_table import FORMATS
 from gateway.jobs.result_view import interval_text, read_results
 from gateway.jobs.schemas import AgainSchema, JobListQuery, JobPatchSchema, LogQuery
-from gateway.jobs.service import Again, Request, find_attempt
+from gateway.jobs.service import find_attempt
 from gateway.web.context import gateway, identity
 from gateway.web.correlation import request_id
 from gateway.web.csrf import FIELD

@@ -7,8 +7,7 @@ it. One click is at most one job: the idempotency key is part of the same atomic
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -16,59 +15,22 @@ from gateway.accounts.models import Identity
 from gateway.accounts.rights import Right, require_own
 from gateway.datasets.blobs import BlobStore
 from gateway.datasets.service import Files
-from gateway.errors import ConflictError, NotFoundError, TooManyRequestsError
+from gateway.errors import ConflictError, NotFoundError
 from gateway.faults import crash_point
 from gateway.ids import new_id
 from gateway.jobs import drafts
-from gateway.jobs.again import earlier_elements, earlier_problem, merged
+from gateway.jobs.again import FurtherAttempts
+from gateway.jobs.asking import Again, Request, Wake, require_room
 from gateway.jobs.models import Attempt, Job, Plan, Tracking, Wish
-from gateway.jobs.plan import directory, keep_plan, load_plan, make_plan, script_sha256
+from gateway.jobs.plan import load_plan, script_sha256
+from gateway.jobs.planner import Planner, Users
 from gateway.jobs.prepare import Naming, Prepared, Preparer, ProblemForJob, Problems
-from gateway.jobs.resources import Resources
-from gateway.jobs.schemas import JobRequest, JobRequestSchema
-from gateway.jobs.store import Admission, JobStore, Replayed
-from gateway.records import Document, now
+from gateway.jobs.schemas import JobRequest
+from gateway.jobs.store import JobStore, Replayed
+from gateway.records import now
 from gateway.settings import Settings
 
 _log = structlog.get_logger("jobs")
-_TO_CONTINUE = ("session.h5", "resume.json")
-_MANY = 2
-_ATTEMPTS = 100
-
-
-class Users(Protocol):
-    """Who there is."""
-
-    def count_users(self) -> int:
-        """Count all users."""
-
-
-class Wake(Protocol):
-    """Ask the reconciler to look now; correctness never depends on it."""
-
-    def __call__(self, id: str) -> None:
-        """Ask for a look at one job."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """Who asks for a job, with which key, in which trail."""
-
-    identity: Identity
-    correlation_id: str
-    key: str = ""
-    """Idempotency key; empty for none."""
-
-    request_hash: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Again:
-    """What another attempt does differently."""
-
-    options: Document = field(default_factory=dict)
-    resources: Resources = field(default_factory=Resources)
-    seed: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +63,16 @@ class JobService:
         self._preparer = Preparer(problems, files, settings)
         self._settings = settings
         self._wake = wake
-        self._users = users
+        self._planner = Planner(blobs, settings, users)
+        self._attempts = FurtherAttempts(
+            store=store,
+            files=files,
+            blobs=blobs,
+            preparer=self._preparer,
+            planner=self._planner,
+            limits=settings.limits,
+            wake=wake,
+        )
 
     # ---- asking for jobs
 
@@ -117,7 +88,7 @@ class JobService:
         """
         naming = Naming(id=new_id(), attempt=1, correlation_id=request.correlation_id)
         prepared = self._preparer.prepare(request.identity, wanted, naming, problem)
-        plan = self._plan(prepared)
+        plan = self._planner.plan(prepared)
         draft = drafts.Draft(
             id=naming.id,
             owner=request.identity.user,
@@ -140,7 +111,7 @@ class JobService:
         draft = drafts.read(self._settings.secret_key, wanted.draft, user) if wanted.draft else None
         naming = _naming(request, draft)
         prepared = self._preparer.prepare(request.identity, wanted, naming)
-        plan = self._plan(prepared)
+        plan = self._planner.plan(prepared)
         if draft and script_sha256(plan) != draft.sha256:
             raise ConflictError("the job has changed since its preview: look at a new preview")
         job = self._new_job(wanted, prepared, plan)
@@ -158,43 +129,12 @@ class JobService:
     def resume(self, request: Request, id: str, change: Again) -> Job:
         """Continue the last attempt with what it had: more samples, more time."""
         job = self._own(request.identity, id, Right.WRITE)
-        if earlier := self._repeated(request, job.owner):
-            return earlier
-        if not job.final:
-            raise ConflictError(f"job {id} has not ended: it cannot be continued yet")
-        if not job.attempt.resumable:
-            raise ConflictError(
-                f"attempt {job.attempt.number} of job {id} left nothing that "
-                f"{job.attempt.method} could continue: run it again instead"
-            )
-        left = self._files.dataset(job.attempt.dataset or "").files
-        kept = {
-            ref.path.removeprefix("out/"): ref.digest
-            for ref in left
-            if ref.path.startswith("out/") and ref.path.endswith(_TO_CONTINUE)
-        }
-        return self._again(request, job, change, kept)
+        return self._attempts.resume(request, job, change)
 
     def rerun(self, request: Request, id: str, change: Again) -> Job:
         """Run a job that has ended once more from its start, as a new attempt."""
         job = self._own(request.identity, id, Right.WRITE)
-        if earlier := self._repeated(request, job.owner):
-            return earlier
-        if not job.final:
-            raise ConflictError(f"job {id} has not ended: cancel it before you run it again")
-        return self._again(request, job, change, None)
-
-    def _repeated(self, request: Request, owner: str) -> Job | None:
-        """Find what this very request has done already; None when it is new."""
-        if not request.key:
-            return None
-        return self._store.replayed(owner, request.key, request.request_hash)
-
-    def _require_room(self, job: Job) -> None:
-        """See that there is room for another attempt."""
-        if len(job.attempts) >= _ATTEMPTS:
-            raise ConflictError(f"job {job.id} has {_ATTEMPTS} attempts: make a new job of it")
-        self._check_room(self._store.admission(job.owner, "", ""))
+        return self._attempts.rerun(request, job, change)
 
     # ---- ending jobs
 
@@ -260,52 +200,8 @@ class JobService:
         user = request.identity.user
         found = self._store.admission(user, request.key, request.request_hash)
         if found.earlier is None:
-            self._check_room(found)
+            require_room(found, self._settings.limits)
         return found.earlier
-
-    def _check_room(self, found: Admission) -> None:
-        limits = self._settings.limits
-        if found.jobs >= limits.jobs_per_user:
-            raise TooManyRequestsError(
-                f"you have {limits.jobs_per_user} jobs, as many as this site keeps: delete some", 60
-            )
-        if found.alive >= limits.queued_per_user:
-            raise TooManyRequestsError(
-                f"{limits.queued_per_user} of your jobs have not ended, as many as this site "
-                "takes: wait for some of them",
-                60,
-            )
-
-    def _require_walls(self, cluster_name: str) -> None:
-        """Refuse to run one user's code where it could read another's."""
-        cluster = self._settings.clusters[cluster_name]
-        walled = cluster.scheduler != "local" or cluster.sandbox != "none"
-        if walled or cluster.trusted_users or self._users.count_users() < _MANY:
-            return
-        raise ConflictError(
-            f"the cluster {cluster_name!r} runs jobs with the gateway's own rights, and there is "
-            f"more than one user: an administrator must set clusters.{cluster_name}.sandbox = "
-            "'bwrap', or trusted_users = true for a group that trusts each other"
-        )
-
-    def _plan(self, prepared: Prepared) -> Plan:
-        self._require_walls(prepared.cluster)
-        return make_plan(prepared.wanted, self._settings.clusters[prepared.cluster], self._blobs)
-
-    def _attempt(self, prepared: Prepared, plan: Plan, resumed_from: int | None = None) -> Attempt:
-        wanted = prepared.wanted
-        cluster = self._settings.clusters[prepared.cluster]
-        return Attempt(
-            number=wanted.attempt,
-            plan=keep_plan(plan, self._blobs),
-            directory=str(directory(cluster, wanted.owner, wanted.id, wanted.attempt)),
-            script_sha256=script_sha256(plan),
-            asked=now(),
-            tasks=wanted.tasks,
-            method=str(wanted.options.get("fit", "")),
-            time_limit_s=plan.job["run"]["time_limit_s"],
-            resumed_from=resumed_from,
-        )
 
     def _new_job(self, request: JobRequest, prepared: Prepared, plan: Plan) -> Job:
         wanted = prepared.wanted
@@ -322,7 +218,7 @@ class JobService:
             problem=prepared.problem,
             options=wanted.options,
             seed=wanted.seed,
-            attempts=(self._attempt(prepared, plan),),
+            attempts=(self._planner.attempt(prepared, plan),),
             mode=wanted.mode,
             notes=request.notes,
             tags=request.tags,
@@ -330,56 +226,6 @@ class JobService:
             pack=wanted.pack,
             parent=request.parent,
         )
-
-    def _again(
-        self, request: Request, job: Job, change: Again, kept: Mapping[str, str] | None
-    ) -> Job:
-        """Add an attempt: the same problem and request, with some options and resources changed."""
-        self._require_room(job)
-        earlier = JobRequestSchema().load(job.request)
-        before = self.plan(job)
-        wanted = replace(
-            earlier,
-            elements=earlier_elements(before),
-            options={**earlier.options, **change.options},
-            resources=merged(earlier.resources, change.resources),
-            seed=change.seed if change.seed is not None else job.seed,
-            title=job.title,
-        )
-        naming = Naming(
-            id=job.id, attempt=job.attempt.number + 1, correlation_id=request.correlation_id
-        )
-        prepared = self._preparer.prepare(
-            request.identity, wanted, naming, earlier_problem(job, before)
-        )
-        prepared = replace(prepared, wanted=replace(prepared.wanted, resume=kept, owner=job.owner))
-        plan = self._plan(prepared)
-        from_attempt = job.attempt.number if kept is not None else None
-        attempt = self._attempt(prepared, plan, from_attempt)
-
-        def edit(current: Job) -> Job:
-            if current.attempt.number != job.attempt.number:
-                raise ConflictError(f"job {job.id} has a new attempt already")
-            return replace(
-                current,
-                attempts=(*current.attempts, attempt),
-                options=prepared.wanted.options,
-                seed=prepared.wanted.seed,
-                wish=Wish.RUN,
-                wish_by="",
-            )
-
-        try:
-            changed = self._store.change(
-                job.id, edit, key=request.key, request_hash=request.request_hash
-            )
-        except ConflictError:
-            if earlier := self._repeated(request, job.owner):
-                return earlier  # this very request, in parallel
-            raise
-        self._store.forget_progress(job.id)
-        self._wake(job.id)
-        return changed
 
 
 def find_attempt(job: Job, number: int | None) -> Attempt:

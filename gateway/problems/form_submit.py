@@ -14,9 +14,10 @@ from marshmallow import ValidationError
 from gateway.accounts.models import Identity
 from gateway.errors import InvalidError, PreconditionError
 from gateway.ids import new_id
+from gateway.jobs.asking import Request
 from gateway.jobs.models import Job
 from gateway.jobs.schemas import JobRequest, JobRequestSchema
-from gateway.jobs.service import Preview, Request
+from gateway.jobs.service import Preview
 from gateway.problems.form_look import Look, problem_for_job
 from gateway.problems.form_reading import Values, job_document
 from gateway.problems.models import Document, content_json, digest_of

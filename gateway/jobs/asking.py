@@ -1,0 +1,61 @@
+"""Who asks for a job or for another attempt of one, and whether there is room for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gateway.accounts.models import Identity
+from gateway.errors import TooManyRequestsError
+from gateway.jobs.resources import Resources
+from gateway.jobs.store import Admission
+from gateway.records import Document
+from gateway.settings import LimitSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """Who asks for a job, with which key, in which trail."""
+
+    identity: Identity
+    correlation_id: str
+    key: str = ""
+    """Idempotency key; empty for none."""
+
+    request_hash: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Again:
+    """What another attempt does differently."""
+
+    options: Document = field(default_factory=dict)
+    resources: Resources = field(default_factory=Resources)
+    seed: int | None = None
+
+
+class Wake(Protocol):
+    """Ask the reconciler to look now; correctness never depends on it."""
+
+    def __call__(self, id: str) -> None:
+        """Ask for a look at one job."""
+
+
+def require_room(found: Admission, limits: LimitSettings) -> None:
+    """See that a user may have one more.
+
+    Raises
+    ------
+    TooManyRequestsError
+        Naming the limit that is reached.
+    """
+    if found.jobs >= limits.jobs_per_user:
+        raise TooManyRequestsError(
+            f"you have {limits.jobs_per_user} jobs, as many as this site keeps: delete some", 60
+        )
+    if found.alive >= limits.queued_per_user:
+        raise TooManyRequestsError(
+            f"{limits.queued_per_user} of your jobs have not ended, as many as this site "
+            "takes: wait for some of them",
+            60,
+        )

@@ -1,0 +1,64 @@
+"""From a checked request to what an attempt will be: its plan, kept, and its record."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from gateway.datasets.blobs import BlobStore
+from gateway.errors import ConflictError
+from gateway.jobs.models import Attempt, Plan
+from gateway.jobs.plan import directory, keep_plan, make_plan, script_sha256
+from gateway.jobs.prepare import Prepared
+from gateway.records import now
+from gateway.settings import Settings
+
+_MANY = 2
+
+
+class Users(Protocol):
+    """Who there is."""
+
+    def count_users(self) -> int:
+        """Count all users."""
+
+
+class Planner:
+    """Plans attempts where their clusters may run them."""
+
+    def __init__(self, blobs: BlobStore, settings: Settings, users: Users) -> None:
+        self._blobs = blobs
+        self._settings = settings
+        self._users = users
+
+    def plan(self, prepared: Prepared) -> Plan:
+        """Make the plan of an attempt; nothing but its files is kept."""
+        self._require_walls(prepared.cluster)
+        return make_plan(prepared.wanted, self._settings.clusters[prepared.cluster], self._blobs)
+
+    def attempt(self, prepared: Prepared, plan: Plan, resumed_from: int | None = None) -> Attempt:
+        """Keep a plan, and make the attempt that it is for."""
+        wanted = prepared.wanted
+        cluster = self._settings.clusters[prepared.cluster]
+        return Attempt(
+            number=wanted.attempt,
+            plan=keep_plan(plan, self._blobs),
+            directory=str(directory(cluster, wanted.owner, wanted.id, wanted.attempt)),
+            script_sha256=script_sha256(plan),
+            asked=now(),
+            tasks=wanted.tasks,
+            method=str(wanted.options.get("fit", "")),
+            time_limit_s=plan.job["run"]["time_limit_s"],
+            resumed_from=resumed_from,
+        )
+
+    def _require_walls(self, cluster_name: str) -> None:
+        """Refuse to run one user's code where it could read another's."""
+        cluster = self._settings.clusters[cluster_name]
+        walled = cluster.scheduler != "local" or cluster.sandbox != "none"
+        if walled or cluster.trusted_users or self._users.count_users() < _MANY:
+            return
+        raise ConflictError(
+            f"the cluster {cluster_name!r} runs jobs with the gateway's own rights, and there is "
+            f"more than one user: an administrator must set clusters.{cluster_name}.sandbox = "
+            "'bwrap', or trusted_users = true for a group that trusts each other"
+        )
