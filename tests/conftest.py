@@ -11,13 +11,15 @@ import redis as redis_client
 from hypothesis import settings
 
 from tests.ci_guard import guard
+from tests.leftovers import Leftovers
 from tests.live import Api, LiveGateway, live_gateway
 from tests.redis_server import private_redis
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let nothing be skipped unnoticed where everything can run."""
+    """Let nothing be skipped unnoticed where everything can run, and no test fail another."""
     guard(config)
+    config.pluginmanager.register(Leftovers(), "leftovers")
 
 
 # A build must not fail by luck: the same examples each time. At home they are new every time.

@@ -15,7 +15,7 @@ from bumps_remote import Connection
 from bumps_remote.faults import POINTS
 
 from tests.client.site import Shell, make_shell
-from tests.helpers import eventually
+from tests.helpers import eventually, started
 from tests.live import PASSWORD, LiveGateway
 
 MODEL = """\
@@ -183,18 +183,14 @@ def test_watching_ends_by_ctrl_c_and_the_job_goes_on(laptop: Shell) -> None:
     slow(laptop)
     job = laptop.run("submit", "model.py", "--fit=dream", "--samples=1e6", "--json").json["id"]
     eventually(lambda: state(laptop, job) == "RUNNING", every_s=0.3)
-    watching = subprocess.Popen(
-        [sys.executable, "-m", "bumps_remote.cli", "watch", job],
-        env=laptop.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert watching.stderr is not None
-    assert watching.stderr.readline()
+    argv = [sys.executable, "-m", "bumps_remote.cli", "watch", job]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with started(argv, env=laptop.environment, **pipes) as watching:
+        assert watching.stderr is not None
+        assert watching.stderr.readline()
 
-    watching.send_signal(signal.SIGINT)
-    _, said = watching.communicate(timeout=30)
+        watching.send_signal(signal.SIGINT)
+        _, said = watching.communicate(timeout=30)
 
     assert watching.returncode == 130
     assert "the job goes on" in said
