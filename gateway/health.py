@@ -55,7 +55,7 @@ def readyz() -> tuple[dict[str, Any], int]:
         ping(services.redis)
         checks["store"] = "; ".join(check_store(services.redis)) or "ok"
         checks["schema"] = str(schema_version(services.redis))
-        checks["reconciler"] = "ok" if services.job_store.pulse() else "silent"
+        checks["reconciler"] = "ok" if services.live.pulse() else "silent"
     except UnavailableError as error:
         checks["store"] = str(error)
     disk = os.statvfs(services.settings.state_directory)

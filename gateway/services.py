@@ -15,6 +15,7 @@ from gateway.datasets.blobs import BlobStore
 from gateway.datasets.service import Files
 from gateway.datasets.store import DatasetStore
 from gateway.jobs.follow import LogFolder
+from gateway.jobs.live_store import LiveStore
 from gateway.jobs.nudge import Nudge
 from gateway.jobs.service import JobService
 from gateway.jobs.store import JobStore
@@ -36,6 +37,7 @@ class Gateway:
     files: Files
     problems: ProblemService
     job_store: JobStore
+    live: LiveStore
     logs: LogFolder
     jobs: JobService
 
@@ -54,6 +56,7 @@ def open_gateway(settings: Settings) -> Gateway:
     )
     accounts = Accounts(client, settings.accounts, settings.secret_key, settings.url)
     job_store = JobStore(client, Sidecars(state / "sidecars" / "jobs"))
+    live = LiveStore(client, settings.limits.ended_events_s)
     return Gateway(
         settings=settings,
         redis=client,
@@ -63,9 +66,11 @@ def open_gateway(settings: Settings) -> Gateway:
         files=files,
         problems=problems,
         job_store=job_store,
+        live=live,
         logs=LogFolder(state / "logs", settings.limits.log_bytes),
         jobs=JobService(
             store=job_store,
+            live=live,
             files=files,
             blobs=blobs,
             problems=problems,

@@ -94,6 +94,7 @@ class LimitSettings:
     result_bytes: int
     result_files: int
     log_bytes: int
+    ended_events_s: float
 
 
 @dataclass(frozen=True, kw_only=True)

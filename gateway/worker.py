@@ -24,13 +24,12 @@ from gateway.errors import UnavailableError
 from gateway.jobs.collect import Collector
 from gateway.jobs.conclude import Concluder
 from gateway.jobs.follow import Follower
+from gateway.jobs.live_store import LiveStore
 from gateway.jobs.nudge import QUEUE
 from gateway.jobs.reconcile import Reconciler
-from gateway.jobs.store import JobStore
 from gateway.jobs.sweep import Sweeper
 from gateway.services import Gateway, open_gateway
 from gateway.settings import Settings, load_settings
-from gateway.sidecars import Sidecars
 from scheduler.base import Scheduler
 from scheduler.connect import connect as connect_scheduler
 from scheduler.processes import die_with
@@ -49,10 +48,10 @@ def wake(id: str) -> None:
 
 
 @cache
-def _own_store() -> JobStore:
+def _own_store() -> LiveStore:
     """Connect once in the life of a queue worker: settings are read from files."""
     settings = load_settings(with_secret=False)
-    return JobStore(connect(settings), Sidecars(settings.state_directory / "sidecars" / "jobs"))
+    return LiveStore(connect(settings), settings.limits.ended_events_s)
 
 
 def open_schedulers(settings: Settings) -> dict[str, Scheduler]:
@@ -75,13 +74,15 @@ def _scheduler_settings(settings: Settings, name: str) -> dict[str, object]:
 
 def make_reconciler(gateway: Gateway, schedulers: dict[str, Scheduler]) -> Reconciler:
     """Put the loop together."""
-    follower = Follower(gateway.job_store, gateway.logs)
+    follower = Follower(gateway.live, gateway.logs)
     return Reconciler(
         store=gateway.job_store,
+        live=gateway.live,
         blobs=gateway.blobs,
         follower=follower,
         concluder=Concluder(
             store=gateway.job_store,
+            live=gateway.live,
             datasets=gateway.datasets,
             collector=Collector(gateway.blobs, gateway.settings.limits),
             follower=follower,
@@ -130,7 +131,7 @@ class Worker:
         try:
             alive = self._reconciler.round()
             self._sweeper.sweep()
-            self._gateway.job_store.beat(self._settings.worker.idle_tick_s * _PULSE)
+            self._gateway.live.beat(self._settings.worker.idle_tick_s * _PULSE)
         except redis.RedisError as error:
             _log.warning("the store is away", error=str(error))
             return 0
@@ -145,7 +146,7 @@ class Worker:
         worker = self._settings.worker
         time.sleep(min(_BREATH_S, worker.tick_s))
         try:
-            self._gateway.job_store.wait_for_wake(worker.tick_s if alive else worker.idle_tick_s)
+            self._gateway.live.wait_for_wake(worker.tick_s if alive else worker.idle_tick_s)
         except redis.RedisError:
             time.sleep(worker.tick_s)
 
@@ -156,7 +157,7 @@ class Worker:
                 require_schema(self._gateway.redis)
                 if _alone(lock):
                     # Leases outlive a killed worker by minutes, and its jobs would wait for that.
-                    self._gateway.job_store.drop_leases()
+                    self._gateway.live.drop_leases()
             except (UnavailableError, redis.RedisError) as error:
                 _log.warning("waiting for the store", error=str(error))
                 time.sleep(self._settings.worker.tick_s)

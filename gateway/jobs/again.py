@@ -12,6 +12,7 @@ from gateway.datasets.blobs import BlobStore
 from gateway.datasets.service import Files
 from gateway.errors import ConflictError
 from gateway.jobs.asking import Again, Request, Wake, require_room
+from gateway.jobs.live_store import LiveStore
 from gateway.jobs.models import Attempt, Job, Plan, Wish
 from gateway.jobs.plan import load_plan
 from gateway.jobs.planner import Planner
@@ -33,6 +34,7 @@ class FurtherAttempts:
     """Adds attempts to jobs that have ended; the caller has seen that the asker may."""
 
     store: JobStore
+    live: LiveStore
     files: Files
     blobs: BlobStore
     preparer: Preparer
@@ -94,7 +96,7 @@ class FurtherAttempts:
             if earlier := self._repeated(request, job):
                 return earlier  # this very request, in parallel
             raise
-        self.store.forget_progress(job.id)
+        self.live.begin_again(job.id)
         self.wake(job.id)
         return changed
 

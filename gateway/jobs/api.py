@@ -17,6 +17,7 @@ from gateway.jobs.asking import Again, Request
 from gateway.jobs.bundle import write_bundle
 from gateway.jobs.documents import result_documents
 from gateway.jobs.listing import JobFilter, find_jobs
+from gateway.jobs.live_store import LiveStore
 from gateway.jobs.models import Job
 from gateway.jobs.plan import script_sha256
 from gateway.jobs.present import API, present
@@ -98,7 +99,7 @@ def list_jobs(query: dict[str, Any]) -> tuple[dict[str, Any], int, dict[str, str
     page = page_of(query)
     services, user = gateway(), identity().user
     jobs, last = find_jobs(services.job_store, user, JobFilter(**query), page.limit, page.after)
-    steps = services.job_store.progress_many([job.id for job in jobs])
+    steps = services.live.progress_many([job.id for job in jobs])
     body, status, headers = paged([present(job, steps.get(job.id)) for job in jobs], last)
     body["total"] = services.job_store.count(user)
     return body, status, headers
@@ -209,7 +210,7 @@ def stream_events(job_id: str) -> Response:
     """Follow a job live (SSE); Last-Event-ID goes on from there."""
     who, services = identity(), gateway()
     services.jobs.get(who, job_id)
-    state = _JobStream(services.job_store, who, job_id)
+    state = _JobStream(services.job_store, services.live, who, job_id)
     return event_stream(current_app.extensions[STREAMS], who.user, state.read, state.may_read)
 
 
@@ -261,8 +262,9 @@ def get_bundle(job_id: str) -> Response:
 class _JobStream:
     """What a reader of one job's events is told: its state at first, then what is new."""
 
-    def __init__(self, store: JobStore, who: Identity, job_id: str) -> None:
+    def __init__(self, store: JobStore, live: LiveStore, who: Identity, job_id: str) -> None:
         self._store = store
+        self._live = live
         self._who = who
         self._id = job_id
         self._version = -1
@@ -278,13 +280,13 @@ class _JobStream:
         """Wait for what is new since an id."""
         job = self._store.get(self._id)
         start = after or "0"
-        entries = self._store.events(self._id, start, int(wait_s * 1000) if after else 1)
+        entries = self._live.events(self._id, start, int(wait_s * 1000) if after else 1)
         events = [Event(id=key, event=kind, data=json.loads(data)) for key, kind, data in entries]
         job = self._store.get(self._id)
         if job.version != self._version:
             self._version = job.version
             at = events[-1].id if events else (after or "0-0")
-            document = present(job, self._store.progress(self._id))
+            document = present(job, self._live.progress(self._id))
             events.append(Event(id=at, event="job", data=document, last=job.final))
         return events
 
@@ -302,7 +304,7 @@ def _request(content: Any) -> Request:
 
 def _present(job: Job) -> Document:
     # Nobody has worked yet on a job that was just accepted.
-    return present(job, gateway().job_store.progress(job.id) if job.version else None)
+    return present(job, gateway().live.progress(job.id) if job.version else None)
 
 
 def _accepted(job: Job, *, replayed: bool = False) -> tuple[Document, int, dict[str, str]]:

@@ -14,6 +14,7 @@ from gateway.jobs import outcome, words
 from gateway.jobs.collect import Collected, Collector, read_chisq, read_verdict
 from gateway.jobs.follow import Follower
 from gateway.jobs.kinds import is_resumable_method
+from gateway.jobs.live_store import LiveStore
 from gateway.jobs.models import Attempt, Job, Verdict, Wish
 from gateway.jobs.store import JobStore
 from gateway.records import Document, now, to_document
@@ -27,6 +28,7 @@ class Concluder:
     """Ends attempts; a second time finds it done."""
 
     store: JobStore
+    live: LiveStore
     datasets: DatasetStore
     collector: Collector
     follower: Follower
@@ -51,8 +53,7 @@ class Concluder:
         crash_point("collect-after-dataset")
         closed = self.store.replace(_close(job, collected, exits, dataset))
         crash_point("collect-stored")
-        self.store.add_events(job.id, [{"event": "state", "state": closed.attempt.state.value}])
-        self.store.forget_live(job.id)
+        self.live.end(job.id, {"event": "state", "state": closed.attempt.state.value})
         _log.info(
             "ended",
             job=job.id,

@@ -15,8 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from gateway.jobs.documents import read_document
+from gateway.jobs.live_store import LiveStore
 from gateway.jobs.models import Job, Progress
-from gateway.jobs.store import JobStore
 from gateway.records import Document, is_number
 from scheduler.base import Scheduler
 from scheduler.files import remove_tree
@@ -92,14 +92,14 @@ class _News:
 class Follower:
     """Brings the news of running jobs into the store, and their logs into the log folder."""
 
-    def __init__(self, store: JobStore, logs: LogFolder) -> None:
-        self._store = store
+    def __init__(self, live: LiveStore, logs: LogFolder) -> None:
+        self._live = live
         self._logs = logs
 
     def follow(self, scheduler: Scheduler, job: Job, tasks: Sequence[int]) -> None:
         """Read what is new of some tasks of a job."""
         directory = PurePosixPath(job.attempt.directory)
-        followed = self._store.followed(job.id)
+        followed = self._live.followed(job.id)
         events: list[Document] = []
         read: dict[str, int] = {}
         for task in tasks[:_TASKS_AT_ONCE]:
@@ -174,7 +174,7 @@ class Follower:
     def _finish_events(
         self, scheduler: Scheduler, job: Job, tasks: Sequence[int], tail: int
     ) -> None:
-        followed = self._store.followed(job.id)
+        followed = self._live.followed(job.id)
         events: list[Document] = []
         read: dict[str, int] = {}
         for task in tasks:
@@ -212,7 +212,7 @@ class Follower:
         """Copy the rest of some logs while the budget lasts; answer how much that was."""
         directory, spent = PurePosixPath(job.attempt.directory), 0
         while True:
-            followed = self._store.followed(job.id)
+            followed = self._live.followed(job.id)
             read: dict[str, int] = {}
             for task in tasks:
                 left = budget - spent
@@ -225,10 +225,10 @@ class Follower:
 
     def _show(self, job: Job, events: Sequence[Document], read: dict[str, int]) -> None:
         if events or read:
-            self._store.add_events(
+            self._live.add_events(
                 job.id,
                 events[-_EVENTS_KEPT:],
-                progress=_progress(events, self._store.progress(job.id)),
+                progress=_progress(events, self._live.progress(job.id)),
                 curve=_last_curve(events),
                 followed=read,
             )

@@ -55,10 +55,10 @@ class Row:
 
 def list_page(services: Gateway, who: Identity, query: dict[str, Any]) -> Context:
     """Gather what the list shows."""
-    page = page_of(query)
     store = services.job_store
+    page = page_of(query)
     jobs, last = find_jobs(store, who.user, JobFilter(**query), page.limit, page.after)
-    steps = store.progress_many([job.id for job in jobs])
+    steps = services.live.progress_many([job.id for job in jobs])
     rows = [
         Row(job=job, progress=words.of_this_attempt(job.attempt, steps.get(job.id))) for job in jobs
     ]
@@ -95,7 +95,7 @@ def job_page(services: Gateway, who: Identity, job_id: str, asked: Mapping[str, 
         The query: ``attempt``, ``element``, ``stream``, ``task`` and ``offset`` of the log.
     """
     job = services.jobs.get(who, job_id)
-    progress = words.of_this_attempt(job.attempt, services.job_store.progress(job.id))
+    progress = words.of_this_attempt(job.attempt, services.live.progress(job.id))
     attempt = _attempt(job, asked.get("attempt"))
     results = _results(services, attempt)
     element = _element(services, attempt, results, asked.get("element"))

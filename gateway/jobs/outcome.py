@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gateway.jobs import words
 from gateway.jobs.models import Attempt, Job, Stage, Tracking, Wish
 from gateway.records import now
-from scheduler.base import JobReport, JobState
+from scheduler.base import JobReport, JobState, Refused, Submission, Submitted, Uncertain
 
 _WORST_FIRST = (
     JobState.OUT_OF_MEMORY,
@@ -27,6 +27,7 @@ _WORST_FIRST = (
 _TERM = 15
 _SHELL_SIGNAL = 128
 _MOST_STATUS = 255
+_AGE = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +76,14 @@ def observe(job: Job, reports: Sequence[JobReport]) -> Job:
     )
 
 
+def is_news(before: Job, after: Job) -> bool:
+    """Whether a report is worth a write: an age alone is written every ten seconds."""
+    old, new = before.attempt, after.attempt
+    if replace(old, observed=None) != replace(new, observed=None):
+        return True
+    return old.observed is None or now() - old.observed > _AGE
+
+
 def missing(job: Job) -> Job:
     """Write down that a scheduler that answers does not know the job. Absent is not done."""
     attempt = job.attempt
@@ -106,6 +115,22 @@ def cancelled_before_start(job: Job) -> Job:
         ended=now(),
         collected=True,
     )
+
+
+def submitted(job: Job, result: Submission) -> Job:
+    """Write down what came of a call that submits; what got lost is looked for later."""
+    match result:
+        case Submitted(native_id=native_id):
+            return job.with_attempt(
+                stage=Stage.SUBMITTED,
+                native_id=native_id,
+                reason_text=words.state_text(JobState.PENDING),
+                observed=now(),
+            )
+        case Refused(text=text):
+            return refused(job, text)
+        case Uncertain():
+            return job.with_attempt(looked=now())
 
 
 def refused(job: Job, why: str) -> Job:

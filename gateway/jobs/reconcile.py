@@ -12,7 +12,7 @@ from __future__ import annotations
 import secrets
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import PurePosixPath
@@ -29,6 +29,7 @@ from gateway.jobs import outcome, words
 from gateway.jobs.conclude import Concluder
 from gateway.jobs.decide import Evidence, decide
 from gateway.jobs.follow import Follower
+from gateway.jobs.live_store import LiveStore
 from gateway.jobs.models import Job, Stage, Tracking
 from gateway.jobs.plan import staged_job
 from gateway.jobs.store import JobStore, StaleError
@@ -38,11 +39,9 @@ from scheduler.base import (
     JobReport,
     JobState,
     Launch,
-    Refused,
     Scheduler,
     SchedulerError,
     SchedulerUnavailableError,
-    Submitted,
 )
 
 _PASSES = 12
@@ -67,6 +66,7 @@ class Reconciler:
         self,
         *,
         store: JobStore,
+        live: LiveStore,
         blobs: BlobStore,
         follower: Follower,
         concluder: Concluder,
@@ -74,6 +74,7 @@ class Reconciler:
         settings: Settings,
     ) -> None:
         self._store = store
+        self._live = live
         self._blobs = blobs
         self._follower = follower
         self._concluder = concluder
@@ -96,13 +97,13 @@ class Reconciler:
 
     def _leased(self, cluster: str, jobs: Sequence[Job]) -> None:
         ids = [job.id for job in jobs]
-        mine = self._store.lease(ids, self._token, self._settings.worker.lease_s)
+        mine = self._live.lease(ids, self._token, self._settings.worker.lease_s)
         try:
             # Read again under the lease: another reconciler may have moved them on.
             fresh = self._store.get_many([job.id for job in jobs if job.id in mine])
             self._cluster_round(cluster, fresh)
         finally:
-            self._store.release(mine, self._token)
+            self._live.release(mine, self._token)
 
     def _cluster_round(self, cluster: str, jobs: list[Job]) -> None:
         scheduler = self._schedulers.get(cluster)
@@ -292,7 +293,7 @@ class Reconciler:
         outcomes = scheduler.submit([_launch(job) for job in written])
         crash_point("submit-after")
         results = dict(zip((job.id for job in written), outcomes, strict=True))
-        stored = self._replace_all(written, lambda job: _with_outcome(job, results[job.id]))
+        stored = self._replace_all(written, lambda job: outcome.submitted(job, results[job.id]))
         crash_point("submit-stored")
         for job in stored:
             _log.info(
@@ -325,7 +326,7 @@ class Reconciler:
         running = [r.task or 0 for r in evidence.reports if r.state is JobState.RUNNING]
         if running:
             self._follower.follow(scheduler, job, running)
-        if _says_something_new(job, observed):
+        if outcome.is_news(job, observed):
             self._store.replace(observed)
 
     def _last_word(self, job: Job, evidence: Evidence) -> Job:
@@ -374,26 +375,3 @@ def _launch(job: Job) -> Launch:
         marker=job.marker,
         try_number=job.attempt.try_number,
     )
-
-
-def _with_outcome(job: Job, result: object) -> Job:
-    match result:
-        case Submitted(native_id=native_id):
-            return job.with_attempt(
-                stage=Stage.SUBMITTED,
-                native_id=native_id,
-                reason_text=words.state_text(JobState.PENDING),
-                observed=now(),
-            )
-        case Refused(text=text):
-            return outcome.refused(job, text)
-        case _:
-            return job.with_attempt(looked=now())
-
-
-def _says_something_new(before: Job, after: Job) -> bool:
-    """Whether a report is worth a write: an age alone is written every ten seconds."""
-    old, new = before.attempt, after.attempt
-    if replace(old, observed=None) != replace(new, observed=None):
-        return True
-    return old.observed is None or now() - old.observed > timedelta(seconds=10)

@@ -21,6 +21,7 @@ from gateway.ids import new_id
 from gateway.jobs import drafts
 from gateway.jobs.again import FurtherAttempts
 from gateway.jobs.asking import Again, Request, Wake, require_room
+from gateway.jobs.live_store import LiveStore
 from gateway.jobs.models import Attempt, Job, Plan, Tracking, Wish
 from gateway.jobs.plan import load_plan, script_sha256
 from gateway.jobs.planner import Planner, Users
@@ -50,6 +51,7 @@ class JobService:
         self,
         *,
         store: JobStore,
+        live: LiveStore,
         files: Files,
         blobs: BlobStore,
         problems: Problems,
@@ -66,6 +68,7 @@ class JobService:
         self._planner = Planner(blobs, settings, users)
         self._attempts = FurtherAttempts(
             store=store,
+            live=live,
             files=files,
             blobs=blobs,
             preparer=self._preparer,

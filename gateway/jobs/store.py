@@ -13,24 +13,16 @@ key                                 type    holds
 ``jobs:rubbish``                    list    what deleted jobs left on disk, as JSON, to be removed
 ``idempotency:jobs:{owner}:{key}``  hash    ``hash`` of the request, ``id`` of its job
 ``job:{id}:idempotency``            set     the keys above that belong to a job
-``job:{id}:lease``                  string  the token of the reconciler that works on it; expires
-``job:{id}:progress``               string  the last step of a running fit, as JSON
-``job:{id}:curve``                  string  the last curve that a running fit showed, as JSON
-``job:{id}:events``                 stream  live events for SSE; its ids are the Last-Event-ID
-``job:{id}:followed``               hash    how many bytes of each followed file were read
-``jobs:wake``                       list    ids that somebody wants looked at now
-``jobs:pulse``                      string  when the reconciler last finished a round; expires
 ==================================  ======  ====================================================
 
-A record changes only by compare-and-set on its version, in one script with all its indexes. The
-module is long because all keys of the room are known here and nowhere else.
+A record changes only by compare-and-set on its version, in one script with all its indexes. What
+only a job that lives needs is in `gateway.jobs.live_store`.
 """
 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,17 +30,15 @@ import redis
 
 from gateway.errors import ConflictError, InvalidError, NotFoundError
 from gateway.faults import crash_point
-from gateway.jobs.models import Job, Progress
-from gateway.jobs.store_scripts import ADD, CHANGE, DELETE, LEASE, RELEASE, SETTLE
+from gateway.jobs.live_store import live_keys
+from gateway.jobs.models import Job
+from gateway.jobs.store_scripts import ADD, CHANGE, DELETE, SETTLE
 from gateway.records import Document, from_document, now, to_document
 from gateway.sidecars import Sidecars
 
-_STREAM_LENGTH = 1_000
-_EVENTS_TTL_S = 3_600
 _SCAN = 200
 _ATTEMPTS = 5
 _ALIVE = ("PENDING", "RUNNING", "SUSPENDED", "UNKNOWN")
-_BLOCK_S = 1.0
 _KEYS_TTL_S = 30 * 24 * 3_600
 
 
@@ -93,8 +83,6 @@ class JobStore:
         self._add = client.register_script(ADD)
         self._change = client.register_script(CHANGE)
         self._settle = client.register_script(SETTLE)
-        self._lease = client.register_script(LEASE)
-        self._release = client.register_script(RELEASE)
         self._delete = client.register_script(DELETE)
 
     # ---- records
@@ -260,7 +248,10 @@ class JobStore:
         directories = tuple(attempt.directory for attempt in job.attempts)
         rubbish = Rubbish(id=job.id, cluster=job.cluster, directories=directories)
         answer = self._delete(
-            keys=[f"job:{job.id}", "jobs", "jobs:active", "jobs:deleted", "jobs:rubbish"],
+            keys=[
+                *(f"job:{job.id}", "jobs", "jobs:active", "jobs:deleted", "jobs:rubbish"),
+                *live_keys(job.id),
+            ],
             args=[job.id, job.version, job.owner, _text(to_document(rubbish)), _KEYS_TTL_S],
         )
         if answer == "stale":
@@ -279,10 +270,6 @@ class JobStore:
             if left is not None:
                 pipe.rpush("jobs:rubbish", _text(to_document(left)))
             pipe.execute()
-
-    def forget_progress(self, id: str) -> None:
-        """Drop what an earlier attempt showed."""
-        self._redis.delete(*(f"job:{id}:{part}" for part in ("progress", "curve", "events")))
 
     # ---- lists
 
@@ -320,127 +307,6 @@ class JobStore:
     def active(self) -> list[Job]:
         """List the jobs that the reconciler must look after, oldest first."""
         return self.get_many(sorted(self._redis.smembers("jobs:active")))
-
-    # ---- the reconciler's lease and wake-up
-
-    def lease(self, ids: Sequence[str], token: str, ttl_s: float) -> set[str]:
-        """Take jobs for one reconciler, again if need be; answer those that no other one has."""
-        keys = [f"job:{job_id}:lease" for job_id in ids]
-        answers = self._lease(keys=keys, args=[token, int(ttl_s * 1000)])
-        return {job_id for job_id, mine in zip(ids, answers, strict=True) if mine}
-
-    def release(self, ids: Iterable[str], token: str) -> None:
-        """Give jobs back, unless the lease ran out and another took one."""
-        self._release(keys=[f"job:{job_id}:lease" for job_id in ids], args=[token])
-
-    def drop_leases(self) -> None:
-        """Give all jobs back, also those a rebuild has yet to restore: who held them is dead."""
-        for lease in self._redis.scan_iter(match="job:*:lease", count=_SCAN * 10):
-            self._redis.delete(lease)
-
-    def wake(self, id: str) -> None:
-        """Ask for a look at a job now."""
-        self._redis.rpush("jobs:wake", id)
-
-    def wait_for_wake(self, timeout_s: float) -> bool:
-        """Wait until somebody asks for a look, or a time has passed; say which."""
-        deadline = time.monotonic() + timeout_s
-        # In pieces that are shorter than the time after which a silent store is given up.
-        while (left := deadline - time.monotonic()) > 0:
-            if self._redis.blpop(["jobs:wake"], timeout=min(left, _BLOCK_S)) is not None:
-                self._redis.delete("jobs:wake")
-                return True
-        return False
-
-    def beat(self, ttl_s: float) -> None:
-        """Say that the reconciler lives."""
-        self._redis.set("jobs:pulse", now().isoformat(), px=int(ttl_s * 1000))
-
-    def pulse(self) -> str | None:
-        """Say when the reconciler last finished a round; None when it has been silent too long."""
-        text = self._redis.get("jobs:pulse")
-        return None if text is None else str(text)
-
-    # ---- what a running fit shows
-
-    def followed(self, id: str) -> dict[str, int]:
-        """Say how many bytes of each followed file were read."""
-        return {name: int(text) for name, text in self._redis.hgetall(f"job:{id}:followed").items()}
-
-    def add_events(
-        self,
-        id: str,
-        events: Sequence[Document],
-        *,
-        progress: Progress | None = None,
-        curve: Document | None = None,
-        followed: dict[str, int] | None = None,
-    ) -> None:
-        """Show what a running job reported, and remember how far it was read."""
-        with self._redis.pipeline(transaction=True) as pipe:
-            for event in events:
-                pipe.xadd(
-                    f"job:{id}:events",
-                    {"event": str(event["event"]), "data": json.dumps(event)},
-                    maxlen=_STREAM_LENGTH,
-                )
-            if events:
-                pipe.expire(f"job:{id}:events", _EVENTS_TTL_S)
-            if progress is not None:
-                pipe.set(f"job:{id}:progress", json.dumps(to_document(progress)))
-            if curve is not None:
-                pipe.set(f"job:{id}:curve", json.dumps(curve), ex=_EVENTS_TTL_S)
-            if followed:
-                pipe.hset(f"job:{id}:followed", mapping=followed)
-            pipe.execute()
-
-    def forget_live(self, id: str) -> None:
-        """Drop what only a running job needs."""
-        self._redis.delete(f"job:{id}:followed", f"job:{id}:curve")
-
-    def progress(self, id: str) -> Progress | None:
-        """Read the last step of a job; None when it reported none."""
-        text = self._redis.get(f"job:{id}:progress")
-        return None if text is None else from_document(Progress, json.loads(text))
-
-    def progress_many(self, ids: Sequence[str]) -> dict[str, Progress]:
-        """Read the last steps of jobs in one round trip."""
-        if not ids:
-            return {}
-        texts = self._redis.mget([f"job:{job_id}:progress" for job_id in ids])
-        return {
-            job_id: from_document(Progress, json.loads(text))
-            for job_id, text in zip(ids, texts, strict=True)
-            if text is not None
-        }
-
-    def curve(self, id: str) -> Document | None:
-        """Read the last curve that a running fit showed."""
-        text = self._redis.get(f"job:{id}:curve")
-        return None if text is None else dict(json.loads(text))
-
-    def events(self, id: str, after: str, wait_ms: int) -> list[tuple[str, str, str]]:
-        """Read live events after an id as (id, event, data), waiting for the first one."""
-        for block_ms in pieces(wait_ms, int(_BLOCK_S * 1000)):
-            answer = self._redis.xread({f"job:{id}:events": after}, count=200, block=block_ms)
-            if answer:
-                break
-        entries = answer[0][1] if isinstance(answer, list) and answer else []
-        if isinstance(answer, dict):
-            entries = next(iter(answer.values()), [[]])[0]
-        return [(key, fields["event"], fields["data"]) for key, fields in entries]
-
-
-def pieces(whole: int, longest: int) -> Iterator[int]:
-    """Cut a wait into pieces, at least one.
-
-    >>> list(pieces(2500, 1000)), list(pieces(1, 1000))
-    ([1000, 1000, 500], [1])
-    """
-    while whole > longest:
-        yield longest
-        whole -= longest
-    yield max(1, whole)
 
 
 def _text(document: Document) -> str:

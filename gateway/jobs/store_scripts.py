@@ -68,7 +68,7 @@ end
 return 0
 """
 
-# KEYS: job, jobs, jobs:active, jobs:deleted, jobs:rubbish
+# KEYS: job, jobs, jobs:active, jobs:deleted, jobs:rubbish, and what else goes with the job
 # ARGV: id, version as read, owner, what is to be removed from disk, seconds that keys are kept
 # The keys stay for a while without their job: a late retry must not make it again.
 DELETE = """
@@ -78,10 +78,7 @@ if now[1] ~= ARGV[2] then return 'stale' end
 for _, key in ipairs(redis.call('SMEMBERS', KEYS[1] .. ':idempotency')) do
   redis.call('EXPIRE', key, ARGV[5])
 end
-for _, part in ipairs({'idempotency', 'lease', 'progress', 'curve', 'events', 'followed'}) do
-  redis.call('DEL', KEYS[1] .. ':' .. part)
-end
-redis.call('DEL', KEYS[1])
+redis.call('DEL', KEYS[1], KEYS[1] .. ':idempotency', unpack(KEYS, 6))
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('ZREM', 'jobs:' .. ARGV[3], ARGV[1])
 redis.call('ZREM', 'jobs:' .. ARGV[3] .. ':' .. now[2], ARGV[1])
@@ -89,26 +86,4 @@ redis.call('SREM', KEYS[3], ARGV[1])
 redis.call('SADD', KEYS[4], ARGV[1])
 redis.call('RPUSH', KEYS[5], ARGV[4])
 return 'deleted'
-"""
-
-# KEYS: the leases of some jobs
-# ARGV: token of the reconciler, how long it may keep them (ms)
-# Answers for each 1 when it is the reconciler's: free until now, or taken by it before. A store
-# that is killed under a round loses the release, not the lease.
-LEASE = """
-local mine = {}
-for i, key in ipairs(KEYS) do
-  local holder = redis.call('GET', key)
-  mine[i] = (not holder or holder == ARGV[1]) and 1 or 0
-  if mine[i] == 1 then redis.call('SET', key, ARGV[1], 'PX', ARGV[2]) end
-end
-return mine
-"""
-
-# KEYS: the leases of some jobs
-# ARGV: token of the reconciler
-RELEASE = """
-for _, key in ipairs(KEYS) do
-  if redis.call('GET', key) == ARGV[1] then redis.call('DEL', key) end
-end
 """

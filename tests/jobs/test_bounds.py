@@ -15,6 +15,7 @@ import redis as redis_client
 from gateway.datasets.blobs import BlobStore
 from gateway.jobs.collect import Collector
 from gateway.jobs.follow import EVENT_BYTES, Follower, LogFolder
+from gateway.jobs.live_store import LiveStore
 from gateway.jobs.models import Job
 from gateway.jobs.store import JobStore
 from gateway.jobs.sweep import Sweeper
@@ -42,6 +43,11 @@ def store(redis: redis_client.Redis, tmp_path: Path) -> JobStore:
 
 
 @pytest.fixture
+def live(redis: redis_client.Redis) -> LiveStore:
+    return LiveStore(redis, 600)
+
+
+@pytest.fixture
 def logs(tmp_path: Path) -> LogFolder:
     return LogFolder(tmp_path / "logs", _LOG_BYTES)
 
@@ -57,12 +63,12 @@ def event(**members: Any) -> str:
     return json.dumps({"t": 1.0, "element": 0, **members}) + "\n"
 
 
-def shown(store: JobStore, job: Job) -> list[dict[str, Any]]:
-    return [json.loads(data) for _, _, data in store.events(job.id, "0", 1)]
+def shown(live: LiveStore, job: Job) -> list[dict[str, Any]]:
+    return [json.loads(data) for _, _, data in live.events(job.id, "0", 1)]
 
 
 def test_a_sparse_file_of_events_holds_nobody_up(
-    tmp_path: Path, scheduler: Scheduler, store: JobStore, logs: LogFolder
+    tmp_path: Path, scheduler: Scheduler, live: LiveStore, logs: LogFolder
 ) -> None:
     job, directory = place(tmp_path, make_job())
     path = directory / "events.0.jsonl"
@@ -73,25 +79,25 @@ def test_a_sparse_file_of_events_holds_nobody_up(
         stream.write(("\n" + event(event="step", step=7)).encode())
     began = time.monotonic()
     for _ in range(2):
-        Follower(store, logs).finish(scheduler, job)
+        Follower(live, logs).finish(scheduler, job)
     assert time.monotonic() - began < _QUICK_S
-    events = shown(store, job)
+    events = shown(live, job)
     assert [seen["event"] for seen in events] == ["start", "message", "step"]
     assert "not all shown" in events[1]["text"]
-    progress = store.progress(job.id)
+    progress = live.progress(job.id)
     assert progress is not None
     assert (progress.step, progress.labels) == (7, ("thickness",))
 
 
 def test_a_running_task_is_followed_up_to_a_limit_and_says_so_once(
-    tmp_path: Path, scheduler: Scheduler, store: JobStore, logs: LogFolder
+    tmp_path: Path, scheduler: Scheduler, live: LiveStore, logs: LogFolder
 ) -> None:
     job, directory = place(tmp_path, make_job())
     path = directory / "events.0.jsonl"
     path.write_text(event(event="step", step=1))
-    follower = Follower(store, logs)
+    follower = Follower(live, logs)
     follower.follow(scheduler, job, [0])
-    store.add_events(job.id, [], followed={"1/events.0.jsonl": EVENT_BYTES - 10})
+    live.add_events(job.id, [], followed={"1/events.0.jsonl": EVENT_BYTES - 10})
     with path.open("r+b") as stream:
         stream.seek(EVENT_BYTES - 10)
         stream.write((event(event="step", step=2) * 2).encode())
@@ -100,20 +106,20 @@ def test_a_running_task_is_followed_up_to_a_limit_and_says_so_once(
         with path.open("a") as stream:
             stream.write(event(event="step", step=3))
     follower.finish(scheduler, job)
-    assert [seen["event"] for seen in shown(store, job)] == ["step", "step", "step", "message"]
+    assert [seen["event"] for seen in shown(live, job)] == ["step", "step", "step", "message"]
 
 
 def test_what_is_left_of_short_files_is_read_whole_at_the_end(
-    tmp_path: Path, scheduler: Scheduler, store: JobStore, logs: LogFolder
+    tmp_path: Path, scheduler: Scheduler, live: LiveStore, logs: LogFolder
 ) -> None:
     job, directory = place(tmp_path, make_job(tasks=3))
     for task in range(3):
         lines = "".join(event(event="step", step=step) for step in range(100))
         (directory / f"events.{task}.jsonl").write_text(lines)
         (directory / f"stdout.{task}.txt").write_bytes(b"x" * (_LOG_BYTES + task - 1))
-    Follower(store, logs).finish(scheduler, job)
-    assert len(store.events(job.id, "0", 1)) == 200  # what is read at once
-    assert {seen["event"] for seen in shown(store, job)} == {"step"}
+    Follower(live, logs).finish(scheduler, job)
+    assert len(live.events(job.id, "0", 1)) == 200  # what is read at once
+    assert {seen["event"] for seen in shown(live, job)} == {"step"}
     for task, cut in enumerate((False, False, True)):
         log = logs.path(job.id, 1, "stdout", task).read_text()
         assert log.startswith("x" * (_LOG_BYTES - 1))

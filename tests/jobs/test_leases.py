@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import redis
 
-from gateway.jobs.store import JobStore
-from gateway.sidecars import Sidecars
+from gateway.jobs.live_store import LiveStore
 from tests.redis_server import private_redis
 
 JOBS = ["01A", "01B", "01C"]
@@ -25,36 +23,36 @@ def client() -> Iterator[redis.Redis]:
 
 
 @pytest.fixture
-def store(client: redis.Redis, tmp_path: Path) -> JobStore:
+def live(client: redis.Redis) -> LiveStore:
     client.flushall()
-    return JobStore(client, Sidecars(tmp_path / "sidecars"))
+    return LiveStore(client, 600)
 
 
-def test_what_one_reconciler_has_another_does_not_get(store: JobStore) -> None:
-    assert store.lease(JOBS[:2], "one", TTL_S) == {"01A", "01B"}
-    assert store.lease(JOBS, "other", TTL_S) == {"01C"}
+def test_what_one_reconciler_has_another_does_not_get(live: LiveStore) -> None:
+    assert live.lease(JOBS[:2], "one", TTL_S) == {"01A", "01B"}
+    assert live.lease(JOBS, "other", TTL_S) == {"01C"}
 
 
 def test_a_reconciler_whose_release_was_lost_goes_on_at_once(
-    store: JobStore, client: redis.Redis
+    live: LiveStore, client: redis.Redis
 ) -> None:
-    store.lease(JOBS, "one", TTL_S)
+    live.lease(JOBS, "one", TTL_S)
     client.pexpire("job:01A:lease", 1000)
 
-    assert store.lease(JOBS, "one", TTL_S) == set(JOBS)
+    assert live.lease(JOBS, "one", TTL_S) == set(JOBS)
     assert int(client.pttl("job:01A:lease")) > 1000 * (TTL_S - 10)
 
 
-def test_a_release_gives_back_only_what_is_ones_own(store: JobStore) -> None:
-    store.lease(JOBS[:1], "one", TTL_S)
-    store.lease(JOBS[1:], "other", TTL_S)
+def test_a_release_gives_back_only_what_is_ones_own(live: LiveStore) -> None:
+    live.lease(JOBS[:1], "one", TTL_S)
+    live.lease(JOBS[1:], "other", TTL_S)
 
-    store.release(JOBS, "one")
+    live.release(JOBS, "one")
 
-    assert store.lease(JOBS, "third", TTL_S) == {"01A"}
-    assert store.lease(JOBS, "other", TTL_S) == {"01B", "01C"}
+    assert live.lease(JOBS, "third", TTL_S) == {"01A"}
+    assert live.lease(JOBS, "other", TTL_S) == {"01B", "01C"}
 
 
-def test_nothing_to_lease_is_no_error(store: JobStore) -> None:
-    assert store.lease([], "one", TTL_S) == set()
-    store.release([], "one")
+def test_nothing_to_lease_is_no_error(live: LiveStore) -> None:
+    assert live.lease([], "one", TTL_S) == set()
+    live.release([], "one")

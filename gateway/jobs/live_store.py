@@ -1,0 +1,205 @@
+"""What the store holds of jobs only while they live: nothing that could not be lost.
+
+No other module knows these keys.
+
+=====================  ======  ====================================================================
+key                    type    holds
+=====================  ======  ====================================================================
+``job:{id}:lease``     string  the token of the reconciler that works on it; expires
+``job:{id}:progress``  string  the last step of a fit, as JSON
+``job:{id}:curve``     string  the last curve that a running fit showed, as JSON; goes with its end
+``job:{id}:events``    stream  live events for SSE; its ids are the Last-Event-ID. An hour after the
+                               last event it expires, and soon after the job's end
+``job:{id}:followed``  hash    how many bytes of each followed file were read; goes with its end
+``jobs:wake``          list    ids that somebody wants looked at now
+``jobs:pulse``         string  when the reconciler last finished a round; expires
+=====================  ======  ====================================================================
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import redis
+
+from gateway.jobs.models import Progress
+from gateway.records import Document, from_document, now, to_document
+
+_PARTS = ("lease", "progress", "curve", "events", "followed")
+_STREAM_LENGTH = 1_000
+_EVENTS_TTL_S = 3_600
+_FOLLOWED_TTL_S = 30 * 24 * 3_600
+"""Longer than any job is silent; only what a killed worker left behind gets so old."""
+
+_SCAN = 2_000
+_BLOCK_S = 1.0
+
+# KEYS: the leases of some jobs
+# ARGV: token of the reconciler, how long it may keep them (ms)
+# Answers for each 1 when it is the reconciler's: free until now, or taken by it before. A store
+# that is killed under a round loses the release, not the lease.
+_LEASE = """
+local mine = {}
+for i, key in ipairs(KEYS) do
+  local holder = redis.call('GET', key)
+  mine[i] = (not holder or holder == ARGV[1]) and 1 or 0
+  if mine[i] == 1 then redis.call('SET', key, ARGV[1], 'PX', ARGV[2]) end
+end
+return mine
+"""
+
+# KEYS: the leases of some jobs
+# ARGV: token of the reconciler
+_RELEASE = """
+for _, key in ipairs(KEYS) do
+  if redis.call('GET', key) == ARGV[1] then redis.call('DEL', key) end
+end
+"""
+
+
+def live_keys(id: str) -> list[str]:
+    """Name all keys of one job, for the script that forgets it with its record."""
+    return [f"job:{id}:{part}" for part in _PARTS]
+
+
+class LiveStore:
+    """Leases, nudges, and what running jobs show."""
+
+    def __init__(self, client: redis.Redis, ended_events_s: float) -> None:
+        self._redis: Any = client
+        self._ended_events_ms = int(ended_events_s * 1000)
+        self._lease = client.register_script(_LEASE)
+        self._release = client.register_script(_RELEASE)
+
+    # ---- the reconciler's lease and wake-up
+
+    def lease(self, ids: Sequence[str], token: str, ttl_s: float) -> set[str]:
+        """Take jobs for one reconciler, again if need be; answer those that no other one has."""
+        keys = [f"job:{job_id}:lease" for job_id in ids]
+        answers = self._lease(keys=keys, args=[token, int(ttl_s * 1000)])
+        return {job_id for job_id, mine in zip(ids, answers, strict=True) if mine}
+
+    def release(self, ids: Iterable[str], token: str) -> None:
+        """Give jobs back, unless the lease ran out and another took one."""
+        self._release(keys=[f"job:{job_id}:lease" for job_id in ids], args=[token])
+
+    def drop_leases(self) -> None:
+        """Give all jobs back, also those a rebuild has yet to restore: who held them is dead."""
+        for lease in self._redis.scan_iter(match="job:*:lease", count=_SCAN):
+            self._redis.delete(lease)
+
+    def wake(self, id: str) -> None:
+        """Ask for a look at a job now."""
+        self._redis.rpush("jobs:wake", id)
+
+    def wait_for_wake(self, timeout_s: float) -> bool:
+        """Wait until somebody asks for a look, or a time has passed; say which."""
+        deadline = time.monotonic() + timeout_s
+        # In pieces that are shorter than the time after which a silent store is given up.
+        while (left := deadline - time.monotonic()) > 0:
+            if self._redis.blpop(["jobs:wake"], timeout=min(left, _BLOCK_S)) is not None:
+                self._redis.delete("jobs:wake")
+                return True
+        return False
+
+    def beat(self, ttl_s: float) -> None:
+        """Say that the reconciler lives."""
+        self._redis.set("jobs:pulse", now().isoformat(), px=int(ttl_s * 1000))
+
+    def pulse(self) -> str | None:
+        """Say when the reconciler last finished a round; None when it has been silent too long."""
+        text = self._redis.get("jobs:pulse")
+        return None if text is None else str(text)
+
+    # ---- what a running fit shows
+
+    def followed(self, id: str) -> dict[str, int]:
+        """Say how many bytes of each followed file were read."""
+        return {name: int(text) for name, text in self._redis.hgetall(f"job:{id}:followed").items()}
+
+    def add_events(
+        self,
+        id: str,
+        events: Sequence[Document],
+        *,
+        progress: Progress | None = None,
+        curve: Document | None = None,
+        followed: dict[str, int] | None = None,
+    ) -> None:
+        """Show what a running job reported, and remember how far it was read."""
+        with self._redis.pipeline(transaction=True) as pipe:
+            for event in events:
+                pipe.xadd(
+                    f"job:{id}:events",
+                    {"event": str(event["event"]), "data": json.dumps(event)},
+                    maxlen=_STREAM_LENGTH,
+                )
+            if events:
+                pipe.expire(f"job:{id}:events", _EVENTS_TTL_S)
+            if progress is not None:
+                pipe.set(f"job:{id}:progress", json.dumps(to_document(progress)))
+            if curve is not None:
+                pipe.set(f"job:{id}:curve", json.dumps(curve), ex=_EVENTS_TTL_S)
+            if followed:
+                pipe.hset(f"job:{id}:followed", mapping=followed)
+                pipe.expire(f"job:{id}:followed", _FOLLOWED_TTL_S)
+            pipe.execute()
+
+    def end(self, id: str, event: Document) -> None:
+        """Show the last event of a job; what went before it stays a while, for late readers."""
+        self.add_events(id, [event])
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.pexpire(f"job:{id}:events", self._ended_events_ms)
+            pipe.delete(f"job:{id}:followed", f"job:{id}:curve")
+            pipe.execute()
+
+    def begin_again(self, id: str) -> None:
+        """Drop what an earlier attempt showed."""
+        self._redis.delete(*(f"job:{id}:{part}" for part in ("progress", "curve", "events")))
+
+    def progress(self, id: str) -> Progress | None:
+        """Read the last step of a job; None when it reported none."""
+        text = self._redis.get(f"job:{id}:progress")
+        return None if text is None else from_document(Progress, json.loads(text))
+
+    def progress_many(self, ids: Sequence[str]) -> dict[str, Progress]:
+        """Read the last steps of jobs in one round trip."""
+        if not ids:
+            return {}
+        texts = self._redis.mget([f"job:{job_id}:progress" for job_id in ids])
+        return {
+            job_id: from_document(Progress, json.loads(text))
+            for job_id, text in zip(ids, texts, strict=True)
+            if text is not None
+        }
+
+    def curve(self, id: str) -> Document | None:
+        """Read the last curve that a running fit showed."""
+        text = self._redis.get(f"job:{id}:curve")
+        return None if text is None else dict(json.loads(text))
+
+    def events(self, id: str, after: str, wait_ms: int) -> list[tuple[str, str, str]]:
+        """Read live events after an id as (id, event, data), waiting for the first one."""
+        for block_ms in pieces(wait_ms, int(_BLOCK_S * 1000)):
+            answer = self._redis.xread({f"job:{id}:events": after}, count=200, block=block_ms)
+            if answer:
+                break
+        entries = answer[0][1] if isinstance(answer, list) and answer else []
+        if isinstance(answer, dict):
+            entries = next(iter(answer.values()), [[]])[0]
+        return [(key, fields["event"], fields["data"]) for key, fields in entries]
+
+
+def pieces(whole: int, longest: int) -> Iterator[int]:
+    """Cut a wait into pieces, at least one.
+
+    >>> list(pieces(2500, 1000)), list(pieces(1, 1000))
+    ([1000, 1000, 500], [1])
+    """
+    while whole > longest:
+        yield longest
+        whole -= longest
+    yield max(1, whole)
