@@ -143,6 +143,18 @@ class Tail:
             return self._kept.decode("utf-8", errors="replace")
 
 
+def last_line(text: str) -> str:
+    r"""Quote the last thing that a program said, for the end of a message.
+
+    >>> last_line("Loading modules\nPermission denied\n")
+    ' (Permission denied)'
+    >>> last_line("")
+    ''
+    """
+    line = "".join(one for one in text.strip().rpartition("\n")[2] if one.isprintable())
+    return f" ({line[:200]})" if line else ""
+
+
 class LocalShell:
     """The machine that the gateway itself runs on."""
 
@@ -259,8 +271,7 @@ class LocalStream:
         return ShellCutError(self._lost)
 
     def _said(self) -> str:
-        last = self.stderr_tail().strip().rpartition("\n")[2]
-        return f" ({last[:200]})" if last else ""
+        return last_line(self.stderr_tail())
 
     def _take_errors(self) -> bool:
         """Keep what there is on standard error; False when nothing will come any more."""
