@@ -129,6 +129,10 @@ class ClusterSettings:
     sandbox: str = "none"
     accounts: str = "service"
     trusted_users: bool = False
+    look_s: float = 15.0
+    look_most_s: float = 120.0
+    calls_per_minute: int = 6
+    follow_s: float = 2.0
     look_again_s: float = 20.0
     max_time: str = "7-00:00:00"
     default_time: str = "1:00:00"

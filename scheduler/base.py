@@ -105,6 +105,8 @@ class Uncertain:
     """Nobody knows whether the scheduler took it: look before trying again."""
 
     text: str
+    begun: bool = True
+    """False when it is known that the try was not even locked: it may be submitted again."""
 
 
 Submission = Submitted | Refused | Uncertain
@@ -178,6 +180,10 @@ class Scheduler(Protocol):
     Every verb may raise `SchedulerUnavailableError`; `submit` never does: it answers `Uncertain`.
     """
 
+    @property
+    def calls(self) -> int:
+        """How many commands of the scheduler this object has run; 0 where it needs none."""
+
     def stage(self, jobs: Sequence[StagedJob]) -> None:
         """Make job directories: each whole, checked against its digests, or not there at all.
 
@@ -196,7 +202,10 @@ class Scheduler(Protocol):
         """List all that the scheduler has, or had, under this job name."""
 
     def states(self, native_ids: Sequence[str]) -> dict[str, list[JobReport]]:
-        """Say how jobs are, with one question; an id that is unknown is missing from the answer."""
+        """Say how jobs are, with one question; an id that is unknown is missing from the answer.
+
+        An id with an empty list could not be asked for this time, though others could.
+        """
 
     def cancel(self, native_ids: Sequence[str]) -> None:
         """End jobs, waiting or running; ids that have ended are no error."""

@@ -73,6 +73,11 @@ class Local:
         self._spool.prepare()
         self._spool.save_config(config)
 
+    @property
+    def calls(self) -> int:
+        """How many commands of a scheduler were run: none, there is no other."""
+        return 0
+
     # Files
 
     def stage(self, jobs: Sequence[StagedJob]) -> None:

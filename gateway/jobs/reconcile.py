@@ -13,7 +13,6 @@ import secrets
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from pathlib import PurePosixPath
 from typing import TypeVar
@@ -29,6 +28,7 @@ from gateway.jobs import outcome, words
 from gateway.jobs.conclude import Concluder
 from gateway.jobs.decide import Evidence, decide
 from gateway.jobs.follow import Follower
+from gateway.jobs.inquiry import Inquiry, Reports
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.models import Job, Stage, Tracking
 from gateway.jobs.plan import staged_job
@@ -36,7 +36,6 @@ from gateway.jobs.store import JobStore, StaleError
 from gateway.records import now
 from gateway.settings import Settings
 from scheduler.base import (
-    JobReport,
     JobState,
     Launch,
     Scheduler,
@@ -82,6 +81,7 @@ class Reconciler:
         self._settings = settings
         # One for life: what an interrupted round had taken is still its own in the next one.
         self._token = secrets.token_hex(8)
+        self._inquiry = Inquiry(settings)
 
     def round(self) -> int:
         """Bring every live job on; answer how many are left alive."""
@@ -111,7 +111,7 @@ class Reconciler:
             self._mark_stale(jobs, f"the cluster {cluster!r} is no longer configured")
             return
         try:
-            reports = self._ask(scheduler, jobs)
+            reports = self._inquiry.ask(cluster, scheduler, jobs)
             for _ in range(_PASSES):
                 if not jobs:
                     break
@@ -121,7 +121,7 @@ class Reconciler:
             self._mark_stale(jobs, str(error))
 
     def _one_pass(
-        self, scheduler: Scheduler, jobs: Sequence[Job], reports: Mapping[str, list[JobReport]]
+        self, scheduler: Scheduler, jobs: Sequence[Job], reports: Reports | None
     ) -> list[Job]:
         """Take one step with each job; answer those that may take another at once."""
         by_kind: dict[type, list[_Pair]] = defaultdict(list)
@@ -155,58 +155,10 @@ class Reconciler:
 
     # ---- finding out
 
-    def _decide(
-        self, scheduler: Scheduler, job: Job, reports: Mapping[str, list[JobReport]]
-    ) -> _Pair:
-        evidence = self._evidence(scheduler, job, reports)
+    def _decide(self, scheduler: Scheduler, job: Job, reports: Reports | None) -> _Pair:
+        evidence = self._inquiry.evidence(scheduler, job, reports)
         action = decide(job, evidence, max_tries=self._settings.worker.max_tries)
         return _Pair(job=job, action=action, evidence=evidence)
-
-    def _ask(self, scheduler: Scheduler, jobs: Sequence[Job]) -> dict[str, list[JobReport]]:
-        """Ask one question for all submitted jobs of a cluster."""
-        ids = [
-            job.attempt.native_id
-            for job in jobs
-            if job.attempt.stage is Stage.SUBMITTED and job.attempt.native_id
-        ]
-        return scheduler.states(ids) if ids else {}
-
-    def _evidence(
-        self, scheduler: Scheduler, job: Job, reports: Mapping[str, list[JobReport]]
-    ) -> Evidence:
-        attempt = job.attempt
-        directory = PurePosixPath(attempt.directory)
-        if attempt.stage is Stage.SUBMITTED:
-            found = tuple(
-                report
-                for report in reports.get(attempt.native_id or "", [])
-                if report.marker == job.marker
-            )
-            return Evidence(asked=True, reports=found, absent_long=self._absent_long(job))
-        if attempt.stage is not Stage.UNCERTAIN:
-            return Evidence()
-        return Evidence(
-            asked=True,
-            reports=tuple(scheduler.find(job.marker)),
-            claim=scheduler.read_claim(directory, attempt.try_number),
-            native_id=scheduler.read_native_id(directory, attempt.try_number),
-            may_look_again=self._may_look_again(job),
-        )
-
-    def _may_look_again(self, job: Job) -> bool:
-        looked = job.attempt.looked
-        pause = timedelta(seconds=self._settings.clusters[job.cluster].look_again_s)
-        return looked is None or now() - looked >= pause
-
-    def _absent_long(self, job: Job) -> bool:
-        attempt, worker = job.attempt, self._settings.worker
-        since = attempt.tracking_since
-        return (
-            attempt.tracking in (Tracking.UNCONFIRMED, Tracking.LOST)
-            and attempt.missing_polls >= worker.unconfirmed_polls
-            and since is not None
-            and now() - since >= timedelta(seconds=worker.unconfirmed_s)
-        )
 
     # ---- carrying out
 

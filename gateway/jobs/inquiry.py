@@ -1,0 +1,120 @@
+"""Find out how jobs are: what their cluster says, and what their directories hold.
+
+One question for all submitted jobs of a cluster, at its pace; a look into its directory for each
+job of which nobody knows whether it was submitted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import PurePosixPath
+
+from gateway.jobs.decide import Evidence
+from gateway.jobs.models import Job, Stage, Tracking, Wish
+from gateway.jobs.pace import Pace, PaceLimits
+from gateway.records import now
+from gateway.settings import ClusterSettings, Settings
+from scheduler.base import JobReport, Scheduler
+
+Reports = Mapping[str, list[JobReport]]
+"""By native id."""
+
+
+class Inquiry:
+    """Asks clusters and reads job directories; decides nothing."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._paces = {name: _pace(cluster) for name, cluster in settings.clusters.items()}
+        self._asked: dict[str, datetime] = {}
+
+    def ask(self, cluster: str, scheduler: Scheduler, jobs: Sequence[Job]) -> Reports | None:
+        """Ask how jobs are if it is time to; None when it is not."""
+        pace = self._paces[cluster]
+        last = self._asked.get(cluster)
+        if last and any(job.wish is not Wish.RUN and job.updated > last for job in jobs):
+            pace.hurry()
+        if not pace.due():
+            return None
+        self._asked[cluster] = now()
+        before = scheduler.calls
+        reports = _reports(scheduler, jobs)
+        pace.asked(changed=_changed(jobs, reports), calls=scheduler.calls - before)
+        return reports
+
+    def evidence(self, scheduler: Scheduler, job: Job, reports: Reports | None) -> Evidence:
+        """Gather what is known of one job.
+
+        Parameters
+        ----------
+        reports
+            What its cluster has just said; None when it was not asked.
+        """
+        attempt = job.attempt
+        directory = PurePosixPath(attempt.directory)
+        if attempt.stage is Stage.SUBMITTED:
+            if reports is None:
+                return Evidence()
+            found = tuple(
+                report
+                for report in reports.get(attempt.native_id or "", [])
+                if report.marker == job.marker
+            )
+            return Evidence(asked=True, reports=found, absent_long=self._absent_long(job))
+        if attempt.stage is not Stage.UNCERTAIN:
+            return Evidence()
+        may_look = self._may_look_again(job)
+        asks = may_look or not attempt.looks
+        return Evidence(
+            asked=asks,
+            reports=tuple(scheduler.find(job.marker)) if asks else (),
+            claim=scheduler.read_claim(directory, attempt.try_number),
+            native_id=scheduler.read_native_id(directory, attempt.try_number),
+            may_look_again=may_look,
+        )
+
+    def _may_look_again(self, job: Job) -> bool:
+        looked = job.attempt.looked
+        pause = timedelta(seconds=self._settings.clusters[job.cluster].look_again_s)
+        return looked is None or now() - looked >= pause
+
+    def _absent_long(self, job: Job) -> bool:
+        attempt, worker = job.attempt, self._settings.worker
+        since = attempt.tracking_since
+        return (
+            attempt.tracking in (Tracking.UNCONFIRMED, Tracking.LOST)
+            and attempt.missing_polls >= worker.unconfirmed_polls
+            and since is not None
+            and now() - since >= timedelta(seconds=worker.unconfirmed_s)
+        )
+
+
+def _reports(scheduler: Scheduler, jobs: Sequence[Job]) -> Reports:
+    """Ask one question for all submitted jobs of a cluster."""
+    ids = [
+        job.attempt.native_id
+        for job in jobs
+        if job.attempt.stage is Stage.SUBMITTED and job.attempt.native_id
+    ]
+    return scheduler.states(ids) if ids else {}
+
+
+def _pace(cluster: ClusterSettings) -> Pace:
+    return Pace(
+        PaceLimits(
+            least_s=cluster.look_s,
+            most_s=cluster.look_most_s,
+            calls_per_minute=cluster.calls_per_minute,
+        )
+    )
+
+
+def _changed(jobs: Sequence[Job], reports: Reports) -> bool:
+    """Whether any job is in another state than its record says."""
+    return any(
+        {report.state for report in reports.get(job.attempt.native_id or "", [])}
+        != {job.attempt.state}
+        for job in jobs
+        if job.attempt.stage is Stage.SUBMITTED
+    )

@@ -1,0 +1,79 @@
+"""When to ask a cluster how its jobs are: seldom, and sooner where something is about to change.
+
+A question costs a site's controller the same whoever asks, so there is one for all jobs of a
+cluster, and a ceiling for each minute. Between two questions the jobs' own files tell what a fit
+does; an end seen there pulls the next question forward.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+_MINUTE_S = 60.0
+_GROWTH = 1.5
+_HURRY_S = (0.3, 1.0, 3.0)
+"""After an end was seen in a job's files: its scheduler needs a moment to know of it, too."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaceLimits:
+    """How often a cluster may be asked."""
+
+    least_s: float
+    """Between two questions while something changes; 0: each round, as on one's own host."""
+
+    most_s: float
+    """Between two questions while nothing does."""
+
+    calls_per_minute: int
+    """Commands of the scheduler that questions may take in any minute; 0: as many as it takes."""
+
+
+class Pace:
+    """The pace of questions to one cluster.
+
+    `due` says whether to ask now; `asked` notes that it was done and what it came to; `hurry`
+    asks for a question soon, of which the limits decide how soon.
+    """
+
+    def __init__(self, limits: PaceLimits, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._pause_s = limits.least_s
+        self._next = clock()
+        self._hurried = len(_HURRY_S)
+        self._calls: deque[float] = deque()
+
+    def due(self) -> bool:
+        """Whether to ask now."""
+        return self._clock() >= self._next and not self._spent()
+
+    def asked(self, *, changed: bool, calls: int = 1) -> None:
+        """Note a question, what it cost, and whether the answer said anything new."""
+        moment = self._clock()
+        self._calls.extend([moment] * calls)
+        grown = self._pause_s * _GROWTH
+        self._pause_s = self._limits.least_s if changed else min(grown, self._limits.most_s)
+        pause_s = self._pause_s
+        if self._hurried < len(_HURRY_S):
+            pause_s = min(pause_s, _HURRY_S[self._hurried])
+            self._hurried += 1
+        self._next = moment + pause_s
+
+    def hurry(self) -> None:
+        """Ask soon, and a few times more in case the scheduler does not know yet."""
+        self._hurried = 0
+        self._pause_s = self._limits.least_s
+        self._next = min(self._next, self._clock())
+
+    def _spent(self) -> bool:
+        """Whether the calls of the last minute are all that there may be."""
+        if not self._limits.calls_per_minute:
+            return False
+        since = self._clock() - _MINUTE_S
+        while self._calls and self._calls[0] <= since:
+            self._calls.popleft()
+        return len(self._calls) >= self._limits.calls_per_minute

@@ -1,0 +1,95 @@
+"""How often a cluster is asked: by an injected clock, never by waiting."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.jobs.pace import Pace, PaceLimits
+
+SLURM = PaceLimits(least_s=15.0, most_s=120.0, calls_per_minute=6)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def questions(pace: Pace, clock: Clock, seconds: float, *, changed: bool = False) -> list[float]:
+    """Look ten times a second, ask when due, and answer when that was."""
+    begun, times = clock.now, []
+    while clock.now - begun < seconds:
+        if pace.due():
+            times.append(clock.now - begun)
+            pace.asked(changed=changed)
+        clock.now = round(clock.now + 0.1, 1)
+    return times
+
+
+def test_the_first_question_is_asked_at_once(clock: Clock) -> None:
+    assert Pace(SLURM, clock).due()
+
+
+def test_while_things_change_it_keeps_its_least_distance(clock: Clock) -> None:
+    times = questions(Pace(SLURM, clock), clock, 120, changed=True)
+
+    assert times == pytest.approx([15 * n for n in range(8)], abs=1)
+
+
+def test_while_nothing_changes_it_slows_down_to_the_greatest_distance(clock: Clock) -> None:
+    times = questions(Pace(SLURM, clock), clock, 3600)
+    pauses = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+
+    assert pauses[0] == pytest.approx(22.5, abs=0.2)
+    assert [round(pause, 1) for pause in pauses] == sorted(round(pause, 1) for pause in pauses)
+    assert pauses[-1] == pytest.approx(120, abs=0.2)
+
+
+def test_a_change_makes_it_quick_again(clock: Clock) -> None:
+    pace = Pace(SLURM, clock)
+    questions(pace, clock, 1800)
+    clock.now += 120
+    pace.asked(changed=True)
+    clock.now += 14.9
+    assert not pace.due()
+    clock.now += 0.2
+    assert pace.due()
+
+
+def test_an_end_seen_in_the_files_pulls_the_next_question_forward(clock: Clock) -> None:
+    pace = Pace(SLURM, clock)
+    pace.asked(changed=False)
+    clock.now += 2
+    pace.hurry()
+
+    times = questions(pace, clock, 30)
+
+    # The scheduler may not know of the end at once, so it is asked a few times more.
+    assert times[:4] == pytest.approx([0.0, 0.3, 1.3, 4.3], abs=0.25)
+
+
+def test_a_storm_of_ends_does_not_exceed_the_calls_of_a_minute(clock: Clock) -> None:
+    pace = Pace(SLURM, clock)
+    asked: list[float] = []
+    for _ in range(3000):
+        pace.hurry()
+        if pace.due():
+            pace.asked(changed=True, calls=2)
+            asked += [clock.now, clock.now]
+        clock.now = round(clock.now + 0.1, 1)
+
+    assert len(asked) > 20
+    assert all(sum(1 for t in asked if t0 <= t < t0 + 60) <= 6 for t0 in asked)
+
+
+def test_on_ones_own_host_each_round_asks(clock: Clock) -> None:
+    local = Pace(PaceLimits(least_s=0.0, most_s=0.0, calls_per_minute=0), clock)
+
+    assert len(questions(local, clock, 10)) == pytest.approx(100, abs=1)
