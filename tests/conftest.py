@@ -14,6 +14,7 @@ from tests.ci_guard import guard
 from tests.leftovers import Leftovers
 from tests.live import Api, LiveGateway, live_gateway
 from tests.redis_server import private_redis
+from tests.slurm.cluster import Cluster, private_cluster
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -42,6 +43,13 @@ def redis(redis_server: Path) -> Iterator[redis_client.Redis]:
     client.flushall()
     yield client
     client.close()
+
+
+@pytest.fixture(scope="session")
+def slurm_cluster() -> Iterator[Cluster]:
+    """Run a real Slurm cluster of three nodes; who hurts it heals it."""
+    with private_cluster() as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")

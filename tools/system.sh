@@ -13,6 +13,12 @@ needs=(
     "curl curl tests of the commands in README.rst"
     "jq jq tests of the commands in README.rst"
     "shellcheck shellcheck tests of the rendered scripts"
+    "slurmctld slurmctld tests on a real Slurm cluster"
+    "slurmd slurmd tests on a real Slurm cluster"
+    "slurmdbd slurmdbd tests on a real Slurm cluster"
+    "sbatch slurm-client tests on a real Slurm cluster"
+    "munged munge tests on a real Slurm cluster"
+    "mariadbd mariadb-server tests on a real Slurm cluster"
 )
 
 packages=()

@@ -1,0 +1,1 @@
+"""A real Slurm for tests: all its daemons, private, on loopback ports."""
