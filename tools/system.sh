@@ -10,6 +10,7 @@ needs=(
     "chromium chromium tests of the pages in a browser"
     "bwrap bubblewrap tests of sandboxed local jobs"
     "sshd openssh-server tests of clusters behind SSH"
+    "tcsh tcsh tests of clusters behind SSH"
     "curl curl tests of the commands in README.rst"
     "jq jq tests of the commands in README.rst"
     "shellcheck shellcheck tests of the rendered scripts"
