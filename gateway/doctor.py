@@ -11,9 +11,10 @@ from importlib.metadata import packages_distributions
 
 import redis
 
+from gateway.cluster_settings import ClusterSettings
 from gateway.database import check_store, connect, require_schema
 from gateway.jobs.plan import python_of
-from gateway.settings import ClusterSettings, Settings, SettingsError, check_state
+from gateway.settings import Settings, SettingsError, check_state
 
 _OURS = ("gateway", "scheduler", "fitters")
 _DISTRIBUTION = "bumps-gateway"

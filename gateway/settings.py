@@ -10,10 +10,12 @@ import os
 import secrets
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from gateway.cluster_settings import ClusterSettings
 from gateway.resources import cupboard
 
 _WEAK = frozenset({"changeme", "secret", "password", "default", "dev", "test", "insecure"})
@@ -117,40 +119,6 @@ class WorkerSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClusterSettings:
-    """One site that runs jobs."""
-
-    scheduler: str
-    title: str = ""
-    default: bool = False
-    cpus: int = 0
-    python: str = ""
-    base: str = ""
-    sandbox: str = "none"
-    accounts: str = "service"
-    trusted_users: bool = False
-    look_s: float = 15.0
-    look_most_s: float = 120.0
-    calls_per_minute: int = 6
-    follow_s: float = 2.0
-    look_again_s: float = 20.0
-    max_time: str = "7-00:00:00"
-    default_time: str = "1:00:00"
-    max_cpus_per_job: int = 0
-    max_array: int = 1000
-    checkpoint_s: float = 300.0
-    partitions: tuple[str, ...] = ()
-    prolog: tuple[str, ...] = ()
-    environment: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def most_cpus(self) -> int | None:
-        """The most processors that one job may ask for; None where the scheduler decides."""
-        here = len(os.sched_getaffinity(0)) if self.scheduler == "local" else None
-        return self.max_cpus_per_job or self.cpus or here
-
-
-@dataclass(frozen=True, kw_only=True)
 class Settings:
     """All that a site has decided."""
 
@@ -200,7 +168,7 @@ def load_settings(
     env = os.environ if environment is None else environment
     tree = tomllib.loads((cupboard("config") / "default.toml").read_text(encoding="utf-8"))
     if site := env.get("GATEWAY_CONFIG"):
-        _merge(tree, _read_site(Path(site)))
+        _merge_site(tree, _read_site(Path(site)))
     _merge_environment(tree, env)
     clusters = {
         name: _build(ClusterSettings, table, f"clusters.{name}")
@@ -261,6 +229,17 @@ def _read_site(path: Path) -> dict[str, Any]:
         raise SettingsError(f"GATEWAY_CONFIG={path}: {error}") from error
 
 
+def _merge_site(tree: dict[str, Any], site: dict[str, Any]) -> None:
+    """Lay a site's file over the defaults. With clusters of its own this host is none of them.
+
+    Whoever wants jobs to run here as well says so with ``[clusters.local]``, however empty.
+    """
+    own = site.get("clusters")
+    if isinstance(own, dict) and own and "local" not in own:
+        del tree["clusters"]["local"]
+    _merge(tree, site)
+
+
 def _merge(tree: dict[str, Any], other: Mapping[str, Any]) -> None:
     for key, value in other.items():
         if isinstance(value, dict) and isinstance(tree.get(key), dict):
@@ -298,13 +277,33 @@ def _build(kind: type[_Part], table: Any, path: str) -> _Part:
     known = {item.name for item in fields(kind)}  # type: ignore[arg-type]  # a dataclass
     if unknown := sorted(set(table) - known):
         raise SettingsError(f"unknown key {path}.{unknown[0]}; known: {', '.join(sorted(known))}")
-    return kind(**{key: _typed(hints[key], value, f"{path}.{key}") for key, value in table.items()})
+    if missing := sorted(set(_required(kind)) - set(table)):
+        raise SettingsError(f"{path}.{missing[0]} is missing")
+    values = {key: _typed(hints[key], value, f"{path}.{key}") for key, value in table.items()}
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise SettingsError(f"[{path}] {error}") from error
+
+
+def _required(kind: type[Any]) -> list[str]:
+    """Name the keys that have no default."""
+    return [
+        item.name
+        for item in fields(kind)
+        if item.default is MISSING and item.default_factory is MISSING
+    ]
 
 
 def _typed(hint: Any, value: Any, path: str) -> Any:
     """Check one value against its annotation; whole numbers may stand for real ones."""
+    if get_origin(hint) is UnionType:  # a table that may be left out
+        hint = next(kind for kind in get_args(hint) if kind is not NoneType)
+    if is_dataclass(hint):
+        return _build(hint, value, path)  # type: ignore[arg-type]  # checked by is_dataclass
     if get_origin(hint) is tuple and isinstance(value, list):
-        return tuple(_typed(str, item, path) for item in value)
+        kind = get_args(hint)[0]
+        return tuple(_typed(kind, item, f"{path}[{n}]") for n, item in enumerate(value))
     if hint is float and type(value) in (int, float):
         return float(value)
     if hint in (str, int, bool) and type(value) is hint:
@@ -345,7 +344,7 @@ def _complete(settings: Settings) -> dict[str, ClusterSettings]:
         name: replace(
             cluster,
             title=cluster.title or name,
-            base=cluster.base or str(settings.state_directory / "jobs" / name),
+            base=cluster.base.rstrip("/") or str(settings.state_directory / "jobs" / name),
         )
         for name, cluster in settings.clusters.items()
     }

@@ -28,10 +28,10 @@ from gateway.jobs.live_store import LiveStore
 from gateway.jobs.nudge import QUEUE
 from gateway.jobs.reconcile import Reconciler
 from gateway.jobs.sweep import Sweeper
+from gateway.reach import open_schedulers
 from gateway.services import Gateway, open_gateway
 from gateway.settings import Settings, load_settings
 from scheduler.base import Scheduler
-from scheduler.connect import connect as connect_scheduler
 from scheduler.processes import die_with
 
 _log = structlog.get_logger("worker")
@@ -52,24 +52,6 @@ def _own_store() -> LiveStore:
     """Connect once in the life of a queue worker: settings are read from files."""
     settings = load_settings(with_secret=False)
     return LiveStore(connect(settings), settings.limits.ended_events_s)
-
-
-def open_schedulers(settings: Settings) -> dict[str, Scheduler]:
-    """Reach the clusters of a site."""
-    return {
-        name: connect_scheduler(cluster.scheduler, _scheduler_settings(settings, name))
-        for name, cluster in settings.clusters.items()
-    }
-
-
-def _scheduler_settings(settings: Settings, name: str) -> dict[str, object]:
-    """Pick what a scheduler needs of a cluster's settings."""
-    cluster = settings.clusters[name]
-    return {
-        "state_directory": str(settings.state_directory / "local" / name),
-        "cpus": cluster.cpus,
-        "sandbox": cluster.sandbox,
-    }
 
 
 def make_reconciler(gateway: Gateway, schedulers: dict[str, Scheduler]) -> Reconciler:

@@ -204,9 +204,10 @@ def live_gateway(**overrides: str) -> Iterator[LiveGateway]:
             "GATEWAY_STATE": f"{folder}/state",
             "GATEWAY_SERVER__PORT": str(port),
             "GATEWAY_WORKER__TICK_S": "0.2",
-            "GATEWAY_CLUSTERS__LOCAL__TRUSTED_USERS": "true",
             **overrides,
         }
+        if "GATEWAY_CONFIG" not in overrides:  # a site of its own may have no local cluster
+            environment.setdefault("GATEWAY_CLUSTERS__LOCAL__TRUSTED_USERS", "true")
         gateway = LiveGateway(state=Path(folder) / "state", port=port, environment=environment)
         gateway.start()
         try:

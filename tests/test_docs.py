@@ -22,7 +22,8 @@ import pytest
 
 from gateway.app import create_app
 from gateway.cli import main as gateway_command
-from gateway.settings import ClusterSettings, load_settings
+from gateway.cluster_settings import ClusterSettings, HopSettings, SSHSettings
+from gateway.settings import load_settings
 from tests.helpers import eventually, free_port, processes
 from tests.live import LiveGateway, end_executors, live_gateway
 from tools.reference import pages
@@ -70,7 +71,8 @@ def test_every_configuration_key_is_described() -> None:
     text = text_of("docs/configuration.rst")
     tree = tomllib.loads(text_of("config/default.toml"))
     local = tree.pop("clusters")["local"]
-    wanted = {*local, *(field.name for field in fields(ClusterSettings))}
+    kinds = (ClusterSettings, SSHSettings, HopSettings)
+    wanted = {*local, *(field.name for kind in kinds for field in fields(kind))}
     for section, table in tree.items():
         assert f"[{section}]\n" in text
         wanted |= set(table)

@@ -47,6 +47,68 @@ def test_a_mistake_in_the_sites_file_is_named(tmp_path: Path, text: str, words: 
         load_settings(env(tmp_path, GATEWAY_CONFIG=str(site)))
 
 
+EXAMPLE = Path(__file__).parent.parent / "config" / "example.toml"
+SLURM = "[clusters.hpc]\nscheduler = 'slurm'\nbase = '/b'\npython = '/p'\n"
+SSH = "[clusters.hpc.ssh]\nhost = 'login'\n"
+
+
+def test_the_example_of_a_site_is_one(tmp_path: Path) -> None:
+    settings = load_settings(env(tmp_path, GATEWAY_CONFIG=str(EXAMPLE)))
+
+    cluster = settings.clusters["hpc"]
+    assert settings.default_cluster == "hpc"
+    assert cluster.ssh is not None
+    assert cluster.ssh.user == "gateway"
+    assert [hop.host for hop in cluster.ssh.jumps] == ["gate.hpc.example.org"]
+
+
+def test_with_clusters_of_its_own_a_site_runs_nothing_on_this_host_unasked(tmp_path: Path) -> None:
+    site = tmp_path / "site.toml"
+    site.write_text(SLURM)
+    assert set(load_settings(env(tmp_path, GATEWAY_CONFIG=str(site))).clusters) == {"hpc"}
+
+    site.write_text(SLURM + "[clusters.local]\n")
+    settings = load_settings(env(tmp_path, GATEWAY_CONFIG=str(site)))
+    assert set(settings.clusters) == {"local", "hpc"}
+    assert settings.clusters["local"].look_s == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[clusters.hpc]\nbase = '/b'\n", "clusters.hpc.scheduler is missing"),
+        (
+            SLURM.replace("'slurm'", "'slrum'"),
+            "scheduler = 'slrum': choose local",
+        ),
+        (SLURM.replace("'/b'", "'jobs'"), "base = 'jobs': give the absolute path"),
+        (SLURM.replace("python = '/p'", ""), "python = '': give the absolute path"),
+        (SLURM + "accounts = 'own'\n", "accounts = 'own': choose service, per-user"),
+        (SLURM + "accounts = 'per-user'\n", "'per-user' needs"),
+        (SLURM + SSH, "ssh.user is missing"),
+        (SLURM + SSH + "user = 7\n", "clusters.hpc.ssh.user = 7 is not of type str"),
+        (SLURM + SSH + "prot = 22\n", "unknown key clusters.hpc.ssh.prot"),
+        (SLURM + "ssh = 'login'\n", r"\[clusters.hpc.ssh\] must be a table"),
+        (
+            SLURM + SSH + "user = 'u'\n[[clusters.hpc.ssh.jumps]]\nhost = 'gate'\n",
+            r"clusters.hpc.ssh.jumps\[0\].host_keys is missing",
+        ),
+        (
+            SLURM.replace("'slurm'", "'pyslurm'") + SSH + "user = 'u'\n",
+            "pyslurm needs Slurm's library on this host",
+        ),
+    ],
+)
+def test_a_mistake_in_a_cluster_is_named_with_its_place(
+    tmp_path: Path, text: str, words: str
+) -> None:
+    site = tmp_path / "site.toml"
+    site.write_text(text)
+
+    with pytest.raises(SettingsError, match=words):
+        load_settings(env(tmp_path, GATEWAY_CONFIG=str(site)))
+
+
 def test_the_state_directory_of_the_environment_wins_over_the_sites_file(tmp_path: Path) -> None:
     site = tmp_path / "site.toml"
     site.write_text(f"[state]\ndirectory = '{tmp_path}/from-file'\n")

@@ -48,7 +48,7 @@ def table(rows: Sequence[tuple[str, ...]], *titles: str) -> list[str]:
 
 
 def configuration() -> str:
-    """Render what a site can decide, from the comments of ``config/default.toml``."""
+    """Render what a site can decide, from the comments of the files in ``config/``."""
     lines = [
         _NOTE,
         *heading("Configuration", "="),
@@ -62,9 +62,20 @@ def configuration() -> str:
         "``[clusters.NAME]`` may stand there as often as there are sites.",
         "",
     ]
-    for section, rows in _sections((ROOT / "config" / "default.toml").read_text(encoding="utf-8")):
+    for section, rows in _sections(_config("default.toml")):
         lines += [*heading(f"[{section}]", "-"), *table(rows, "key", "default", "meaning")]
+    lines += [
+        *heading("A cluster behind SSH", "-"),
+        "``config/example.toml`` has all of it to copy from; the values here are its own.",
+        "",
+    ]
+    for section, rows in _sections(_config("example.toml")):
+        lines += [*heading(f"[{section}]", "~"), *table(rows, "key", "example", "meaning")]
     return _text(lines)
+
+
+def _config(name: str) -> str:
+    return (ROOT / "config" / name).read_text(encoding="utf-8")
 
 
 def _text(lines: list[str]) -> str:

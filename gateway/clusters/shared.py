@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.settings import ClusterSettings
+from gateway.cluster_settings import ClusterSettings
 
 SHARED_ACCOUNT = "Jobs here run as one account: its users trust each other."
 

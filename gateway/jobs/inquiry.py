@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 
+from gateway.cluster_settings import ClusterSettings
 from gateway.jobs.decide import Evidence
 from gateway.jobs.models import Job, Stage, Tracking, Wish
 from gateway.jobs.pace import Pace, PaceLimits
 from gateway.records import now
-from gateway.settings import ClusterSettings, Settings
+from gateway.settings import Settings
 from scheduler.base import JobReport, Scheduler
 
 Reports = Mapping[str, list[JobReport]]

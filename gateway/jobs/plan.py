@@ -17,12 +17,12 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from fitters.bundle import build_driver
+from gateway.cluster_settings import ClusterSettings
 from gateway.datasets.blobs import BlobStore
 from gateway.jobs.models import Job, Plan, PlannedFile, marker
 from gateway.jobs.resources import Resources, parse_time
 from gateway.jobs.script import render_script, signal_lead
 from gateway.records import Document, from_document, to_document
-from gateway.settings import ClusterSettings
 from scheduler.base import StagedFile, StagedJob
 
 _FORMAT = 1

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from fitters.bumps_options import METHODS, OptionsError
 from gateway.accounts.models import Identity
+from gateway.cluster_settings import ClusterSettings
 from gateway.datasets.service import Files
 from gateway.errors import FieldError, InvalidError
 from gateway.jobs.kinds import check_kind_options, is_resumable_method
@@ -17,7 +18,7 @@ from gateway.jobs.plan import Wanted, with_defaults
 from gateway.jobs.resources import Limits, check_limits, parse_time
 from gateway.jobs.schemas import JobRequest
 from gateway.records import Document
-from gateway.settings import ClusterSettings, Settings
+from gateway.settings import Settings
 
 _SEEDS = 2**31
 NO_PROBLEM = ProblemRef(id=None, version=0, name="", type="none", digest="")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from gateway.jobs.pace import Pace, PaceLimits
@@ -45,7 +47,7 @@ def test_while_things_change_it_keeps_its_least_distance(clock: Clock) -> None:
 
 def test_while_nothing_changes_it_slows_down_to_the_greatest_distance(clock: Clock) -> None:
     times = questions(Pace(SLURM, clock), clock, 3600)
-    pauses = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in pairwise(times)]
 
     assert pauses[0] == pytest.approx(22.5, abs=0.2)
     assert [round(pause, 1) for pause in pauses] == sorted(round(pause, 1) for pause in pauses)

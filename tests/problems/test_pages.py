@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.cluster_settings import ClusterSettings
 from gateway.clusters.shared import SHARED_ACCOUNT, shared_account_note
 from gateway.errors import InvalidError
 from gateway.problems.expression import evaluate, parse
@@ -19,7 +20,6 @@ from gateway.problems.form_filling import of_problem
 from gateway.problems.form_reading import problem_document, row_ranges
 from gateway.problems.guess_expression import guess_expression
 from gateway.problems.selection import Curve
-from gateway.settings import ClusterSettings
 from tests.jobs.making_pages import Fits
 from tests.jobs.test_pages import Plain
 from tests.live import Api, LiveGateway

@@ -1,0 +1,119 @@
+"""The whole way with a real Slurm: a fit, its end, and what a user may wish meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.slurm_site import slurm_gateway
+from tests.helpers import eventually
+from tests.live import Api, LiveGateway
+from tests.slurm.cluster import Cluster, private_cluster
+
+pytestmark = pytest.mark.slow
+LONG: dict[str, Any] = {"kind": "dummy", "options": {"seconds": 600, "steps": 600}}
+LINE: dict[str, Any] = {
+    "name": "line",
+    "type": "curve",
+    "curve": {
+        "data": {"text": "".join(f"{x} {2 * x + 1 + 0.1 * (-1) ** x} 0.1\n" for x in range(50))},
+        "columns": {"x": 0, "y": 1, "dy": {"from": "column", "column": 2}},
+        "expression": "a*x+b",
+        "parameters": [{"name": "a", "value": 1}, {"name": "b", "value": 0}],
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with private_cluster() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def site(cluster: Cluster) -> Iterator[LiveGateway]:
+    with slurm_gateway(cluster) as live:
+        yield live
+
+
+@pytest.fixture
+def api(site: LiveGateway) -> Api:
+    return site.user()
+
+
+def squeue(cluster: Cluster, native_id: str) -> str:
+    """Ask Slurm itself for the state of a job; empty when it has left the queue."""
+    return cluster.run(
+        "squeue", "-h", "-j", native_id, "-t", "all", "-o", "%T", check=False
+    ).strip()
+
+
+def test_a_fit_runs_on_slurm_and_comes_back_right(cluster: Cluster, api: Api) -> None:
+    problem = api.problem(LINE)["id"]
+    job = api.wait(api.submit(problem={"id": problem}, options={"fit": "lm"})["id"])
+
+    assert (job["state"], job["source"]) == ("COMPLETED", "squeue")
+    result = api.results(job["id"])["results"][0]
+    values = {row["label"]: row["value"] for row in result["parameters"]}
+    assert values == pytest.approx({"a": 2, "b": 1}, abs=0.02)
+    named = cluster.run("sacct", "-n", "-X", "-j", job["native_id"], "-o", "JobName%60").strip()
+    assert named in ("", f"gw-{job['id']}-1")
+
+
+def test_what_sbatch_got_is_what_the_preview_showed(site: LiveGateway, api: Api) -> None:
+    wanted = {**LONG, "options": {"seconds": 0, "steps": 1}}
+    preview = api.http.post("/jobs/preview", json=wanted).json()
+    job = api.wait(api.submit(**wanted, draft=preview["draft"])["id"])
+
+    base = Path(site.environment["GATEWAY_CONFIG"]).parent / "jobs"
+    (script,) = base.glob(f"*/{job['id']}/1/job.sh")
+    assert script.read_text(encoding="utf-8") == preview["script"]
+
+
+def test_a_running_job_is_followed_stopped_and_keeps_its_results(api: Api) -> None:
+    job = api.submit(**LONG)["id"]
+    api.wait_for_state(job, "RUNNING")
+    eventually(lambda: api.job(job)["progress"], what="a step")
+
+    assert api.http.post(f"/jobs/{job}/stop").status_code == 202
+    ended = api.wait(job)
+    assert ended["state"] == "COMPLETED"
+    assert ended["verdict"]["code"] == "stopped"
+
+
+def test_a_cancelled_job_is_cancelled_in_slurm_too(cluster: Cluster, api: Api) -> None:
+    job = api.submit(**LONG)["id"]
+    running = api.wait_for_state(job, "RUNNING")
+
+    assert api.http.post(f"/jobs/{job}/cancel").status_code == 202
+    assert api.wait(job)["state"] == "CANCELLED"
+    assert squeue(cluster, running["native_id"]) in ("", "CANCELLED", "COMPLETING")
+
+
+def test_a_job_that_slurm_refuses_says_why_in_slurms_words(api: Api) -> None:
+    job = api.submit(**LONG, resources={"partition": "nowhere"})["id"]
+
+    ended = api.wait(job)
+    assert ended["state"] == "FAILED"
+    assert "invalid partition" in ended["reason_text"].lower()
+
+
+def test_a_frozen_controller_makes_one_job_not_two(cluster: Cluster, api: Api) -> None:
+    cluster.freeze()
+    try:
+        job = api.submit(kind="dummy", options={"seconds": 0, "steps": 1})["id"]
+        eventually(
+            lambda: api.job(job)["submission"] == "uncertain",
+            within_s=60,
+            what="an uncertain outcome",
+        )
+    finally:
+        cluster.thaw()
+
+    ended = api.wait(job, within_s=120)
+    assert ended["state"] == "COMPLETED"
+    rows = cluster.run("squeue", "-h", "-t", "all", "-n", f"gw-{job}-1", "-o", "%i").split()
+    assert len(set(rows)) <= 1
