@@ -1,73 +1,102 @@
 """Restore the store from the sidecar files, when it is lost and they are there.
 
 Nothing is submitted: a job that had not ended comes back as uncertain, and the reconciler looks for
-it at its cluster before anything else. Accounts have no sidecars: their passwords are set again.
+it at its cluster before anything else. What the store still has is left as it is. Accounts have no
+sidecars: their passwords are set again.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import structlog
 
 from gateway.datasets.models import Dataset
-from gateway.errors import ConflictError
+from gateway.datasets.store import DatasetStore
 from gateway.jobs import words
 from gateway.jobs.models import Job, Stage
-from gateway.jobs.store import JobStore
-from gateway.problems.models import FitProblem
-from gateway.problems.store import KeptVersion, ProblemStore
-from gateway.records import Document, from_document
-from gateway.services import Gateway, open_gateway
+from gateway.jobs.store import JobStore, Rubbish
+from gateway.problems.store import ProblemStore
+from gateway.records import Document, from_document, now
+from gateway.services import open_gateway
 from gateway.settings import Settings
 from gateway.sidecars import Sidecars
+
+_log = structlog.get_logger("rebuild")
 
 
 def rebuild(settings: Settings) -> Iterator[str]:
     """Bring back what the store lacks; say what was done, a line for each kind of thing."""
     gateway = open_gateway(settings)
     root = settings.state_directory / "sidecars"
-    yield f"datasets: {_datasets(gateway, Sidecars(root / 'datasets'))} restored"
     problems = ProblemStore(gateway.redis, Sidecars(root / "problems"))
-    yield f"problems: {_problems(problems, Sidecars(root / 'problems'))} restored"
-    restored, uncertain = _jobs(gateway.job_store, Sidecars(root / "jobs"))
-    yield f"jobs: {restored} restored, {uncertain} of them to be looked for"
-    yield "accounts are not in files: add the users again (bumps-gateway user add)"
+    return Rebuild(
+        root, datasets=gateway.datasets, problems=problems, jobs=gateway.job_store
+    ).lines()
 
 
-def _datasets(gateway: Gateway, sidecars: Sidecars) -> int:
-    datasets = [from_document(Dataset, document) for document in sidecars]
-    for dataset in datasets:
-        gateway.datasets.add(dataset)
-    return len(datasets)
+class Rebuild:
+    """One pass through all sidecars."""
 
+    def __init__(
+        self, root: Path, *, datasets: DatasetStore, problems: ProblemStore, jobs: JobStore
+    ) -> None:
+        self._root = root
+        self._datasets = datasets
+        self._problems = problems
+        self._jobs = jobs
+        self._deleted: set[str] = set()
+        self._damaged: list[str] = []
+        self._uncertain = 0
 
-def _problems(store: ProblemStore, sidecars: Sidecars) -> int:
-    count = 0
-    for document in sidecars:
-        problem = from_document(FitProblem, document["problem"])
-        for version in sorted(
-            document["versions"], key=lambda kept: int(kept["version"]["number"])
-        ):
-            kept = from_document(KeptVersion, version)
-            store.put(replace(problem, version=kept.version.number), kept)
-        store.describe(problem)
-        count += 1
-    return count
+    def lines(self) -> Iterator[str]:
+        """Restore one kind of thing after the other; deletions first, and jobs last."""
+        for name, document in Sidecars(self._root / "jobs").buried():
+            self._bury(name, document)
+        yield f"datasets: {self._restored('datasets', self._dataset)} restored"
+        yield f"problems: {self._restored('problems', self._problems.restore)} restored"
+        restored = self._restored("jobs", self._job)
+        yield f"jobs: {restored} restored, {self._uncertain} of them to be looked for"
+        yield f"jobs: {len(self._deleted)} that were deleted stay deleted"
+        if self._damaged:
+            yield f"NOT restored, their files are damaged: {', '.join(self._damaged)}"
+        yield "accounts are not in files: add the users again (bumps-gateway user add)"
 
+    def _restored(self, kind: str, restore: Callable[[Document], bool]) -> int:
+        """Restore all of a kind; one that is damaged must not keep the others away."""
+        count = 0
+        for name, document in Sidecars(self._root / kind):
+            try:
+                count += restore(document)
+            except (KeyError, TypeError, ValueError) as error:
+                _log.exception("not restored", kind=kind, id=name, exc_info=error)
+                self._damaged.append(f"{kind}/{name}")
+        return count
 
-def _jobs(store: JobStore, sidecars: Sidecars) -> tuple[int, int]:
-    restored = uncertain = 0
-    for document in sorted(sidecars, key=_id):
-        job = to_be_looked_for(from_document(Job, document))
+    def _bury(self, name: str, document: Document) -> None:
+        self._deleted.add(name)
         try:
-            store.add(job)
-        except ConflictError:
-            continue  # the store still has it, and knows better
-        store.remember_keys(job)
-        restored += 1
-        uncertain += not job.final
-    return restored, uncertain
+            rubbish = from_document(Rubbish, document)
+        except (KeyError, TypeError, ValueError):
+            self._damaged.append(f"jobs/{name} (deleted)")
+            rubbish = Rubbish(
+                id=name, owner="", cluster="", deleted=now(), directories=(), swept=True
+            )
+        self._jobs.restore_deleted(rubbish)
+
+    def _dataset(self, document: Document) -> bool:
+        dataset = from_document(Dataset, document)
+        if dataset.provenance.get("job") in self._deleted:  # its collection outlived the job
+            self._datasets.delete(dataset)
+            return False
+        return self._datasets.restore(dataset)
+
+    def _job(self, document: Document) -> bool:
+        job = to_be_looked_for(from_document(Job, document))
+        restored = self._jobs.restore(job)
+        self._uncertain += restored and not job.final
+        return restored
 
 
 def to_be_looked_for(job: Job) -> Job:
@@ -86,7 +115,3 @@ def to_be_looked_for(job: Job) -> Job:
         restored=True,
         error=words.RESTORED,
     )
-
-
-def _id(document: Document) -> str:
-    return str(json.dumps(document.get("id")))

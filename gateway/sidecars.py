@@ -1,6 +1,10 @@
 """A JSON file beside each record of the store, so that the store can be built again from files.
 
-They lie in the gateway's own state directory, never in a job's: a user could write there.
+They lie in the gateway's own state directory, never in a job's: a user could write there. Several
+processes write them, and each may be held up between its change of the store and its file. So each
+version is a file of its own, ``ID.VERSION.json``, and the newest one counts; a deleted record has
+``ID.deleted.json``, which counts more than any version. Whoever has written one removes what it has
+made old, itself included. Nobody waits for a lock, and a kill at any point only leaves an old file.
 """
 
 from __future__ import annotations
@@ -8,10 +12,38 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import time
+from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import structlog
+
+from gateway.disk import create, told_when_full
 from gateway.records import Document
+
+_DELETED = "deleted"
+_SUFFIX = ".json"
+_PART = ".part"
+_log = structlog.get_logger("sidecars")
+
+
+class Unfinished:
+    """A sidecar that is on the disk, and that nobody sees yet."""
+
+    def __init__(self, path: Path, place: Path) -> None:
+        self._path = path
+        self._place = place
+
+    def keep(self) -> None:
+        """Let it be seen."""
+        with told_when_full():
+            self._path.replace(self._place)
+
+    def discard(self) -> None:
+        """Remove it, unless it was kept."""
+        self._path.unlink(missing_ok=True)
 
 
 class Sidecars:
@@ -20,41 +52,152 @@ class Sidecars:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def write(self, id: str, document: Document) -> None:
-        """Write one, whole or not at all, and on the disk before this returns."""
-        self._written(id, document).replace(self._path(id))
+    @contextmanager
+    def prepared(self, id: str, version: int | str, document: Document) -> Iterator[Unfinished]:
+        """Have a version on the disk before the store is changed, so that a full disk changes none.
 
-    def write_first(self, id: str, document: Document) -> None:
-        """Write one that is not there yet; one that is there is as new, or newer."""
-        if self._path(id).exists():
-            return
-        unfinished = self._written(id, document)
+        It is seen only when it is kept, and the caller removes with `tidy` what it has made old.
+
+        Raises
+        ------
+        NoSpaceError
+            When the disk takes no more.
+        """
+        unfinished = self._prepare(id, str(version), document)
         try:
-            self._path(id).hardlink_to(unfinished)
-        except FileExistsError:
-            pass
+            yield unfinished
         finally:
-            unfinished.unlink()
+            unfinished.discard()
 
-    def _written(self, id: str, document: Document) -> Path:
-        path = self._path(id)
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        unfinished = path.with_name(f".{id}.{secrets.token_hex(4)}.part")
-        handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(json.dumps(document, separators=(",", ":")))  # dump writes in tiny pieces
-            file.flush()
-            os.fsync(file.fileno())
-        return unfinished
+    def write(self, id: str, version: int, document: Document) -> None:
+        """Write one, whole or not at all, and on the disk before this returns."""
+        with self.prepared(id, version, document) as unfinished:
+            unfinished.keep()
+        self.tidy(id)
+
+    def ensure(self, id: str, version: int, document: Document) -> None:
+        """Write one of a record that has none: one that is there is as new, or newer."""
+        if not self._marks(id):
+            self.write(id, version, document)
+
+    def bury(self, id: str, document: Document) -> None:
+        """Say for good that a record was deleted, with what is to be known of it."""
+        with self.prepared(id, _DELETED, document) as unfinished:
+            unfinished.keep()
+        self.tidy(id)
+
+    def is_buried(self, id: str) -> bool:
+        """Whether a record was deleted."""
+        return self._place(id, _DELETED).exists()
 
     def remove(self, id: str) -> None:
-        """Remove one; one that is not there is no error."""
-        self._path(id).unlink(missing_ok=True)
+        """Remove all versions of a record that is not made again; none is no error."""
+        for mark in self._marks(id):
+            self._place(id, mark).unlink(missing_ok=True)
 
-    def __iter__(self) -> Iterator[Document]:
-        """Read all of them, in no order."""
-        for path in sorted(self._root.glob("*/*.json")):
-            yield json.loads(path.read_text(encoding="utf-8"))
+    def tidy(self, id: str) -> None:
+        """Remove the versions that do not count any more."""
+        marks = self._marks(id)
+        for mark in marks - {_newest(marks)}:
+            self._place(id, mark).unlink(missing_ok=True)
 
-    def _path(self, id: str) -> Path:
-        return self._root / id[-2:] / f"{id}.json"
+    def read(self, id: str) -> Document | None:
+        """Read the newest version of one; None when there is none, or it was deleted."""
+        while marks := self._marks(id):
+            newest = _newest(marks)
+            if newest == _DELETED:
+                return None
+            try:
+                return self._read(id, newest)
+            except FileNotFoundError:  # a newer one came meanwhile
+                continue
+        return None
+
+    def __iter__(self) -> Iterator[tuple[str, Document]]:
+        """Give the ids of all records that are not deleted, and their newest version.
+
+        One that cannot be read is empty: it must not keep the others from being restored.
+        """
+        for name, newest in self._all():
+            if newest != _DELETED and (document := self._readable(name, newest)) is not None:
+                yield name, document
+
+    def buried(self) -> Iterator[tuple[str, Document]]:
+        """Give the ids of all deleted records, and what is known of them."""
+        for name, newest in self._all():
+            if newest == _DELETED:
+                yield name, self._readable(name, newest) or {}
+
+    def remove_unfinished(self, older_than_s: float) -> None:
+        """Remove what writers left that were killed."""
+        oldest = time.time() - older_than_s
+        for path in self._root.glob(f"*/.*{_PART}"):
+            if path.stat().st_mtime < oldest:
+                path.unlink(missing_ok=True)
+
+    def _readable(self, id: str, newest: str) -> Document | None:
+        try:
+            return self._read(id, newest) if newest == _DELETED else self.read(id)
+        except (OSError, ValueError, TypeError) as error:
+            _log.error("cannot be read", file=str(self._place(id, newest)), error=str(error))
+            return {}
+
+    def _read(self, id: str, mark: str) -> Document:
+        return dict(json.loads(self._place(id, mark).read_text(encoding="utf-8")))
+
+    def _all(self) -> Iterator[tuple[str, str]]:
+        """List all ids, each with the mark of its newest file."""
+        for folder in sorted(self._root.glob("[!.]*")):
+            found: dict[str, set[str]] = defaultdict(set)
+            for path in folder.glob(f"[!.]*{_SUFFIX}"):
+                name, _, mark = path.name.removesuffix(_SUFFIX).rpartition(".")
+                if name and _is_mark(mark):
+                    found[name].add(mark)
+            for name in sorted(found):
+                if len(found[name]) > 1:  # its writer was killed, or came very late
+                    self.tidy(name)
+                yield name, _newest(found[name])
+
+    def _marks(self, id: str) -> set[str]:
+        """List what there is of one record: the numbers of versions, and whether it was deleted."""
+        cut = slice(len(id) + 1, -len(_SUFFIX))
+        marks = {path.name[cut] for path in self._folder(id).glob(f"{id}.*{_SUFFIX}")}
+        return {mark for mark in marks if _is_mark(mark)}
+
+    def _prepare(self, id: str, mark: str, document: Document) -> Unfinished:
+        place = self._place(id, mark)
+        path = place.with_name(f".{place.name}.{secrets.token_hex(4)}{_PART}")
+        unfinished = Unfinished(path, place)
+        with told_when_full():
+            place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            try:
+                with os.fdopen(create(path), "w", encoding="utf-8") as file:
+                    # dump writes in tiny pieces
+                    file.write(json.dumps(document, separators=(",", ":")))
+                    file.flush()
+                    os.fsync(file.fileno())
+            except OSError:
+                unfinished.discard()
+                raise
+        return unfinished
+
+    def _folder(self, id: str) -> Path:
+        return self._root / id[-2:]
+
+    def _place(self, id: str, mark: str) -> Path:
+        return self._folder(id) / f"{id}.{mark}{_SUFFIX}"
+
+
+def _is_mark(text: str) -> bool:
+    return text == _DELETED or (text.isascii() and text.isdigit())
+
+
+def _newest(marks: set[str]) -> str:
+    """Say which file counts.
+
+    >>> _newest({"9", "10"}), _newest({"9", "deleted"}), _newest(set())
+    ('10', 'deleted', '')
+    """
+    if _DELETED in marks:
+        return _DELETED
+    return max(marks, key=int, default="")

@@ -82,7 +82,9 @@ class Worker:
         self._gateway = open_gateway(settings)
         schedulers = open_schedulers(settings)
         self._reconciler = make_reconciler(self._gateway, schedulers)
-        self._sweeper = Sweeper(self._gateway.job_store, self._gateway.logs, schedulers)
+        self._sweeper = Sweeper(
+            self._gateway.job_store, self._gateway.files, self._gateway.logs, schedulers
+        )
         self._stopping = False
 
     def stop(self, *_: object) -> None:

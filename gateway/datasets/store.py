@@ -31,12 +31,22 @@ class DatasetStore:
 
     def add(self, dataset: Dataset) -> Dataset:
         """Remember a dataset; the same one again changes nothing."""
+        self._put(dataset)
+        self._sidecars.write(dataset.id, 0, to_document(dataset))
+        return dataset
+
+    def restore(self, dataset: Dataset) -> bool:
+        """Bring a dataset back from its sidecar; False when the store has it."""
+        if self._redis.exists(f"dataset:{dataset.id}"):
+            return False
+        self._put(dataset)
+        return True
+
+    def _put(self, dataset: Dataset) -> None:
         with self._redis.pipeline(transaction=True) as pipe:
             pipe.set(f"dataset:{dataset.id}", json.dumps(to_document(dataset)))
             pipe.zadd(f"datasets:{dataset.owner}", {dataset.id: 0})
             pipe.execute()
-        self._sidecars.write(dataset.id, to_document(dataset))
-        return dataset
 
     def get(self, id: str) -> Dataset:
         """Read a dataset; NotFoundError when there is none."""

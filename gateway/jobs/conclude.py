@@ -9,13 +9,14 @@ import structlog
 
 from gateway.datasets.models import Dataset
 from gateway.datasets.store import DatasetStore
+from gateway.errors import NotFoundError
 from gateway.faults import crash_point
 from gateway.jobs import outcome, words
 from gateway.jobs.collect import Collected, Collector, read_chisq, read_verdict
 from gateway.jobs.follow import Follower
 from gateway.jobs.kinds import is_resumable_method
 from gateway.jobs.live_store import LiveStore
-from gateway.jobs.models import Attempt, Job, Verdict, Wish
+from gateway.jobs.models import Attempt, Job, Verdict, Wish, dataset_id
 from gateway.jobs.store import JobStore
 from gateway.records import Document, now, to_document
 from scheduler.base import JobState, Scheduler
@@ -51,7 +52,12 @@ class Concluder:
         crash_point("collect-after-files")
         dataset = self._dataset(job, collected)
         crash_point("collect-after-dataset")
-        closed = self.store.replace(_close(job, collected, exits, dataset))
+        try:
+            closed = self.store.replace(_close(job, collected, exits, dataset))
+        except NotFoundError:
+            if dataset is not None:  # deleted meanwhile, and what it left may be swept already
+                self.datasets.delete(dataset)
+            raise
         crash_point("collect-stored")
         self.live.end(job.id, {"event": "state", "state": closed.attempt.state.value})
         _log.info(
@@ -67,11 +73,9 @@ class Concluder:
     def _dataset(self, job: Job, collected: Collected) -> Dataset | None:
         if not collected.files:
             return None
-        # The attempt's own id: a second collection makes the same dataset, not another one.
-        dataset_id = f"{job.id}-{job.attempt.number}"
         return self.datasets.add(
             Dataset(
-                id=dataset_id,
+                id=dataset_id(job, job.attempt),
                 owner=job.owner,
                 type="fit-result",
                 created=now(),

@@ -190,6 +190,11 @@ def marker(id: str, attempt: int) -> str:
     return f"gw-{id}-{attempt}"
 
 
+def dataset_id(job: Job, attempt: Attempt) -> str:
+    """Name the results of an attempt: a second collection makes the same dataset, not another."""
+    return f"{job.id}-{attempt.number}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class PlannedFile:
     """A file of an attempt's directory, kept by its content."""

@@ -22,8 +22,9 @@ only a job that lives needs is in `gateway.jobs.live_store`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 import redis
@@ -31,7 +32,7 @@ import redis
 from gateway.errors import ConflictError, InvalidError, NotFoundError
 from gateway.faults import crash_point
 from gateway.jobs.live_store import live_keys
-from gateway.jobs.models import Job
+from gateway.jobs.models import Job, dataset_id
 from gateway.jobs.store_scripts import ADD, CHANGE, DELETE, SETTLE
 from gateway.records import Document, from_document, now, to_document
 from gateway.sidecars import Sidecars
@@ -66,12 +67,19 @@ class Admission:
 
 @dataclass(frozen=True, kw_only=True)
 class Rubbish:
-    """What a deleted job left on disk."""
+    """What a deleted job left; it stays in a file, without what was swept, as long as its id."""
 
     id: str
+    owner: str
     cluster: str
+    deleted: datetime
     directories: tuple[str, ...]
+    datasets: tuple[str, ...] = ()
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """Idempotency keys that must not make it again, as in the job."""
+
     tries: int = 0
+    swept: bool = False
 
 
 class JobStore:
@@ -97,9 +105,24 @@ class JobStore:
         ConflictError
             When the id was given before.
         """
-        entry = _entry(job, key)
+        entry = _entry(job.owner, key) if key else ""
         job = _with_key(job, key, request_hash)
-        state, document = job.attempt.state.value, to_document(job)
+        document = to_document(job)
+        with self._sidecars.prepared(job.id, job.version, document) as sidecar:
+            answer = self._put(job, _text(document), entry, request_hash)
+            if answer == "!":
+                raise _other_request(key)
+            if answer == "?":
+                raise ConflictError(f"the job id {job.id} was given before: ask for a new preview")
+            if answer:
+                return Replayed(job=self._with_sidecar(self._made(answer, key)))
+            crash_point("accept-after-store")
+            sidecar.keep()  # nothing to tidy: an older version there is none
+        return job
+
+    def _put(self, job: Job, text: str, entry: str, request_hash: str) -> str:
+        """Make a record with its indexes; answer as the script does."""
+        state = job.attempt.state.value
         answer = self._add(
             keys=[
                 f"job:{job.id}",
@@ -109,31 +132,28 @@ class JobStore:
                 "jobs:active",
                 entry,
             ],
-            args=[job.id, job.owner, _text(document), state, request_hash, job.version],
+            args=[job.id, job.owner, text, state, request_hash, job.version],
         )
-        if answer == "!":
-            raise _other_request(key)
-        if answer == "?":
-            raise ConflictError(f"the job id {job.id} was given before: ask for a new preview")
-        if answer:
-            return Replayed(job=self._with_sidecar(self._made(str(answer), key)))
-        crash_point("accept-after-store")
-        self._sidecars.write_first(job.id, document)
-        return job
+        return str(answer)
 
     def _with_sidecar(self, job: Job) -> Job:
         """Make sure that an accepted job is in a file, before anybody is told of it."""
-        self._sidecars.write_first(job.id, to_document(job))
+        self._sidecars.ensure(job.id, job.version, to_document(job))
         return job
 
-    def remember_keys(self, job: Job) -> None:
-        """Let the keys that a restored job was asked for with find it again."""
+    def restore(self, job: Job) -> bool:
+        """Bring a job back from its sidecar, with its keys; False when the store knows its id."""
+        if self._put(job, _text(to_document(job)), "", ""):
+            return False
         with self._redis.pipeline(transaction=True) as pipe:
             for key, request_hash in job.keys.items():
-                entry = _entry(job, key)
+                entry = _entry(job.owner, key)
                 pipe.hset(entry, mapping={"id": job.id, "hash": request_hash})
                 pipe.sadd(f"job:{job.id}:idempotency", entry)
+            if job.final:
+                pipe.srem("jobs:active", job.id)  # its sidecar says so: there it comes from
             pipe.execute()
+        return True
 
     def get(self, id: str) -> Job:
         """Read a job; NotFoundError when there is none."""
@@ -160,31 +180,33 @@ class JobStore:
             When the key was given before with another request.
         """
         changed = replace(_with_key(job, key, request_hash), version=job.version + 1, updated=now())
-        entry, document = _entry(job, key), to_document(changed)
-        answer = self._change(
-            keys=[f"job:{job.id}", "jobs:active", entry],
-            args=[
-                *(job.id, job.version, changed.version, _text(document), job.owner),
-                *(changed.attempt.state.value, request_hash),
-            ],
-        )
-        if answer == "gone":
-            raise NotFoundError(f"there is no job {job.id}")
-        if answer == "other":
-            raise _other_request(key)
-        if answer == "replayed":
-            return self.get(job.id)
-        if answer == "stale":
-            raise StaleError(f"job {job.id} has changed since it was read")
-        crash_point("change-after-store")
-        self._sidecars.write(job.id, document)
+        entry, document = _entry(job.owner, key) if key else "", to_document(changed)
+        with self._sidecars.prepared(job.id, changed.version, document) as sidecar:
+            answer = self._change(
+                keys=[f"job:{job.id}", "jobs:active", entry],
+                args=[
+                    *(job.id, job.version, changed.version, _text(document), job.owner),
+                    *(changed.attempt.state.value, request_hash),
+                ],
+            )
+            if answer == "gone":
+                raise NotFoundError(f"there is no job {job.id}")
+            if answer == "other":
+                raise _other_request(key)
+            if answer == "replayed":
+                return self.get(job.id)
+            if answer == "stale":
+                raise StaleError(f"job {job.id} has changed since it was read")
+            crash_point("change-after-store")
+            sidecar.keep()
+        self._sidecars.tidy(job.id)
         if changed.final:
             self._settle(keys=[f"job:{job.id}", "jobs:active"], args=[job.id, changed.version])
         return changed
 
     def settle(self, job: Job) -> None:
         """Write the sidecar of a job that has ended, when that was cut short, and let go of it."""
-        self._sidecars.write(job.id, to_document(job))
+        self._sidecars.write(job.id, job.version, to_document(job))
         self._settle(keys=[f"job:{job.id}", "jobs:active"], args=[job.id, job.version])
 
     def change(
@@ -245,8 +267,7 @@ class JobStore:
         StaleError
             When it has changed since: it may run again.
         """
-        directories = tuple(attempt.directory for attempt in job.attempts)
-        rubbish = Rubbish(id=job.id, cluster=job.cluster, directories=directories)
+        rubbish = _rubbish_of(job)
         answer = self._delete(
             keys=[
                 *(f"job:{job.id}", "jobs", "jobs:active", "jobs:deleted", "jobs:rubbish"),
@@ -256,7 +277,27 @@ class JobStore:
         )
         if answer == "stale":
             raise StaleError(f"job {job.id} has changed since it was read: look at it again")
-        self._sidecars.remove(job.id)
+        crash_point("delete-after-store")
+        self.bury(rubbish)
+
+    def bury(self, rubbish: Rubbish) -> None:
+        """Write into a file that a job was deleted; whatever is written of it later is void."""
+        if rubbish.swept or not self._sidecars.is_buried(rubbish.id):
+            self._sidecars.bury(rubbish.id, to_document(rubbish))
+
+    def restore_deleted(self, rubbish: Rubbish) -> None:
+        """Bring back from its file that a job was deleted, and what of it is still to be swept."""
+        if not self._redis.sadd("jobs:deleted", rubbish.id):
+            return
+        kept_s = int(_KEYS_TTL_S - (now() - rubbish.deleted).total_seconds())
+        with self._redis.pipeline(transaction=True) as pipe:
+            if not rubbish.swept:
+                pipe.rpush("jobs:rubbish", _text(to_document(rubbish)))
+            for key, request_hash in rubbish.keys.items() if kept_s > 0 else ():
+                entry = _entry(rubbish.owner, key)
+                pipe.hset(entry, mapping={"id": rubbish.id, "hash": request_hash})
+                pipe.expire(entry, kept_s)
+            pipe.execute()
 
     def rubbish(self, count: int) -> list[Rubbish]:
         """List some of what deleted jobs left on disk, oldest first."""
@@ -265,6 +306,9 @@ class JobStore:
 
     def swept(self, rubbish: Rubbish, left: Rubbish | None) -> None:
         """Strike out what was removed; what is *left* of it comes again at the end."""
+        if left is None:
+            self.bury(replace(rubbish, directories=(), datasets=(), swept=True))
+            crash_point("sweep-after-file")
         with self._redis.pipeline(transaction=True) as pipe:
             pipe.lrem("jobs:rubbish", 1, _text(to_document(rubbish)))
             if left is not None:
@@ -317,8 +361,20 @@ def _job(text: str) -> Job:
     return from_document(Job, json.loads(text))
 
 
-def _entry(job: Job, key: str) -> str:
-    return f"idempotency:jobs:{job.owner}:{key}" if key else ""
+def _entry(owner: str, key: str) -> str:
+    return f"idempotency:jobs:{owner}:{key}"
+
+
+def _rubbish_of(job: Job) -> Rubbish:
+    return Rubbish(
+        id=job.id,
+        owner=job.owner,
+        cluster=job.cluster,
+        deleted=now(),
+        directories=tuple(attempt.directory for attempt in job.attempts),
+        datasets=tuple(dataset_id(job, attempt) for attempt in job.attempts),
+        keys=job.keys,
+    )
 
 
 def _with_key(job: Job, key: str, request_hash: str) -> Job:

@@ -1,7 +1,8 @@
-"""Remove what deleted jobs left on disk: their directories on the cluster, and the kept logs.
+"""Remove what deleted jobs left: their directories on the cluster, kept logs, and results.
 
 The web process deletes a record and reaches no cluster; so it leaves word of the directories in the
-same step, and the worker removes a few in each round. Contents that datasets share (blobs) stay.
+same step, and the worker removes a few in each round. Word is left in a file, too: a store that is
+built again from files knows what was deleted, and what of it is still to be removed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import PurePosixPath
 
 import structlog
 
+from gateway.datasets.service import Files
 from gateway.jobs.follow import LogFolder
 from gateway.jobs.store import JobStore, Rubbish
 from scheduler.base import Scheduler, SchedulerError, SchedulerUnavailableError
@@ -25,9 +27,14 @@ class Sweeper:
     """Removes a little at a time; done twice, the second time finds it done."""
 
     def __init__(
-        self, store: JobStore, logs: LogFolder, schedulers: Mapping[str, Scheduler]
+        self,
+        store: JobStore,
+        files: Files,
+        logs: LogFolder,
+        schedulers: Mapping[str, Scheduler],
     ) -> None:
         self._store = store
+        self._files = files
         self._logs = logs
         self._schedulers = schedulers
 
@@ -39,10 +46,13 @@ class Sweeper:
 
     def _remove(self, rubbish: Rubbish) -> Rubbish | None:
         """Remove what one job left; answer what is to be tried again."""
+        self._store.bury(rubbish)  # who deleted it may have been killed before that
         scheduler = self._schedulers.get(rubbish.cluster)
         if scheduler is None:  # it may be configured again
             return rubbish
         try:
+            for dataset in rubbish.datasets:
+                self._files.delete_dataset(dataset)
             self._logs.remove(rubbish.id)
             for directory in _folders(rubbish):
                 scheduler.remove(directory)
@@ -59,7 +69,10 @@ class Sweeper:
 def _folders(rubbish: Rubbish) -> set[PurePosixPath]:
     """Say which folders to remove: the job's own, which holds an attempt's, where it has one.
 
-    >>> sorted(map(str, _folders(Rubbish(id="J1", cluster="c", directories=("/w/J1/1", "/w/x")))))
+    >>> from datetime import UTC, datetime
+    >>> rubbish = Rubbish(id="J1", owner="ada", cluster="c", deleted=datetime.now(UTC),
+    ...                   directories=("/w/J1/1", "/w/x"))
+    >>> sorted(map(str, _folders(rubbish)))
     ['/w/J1', '/w/x']
     """
     paths = [PurePosixPath(directory) for directory in rubbish.directories if directory]

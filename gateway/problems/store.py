@@ -3,7 +3,8 @@
 =================================  ======  ===================================================
 key                                type    holds
 =================================  ======  ===================================================
-``problem:{id}``                   hash    ``record`` (JSON), ``version`` of the newest content
+``problem:{id}``                   hash    ``record`` (JSON), ``version`` of the newest content,
+                                           ``revision``: raised by each change, of words too
 ``problem:{id}:versions``          hash    number -> that version (JSON); it never changes
 ``problems:{owner}``               zset    a user's problem ids, by their text (score 0)
 ``idempotency:problems:{o}:{k}``   hash    ``hash`` of the request and ``id`` of its problem
@@ -21,7 +22,7 @@ import redis
 
 from gateway.errors import InvalidError, NotFoundError, PreconditionError
 from gateway.problems.models import FitProblem, ProblemVersion
-from gateway.records import from_document, to_document
+from gateway.records import Document, from_document, to_document
 from gateway.sidecars import Sidecars
 
 _SCAN = 200
@@ -40,6 +41,7 @@ if tonumber(ARGV[5]) >= 0 and redis.call('HGET', KEYS[1], 'version') ~= ARGV[5] 
   return '?'
 end
 redis.call('HSET', KEYS[1], 'record', ARGV[3], 'version', ARGV[2])
+redis.call('HINCRBY', KEYS[1], 'revision', 1)
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[4])
 redis.call('ZADD', KEYS[3], 0, ARGV[1])
 if KEYS[4] ~= '' then redis.call('HSET', KEYS[4], 'id', ARGV[1], 'hash', ARGV[6]) end
@@ -51,6 +53,7 @@ return ''
 _DESCRIBE = """
 if redis.call('HGET', KEYS[1], 'version') ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[1], 'record', ARGV[2])
+redis.call('HINCRBY', KEYS[1], 'revision', 1)
 return 1
 """
 
@@ -60,6 +63,23 @@ local found = redis.call('HMGET', KEYS[1], 'record', 'version')
 local number = ARGV[1]
 if number == '' then number = found[2] or '' end
 return {found[1], redis.call('HGET', KEYS[2], number)}
+"""
+
+
+# KEYS: problem, versions
+_WHOLE = """
+local found = redis.call('HMGET', KEYS[1], 'record', 'revision')
+return {found[1], found[2], redis.call('HVALS', KEYS[2])}
+"""
+
+# KEYS: problem, versions, problems:owner
+# ARGV: id, record, number of the newest version, revision, then number and record of each version
+_RESTORE = """
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+redis.call('HSET', KEYS[1], 'record', ARGV[2], 'version', ARGV[3], 'revision', ARGV[4])
+for i = 5, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
+redis.call('ZADD', KEYS[3], 0, ARGV[1])
+return 1
 """
 
 
@@ -99,6 +119,8 @@ class ProblemStore:
         self._put = client.register_script(_PUT)
         self._both = client.register_script(_BOTH)
         self._describe = client.register_script(_DESCRIBE)
+        self._restore = client.register_script(_RESTORE)
+        self._whole = client.register_script(_WHOLE)
 
     def put(
         self,
@@ -144,9 +166,22 @@ class ProblemStore:
             raise PreconditionError(
                 f"problem {problem.id} has a newer version than {replaces}: read it again"
             )
-        if not answer:
-            self._write_sidecar(problem.id)
+        self._write_sidecar(str(answer or problem.id))
         return str(answer or problem.id)
+
+    def restore(self, document: Document) -> bool:
+        """Bring a problem back from its sidecar; False when the store has it, and knows better."""
+        problem = from_document(FitProblem, document["problem"])
+        key = f"problem:{problem.id}"
+        versions = {kept["version"]["number"]: json.dumps(kept) for kept in document["versions"]}
+        answer = self._restore(
+            keys=[key, f"{key}:versions", f"problems:{problem.owner}"],
+            args=[
+                *(problem.id, _text(problem), problem.version, document["revision"]),
+                *(item for pair in versions.items() for item in pair),
+            ],
+        )
+        return bool(answer)
 
     def describe(self, problem: FitProblem) -> None:
         """Write changed words (name, tags, notes) of a problem whose content stays.
@@ -215,7 +250,7 @@ class ProblemStore:
             pipe.delete(f"problem:{problem.id}", f"problem:{problem.id}:versions")
             pipe.zrem(f"problems:{problem.owner}", problem.id)
             pipe.execute()
-        self._sidecars.remove(problem.id)
+        self._sidecars.bury(problem.id, {})
 
     def _read_many(self, ids: Sequence[str]) -> Iterator[FitProblem]:
         with self._redis.pipeline(transaction=False) as pipe:
@@ -226,8 +261,15 @@ class ProblemStore:
                     yield from_document(FitProblem, json.loads(text))
 
     def _write_sidecar(self, id: str) -> None:
-        versions = [to_document(kept) for kept in self.versions(id)]
-        self._sidecars.write(id, {"problem": to_document(self.get(id)), "versions": versions})
+        """Write what the store says now, unless it was deleted meanwhile.
+
+        Also after a request that was repeated: the first one may have ended before this.
+        """
+        record, revision, versions = self._whole(keys=[f"problem:{id}", f"problem:{id}:versions"])
+        if record is not None:
+            kept = [json.loads(text) for text in versions]
+            document = {"problem": json.loads(record), "versions": kept, "revision": int(revision)}
+            self._sidecars.write(id, int(revision), document)
 
 
 def _text(record: object) -> str:

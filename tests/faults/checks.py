@@ -10,6 +10,7 @@ from pathlib import Path
 from gateway.errors import NotFoundError
 from gateway.jobs.models import Job
 from gateway.records import to_document
+from gateway.sidecars import Sidecars
 from scheduler.base import VOID
 from tests.faults.crowd import History
 from tests.faults.rig import Rig
@@ -99,10 +100,9 @@ def _job(rig: Rig, id: str) -> Job | None:
 
 
 def _sidecar(rig: Rig, job: Job) -> list[str]:
-    path = rig.live.state / "sidecars" / "jobs" / job.id[-2:] / f"{job.id}.json"
-    if not path.exists():
+    kept = Sidecars(rig.live.state / "sidecars" / "jobs").read(job.id)
+    if kept is None:
         return [f"{job.id} has no sidecar"]
-    kept = json.loads(path.read_text(encoding="utf-8"))
     return [] if kept == to_document(job) else [f"{job.id}: the sidecar is not as the store"]
 
 

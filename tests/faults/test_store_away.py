@@ -76,6 +76,8 @@ def test_a_store_that_was_emptied_is_rebuilt_and_nothing_is_submitted_again(rig:
     made = {key: api.submit(key, **DUMMY)["id"] for key in keys[:8]}
     for job_id in made.values():
         api.wait(job_id)
+    deleted = api.wait(api.submit(gone := uuid.uuid4().hex, **DUMMY)["id"])["id"]
+    assert api.http.delete(f"/jobs/{deleted}").status_code == 204
     long: dict[str, Any] = {"kind": "dummy", "options": {"seconds": 3, "steps": 3}}
     made |= {key: api.submit(key, **long)["id"] for key in keys[8:]}
     for key in keys[8:]:
@@ -92,6 +94,8 @@ def test_a_store_that_was_emptied_is_rebuilt_and_nothing_is_submitted_again(rig:
     assert {
         key: again.submit(key, **(DUMMY if key in keys[:8] else long))["id"] for key in keys
     } == made
+    late = again.http.post("/jobs", json=DUMMY, headers={"Idempotency-Key": gone})
+    assert (late.status_code, again.http.get(f"/jobs/{deleted}").status_code) == (409, 404)
     for job_id, job in before.items():
         ended = again.wait(job_id)
         assert (ended["state"], ended["native_id"]) == ("COMPLETED", job.attempt.native_id)

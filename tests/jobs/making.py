@@ -1,4 +1,4 @@
-"""Jobs for tests, made without a gateway."""
+"""Jobs and problems for tests, made without a gateway."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 
 from gateway.ids import new_id
 from gateway.jobs.models import Attempt, Job, ProblemRef
+from gateway.problems.models import FitProblem, ProblemVersion
+from gateway.problems.store import KeptBundle, KeptVersion
 
 THEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -44,3 +46,28 @@ def make_job(**changes: Any) -> Job:
         attempts=(make_attempt(**own),),
     )
     return replace(job, **changes)
+
+
+def make_problem(**files: str) -> tuple[FitProblem, KeptVersion]:
+    """Make a script problem of these files, name and digest, with its only version."""
+    version = ProblemVersion(
+        problem_id=new_id(),
+        number=1,
+        digest="0" * 64,
+        type="script",
+        document={"type": "script"},
+        created=THEN,
+        classification="code-bearing",
+    )
+    problem = FitProblem(
+        id=version.problem_id,
+        owner="ada",
+        name="a problem",
+        type="script",
+        created=THEN,
+        updated=THEN,
+        version=1,
+        digest=version.digest,
+    )
+    bundle = KeptBundle(type="script", entry="model.py", files=files)
+    return problem, KeptVersion(version=version, bundle=bundle)

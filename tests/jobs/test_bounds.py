@@ -13,6 +13,8 @@ import pytest
 import redis as redis_client
 
 from gateway.datasets.blobs import BlobStore
+from gateway.datasets.service import Files
+from gateway.datasets.store import DatasetStore
 from gateway.jobs.collect import Collector
 from gateway.jobs.follow import EVENT_BYTES, Follower, LogFolder
 from gateway.jobs.live_store import LiveStore
@@ -40,6 +42,12 @@ def scheduler(tmp_path: Path) -> Iterator[Scheduler]:
 @pytest.fixture
 def store(redis: redis_client.Redis, tmp_path: Path) -> JobStore:
     return JobStore(redis, Sidecars(tmp_path / "sidecars"))
+
+
+@pytest.fixture
+def files(redis: redis_client.Redis, tmp_path: Path) -> Files:
+    datasets = DatasetStore(redis, Sidecars(tmp_path / "datasets"))
+    return Files(datasets, BlobStore(tmp_path / "blobs"), load_settings(with_secret=False))
 
 
 @pytest.fixture
@@ -181,7 +189,7 @@ def make_collector(tmp_path: Path, **limits: int) -> Collector:
 
 
 def test_a_deleted_job_leaves_neither_directory_nor_logs(
-    tmp_path: Path, scheduler: Scheduler, store: JobStore, logs: LogFolder
+    tmp_path: Path, scheduler: Scheduler, store: JobStore, files: Files, logs: LogFolder
 ) -> None:
     job, directory = place(tmp_path, make_job())
     kept, other = place(tmp_path, make_job())
@@ -192,7 +200,7 @@ def test_a_deleted_job_leaves_neither_directory_nor_logs(
     store.delete(job)
     assert directory.exists()
     for _ in range(2):
-        Sweeper(store, logs, {"local": scheduler}).sweep()
+        Sweeper(store, files, logs, {"local": scheduler}).sweep()
     assert not directory.parent.exists()
     assert not logs.path(job.id, 1, "stdout", 0).parent.parent.exists()
     assert other.exists()
@@ -201,28 +209,28 @@ def test_a_deleted_job_leaves_neither_directory_nor_logs(
 
 
 def test_what_cannot_be_removed_now_lets_the_others_pass(
-    tmp_path: Path, scheduler: Scheduler, store: JobStore, logs: LogFolder
+    tmp_path: Path, scheduler: Scheduler, store: JobStore, files: Files, logs: LogFolder
 ) -> None:
     for number in range(8):
         job, directory = place(tmp_path, make_job(cluster="away" if number < 6 else "local"))
         store.add(job)
         store.delete(job)
     for _ in range(2):
-        Sweeper(store, logs, {"local": scheduler}).sweep()
+        Sweeper(store, files, logs, {"local": scheduler}).sweep()
     assert not directory.exists()
     assert {rubbish.cluster for rubbish in store.rubbish(10)} == {"away"}
     assert len(store.rubbish(10)) == 6
 
 
 def test_what_is_no_directory_is_given_up_after_some_tries(
-    tmp_path: Path, scheduler: Scheduler, store: JobStore, logs: LogFolder
+    tmp_path: Path, scheduler: Scheduler, store: JobStore, files: Files, logs: LogFolder
 ) -> None:
     strange = tmp_path / "strange"
     strange.write_text("no directory")
     job = make_job(directory=str(strange))
     store.add(job)
     store.delete(job)
-    sweeper = Sweeper(store, logs, {"local": scheduler})
+    sweeper = Sweeper(store, files, logs, {"local": scheduler})
     sweeper.sweep()
     assert [rubbish.tries for rubbish in store.rubbish(5)] == [1]
     for _ in range(9):
