@@ -96,8 +96,8 @@ class Follower:
         self._live = live
         self._logs = logs
 
-    def follow(self, scheduler: Scheduler, job: Job, tasks: Sequence[int]) -> None:
-        """Read what is new of some tasks of a job."""
+    def follow(self, scheduler: Scheduler, job: Job, tasks: Sequence[int]) -> bool:
+        """Read what is new of some tasks of a job; say whether one of them has come to its end."""
         directory = PurePosixPath(job.attempt.directory)
         followed = self._live.followed(job.id)
         events: list[Document] = []
@@ -108,6 +108,7 @@ class Follower:
             read.update(news.read)
             read.update(self._copy_logs(scheduler, directory, job, task, followed))
         self._show(job, events, read)
+        return any(event["event"] == "end" for event in events)
 
     def _events(
         self,

@@ -16,7 +16,7 @@ from gateway.jobs.models import Job, Stage, Tracking, Wish
 from gateway.jobs.pace import Pace, PaceLimits
 from gateway.records import now
 from gateway.settings import Settings
-from scheduler.base import JobReport, Scheduler
+from scheduler.base import JobReport, JobState, Scheduler
 
 Reports = Mapping[str, list[JobReport]]
 """By native id."""
@@ -29,6 +29,7 @@ class Inquiry:
         self._settings = settings
         self._paces = {name: _pace(cluster) for name, cluster in settings.clusters.items()}
         self._asked: dict[str, datetime] = {}
+        self._running: dict[str, dict[str, list[int]]] = {}
 
     def ask(self, cluster: str, scheduler: Scheduler, jobs: Sequence[Job]) -> Reports | None:
         """Ask how jobs are if it is time to; None when it is not."""
@@ -42,7 +43,16 @@ class Inquiry:
         before = scheduler.calls
         reports = _reports(scheduler, jobs)
         pace.asked(changed=_changed(jobs, reports), calls=scheduler.calls - before)
+        self._running[cluster] = {job.id: _running_tasks(job, reports) for job in jobs}
         return reports
+
+    def running(self, job: Job) -> list[int]:
+        """Say which tasks of a job ran when its cluster was last asked."""
+        return self._running.get(job.cluster, {}).get(job.id, [])
+
+    def expect_an_end(self, cluster: str) -> None:
+        """Ask soon: a job's own files say that it has ended."""
+        self._paces[cluster].hurry()
 
     def evidence(self, scheduler: Scheduler, job: Job, reports: Reports | None) -> Evidence:
         """Gather what is known of one job.
@@ -99,6 +109,14 @@ def _reports(scheduler: Scheduler, jobs: Sequence[Job]) -> Reports:
         if job.attempt.stage is Stage.SUBMITTED and job.attempt.native_id
     ]
     return scheduler.states(ids) if ids else {}
+
+
+def _running_tasks(job: Job, reports: Reports) -> list[int]:
+    return [
+        report.task or 0
+        for report in reports.get(job.attempt.native_id or "", [])
+        if report.state is JobState.RUNNING and report.marker == job.marker
+    ]
 
 
 def _pace(cluster: ClusterSettings) -> Pace:

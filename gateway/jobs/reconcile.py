@@ -10,6 +10,7 @@ the same job, and where a lease has run out, compare-and-set and the claims keep
 from __future__ import annotations
 
 import secrets
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -82,6 +83,7 @@ class Reconciler:
         # One for life: what an interrupted round had taken is still its own in the next one.
         self._token = secrets.token_hex(8)
         self._inquiry = Inquiry(settings)
+        self._follow_next: dict[str, float] = {}
 
     def round(self) -> int:
         """Bring every live job on; answer how many are left alive."""
@@ -112,10 +114,12 @@ class Reconciler:
             return
         try:
             reports = self._inquiry.ask(cluster, scheduler, jobs)
+            moving = jobs
             for _ in range(_PASSES):
-                if not jobs:
+                if not moving:
                     break
-                jobs = self._one_pass(scheduler, jobs, reports)
+                moving = self._one_pass(scheduler, moving, reports)
+            self._follow(cluster, scheduler, jobs)
         except (SchedulerError, OSError) as error:
             _log.warning("cluster unreachable", cluster=cluster, error=str(error))
             self._mark_stale(jobs, str(error))
@@ -195,12 +199,12 @@ class Reconciler:
         match pair.action:
             case steps.CancelIt(native_ids=native_ids):
                 scheduler.cancel(native_ids)
-                self._update(scheduler, job, pair.evidence)
+                self._update(job, pair.evidence)
             case steps.StopIt(native_id=native_id):
                 scheduler.signal([native_id], "USR1")
                 self._store.replace(job.with_attempt(stop_sent=now()))
             case steps.Update():
-                self._update(scheduler, job, pair.evidence)
+                self._update(job, pair.evidence)
             case steps.Missing():
                 self._store.replace(outcome.missing(job))
             case steps.DecideByFiles():
@@ -273,13 +277,22 @@ class Reconciler:
             )
         )
 
-    def _update(self, scheduler: Scheduler, job: Job, evidence: Evidence) -> None:
+    def _update(self, job: Job, evidence: Evidence) -> None:
         observed = outcome.observe(job, evidence.reports)
-        running = [r.task or 0 for r in evidence.reports if r.state is JobState.RUNNING]
-        if running:
-            self._follower.follow(scheduler, job, running)
         if outcome.is_news(job, observed):
             self._store.replace(observed)
+
+    def _follow(self, cluster: str, scheduler: Scheduler, jobs: Sequence[Job]) -> None:
+        """Read what running jobs print, which costs the scheduler nothing."""
+        moment = time.monotonic()
+        if moment < self._follow_next.get(cluster, 0.0):
+            return
+        self._follow_next[cluster] = moment + self._settings.clusters[cluster].follow_s
+        for job in jobs:
+            if tasks := self._inquiry.running(job):
+                work = partial(self._follower.follow, scheduler, job, tasks)
+                if self._safely(job, work):
+                    self._inquiry.expect_an_end(cluster)
 
     def _last_word(self, job: Job, evidence: Evidence) -> Job:
         return outcome.observe(job, evidence.reports) if evidence.reports else job

@@ -59,8 +59,9 @@ def test_a_fit_runs_on_slurm_and_comes_back_right(cluster: Cluster, api: Api) ->
     result = api.results(job["id"])["results"][0]
     values = {row["label"]: row["value"] for row in result["parameters"]}
     assert values == pytest.approx({"a": 2, "b": 1}, abs=0.02)
-    named = cluster.run("sacct", "-n", "-X", "-j", job["native_id"], "-o", "JobName%60").strip()
-    assert named in ("", f"gw-{job['id']}-1")
+    asked = ("sacct", "-n", "-X", "-j", job["native_id"], "-o", "JobName%60")
+    # The accounting hears of a job some seconds later, and of its name last.
+    eventually(lambda: cluster.run(*asked).strip() == f"gw-{job['id']}-1", what="its name")
 
 
 def test_what_sbatch_got_is_what_the_preview_showed(site: LiveGateway, api: Api) -> None:
