@@ -38,6 +38,8 @@ _log = structlog.get_logger("worker")
 _END_S = 2.0
 _BREATH_S = 0.1
 """Between two rounds at least: what comes in a rush is taken together."""
+_NICE = 5
+"""Local jobs inherit it: a fit on all processors must not keep people's requests waiting."""
 _PULSE = 4
 """How many idle rounds a pulse outlives."""
 
@@ -95,6 +97,7 @@ class Worker:
         """Loop; a round that fails is logged whole, and the next one tries again."""
         signal.signal(signal.SIGTERM, self.stop)
         signal.signal(signal.SIGINT, self.stop)
+        os.setpriority(os.PRIO_PROCESS, 0, max(_NICE, os.getpriority(os.PRIO_PROCESS, 0)))
         lock = os.open(
             self._settings.state_directory / "worker.lock",
             os.O_RDWR | os.O_CREAT | os.O_CLOEXEC,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from typing import Any
 
-from tests.helpers import eventually
+from tests.helpers import eventually, processes
 from tests.live import Api
 
 
@@ -51,6 +52,19 @@ def test_a_cancelled_job_ends_as_cancelled(api: Api) -> None:
     assert api.http.post(f"/jobs/{job['id']}/cancel").status_code == 202
 
     assert api.wait(job["id"])["state"] == "CANCELLED"
+
+
+def test_a_job_on_this_host_gives_way_to_requests(api: Api) -> None:
+    job = api.submit(kind="dummy", options={"seconds": 60})
+    api.wait_for_state(job["id"], "RUNNING")
+
+    running = processes("driver.pyz", environment=job["id"])
+    web = processes("gunicorn", environment=f"GATEWAY_STATE={api.live.state}")
+
+    assert running
+    assert web
+    assert {os.getpriority(os.PRIO_PROCESS, one.pid) for one in web} == {0}
+    assert {os.getpriority(os.PRIO_PROCESS, one.pid) for one in running} == {5}
 
 
 def test_a_stopped_job_keeps_what_it_has(api: Api) -> None:
