@@ -23,6 +23,19 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Leftovers(), "leftovers")
 
 
+_LONGEST = ("tests/faults/test_campaigns.py", "tests/fitters/test_auto.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest: the last one must not keep one process alone."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+
+    def rank(item: pytest.Item) -> tuple[bool, bool]:
+        return not item.nodeid.startswith(_LONGEST), item.path not in slow
+
+    items.sort(key=rank)
+
+
 # A build must not fail by luck: the same examples each time. At home they are new every time.
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("home", deadline=None)
