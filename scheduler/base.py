@@ -120,7 +120,11 @@ class JobReport:
     """The scheduler's id of the whole job, the array's for its elements."""
 
     task: int | None
-    """Array index; None for a job that is no array, or for an array's still folded rest."""
+    """Array index; None for a job that is no array, or for an array's still folded rest.
+
+    Slurm forgets the indices of a rest that is cancelled: then that row has no index at its end,
+    and stands for all elements without a row of their own.
+    """
 
     marker: str
     """The job name as the scheduler has it."""

@@ -1,4 +1,4 @@
-"""Points at which a test may kill local execution, to show that nothing is lost or run twice.
+"""Points at which a test may kill what runs jobs, to show that nothing is lost or run twice.
 
 ``GATEWAY_CRASH_AT=name`` ends the process there as ``kill -9`` would; ``name:0.3`` does so in three
 of ten passes, and several are separated by commas. ``GATEWAY_CRASH_LOG`` is a file that gets a line
@@ -36,8 +36,16 @@ SHEPHERD_POINTS = (
     "local-shepherd-before-end",
     "local-shepherd-after-end",
 )
+SLURM_POINTS = (
+    "slurm-submit-locked",
+    "slurm-submit-called",
+    "slurm-submit-claimed",
+    "slurm-submit-named",
+)
+"""On the login node, between two steps of a submission; the gateway itself goes on."""
+
 CRASH_POINTS = SUBMIT_POINTS + EXECUTOR_POINTS + SHEPHERD_POINTS
-"""Every point, in the order in which a job passes them."""
+"""Every point of local execution, in the order in which a job passes them."""
 
 CRASH_VARIABLES = ("GATEWAY_CRASH_AT", "GATEWAY_CRASH_LOG")
 """What a process hands on to those that it starts with an environment of their own."""

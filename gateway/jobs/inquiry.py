@@ -1,6 +1,6 @@
 """Find out how jobs are: what their cluster says, and what their directories hold.
 
-One question for all submitted jobs of a cluster, at its pace; a look into its directory for each
+One question for all submitted jobs of a place, at its pace; a look into its directory for each
 job of which nobody knows whether it was submitted.
 """
 
@@ -14,6 +14,7 @@ from gateway.cluster_settings import ClusterSettings
 from gateway.jobs.decide import Evidence
 from gateway.jobs.models import Job, Stage, Tracking, Wish
 from gateway.jobs.pace import Pace, PaceLimits
+from gateway.jobs.places import Place, place_of
 from gateway.records import now
 from gateway.settings import Settings
 from scheduler.base import JobReport, JobState, Scheduler
@@ -27,32 +28,37 @@ class Inquiry:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._paces = {name: _pace(cluster) for name, cluster in settings.clusters.items()}
-        self._asked: dict[str, datetime] = {}
-        self._running: dict[str, dict[str, list[int]]] = {}
+        self._paces: dict[Place, Pace] = {}
+        self._asked: dict[Place, datetime] = {}
+        self._running: dict[Place, dict[str, list[int]]] = {}
 
-    def ask(self, cluster: str, scheduler: Scheduler, jobs: Sequence[Job]) -> Reports | None:
+    def ask(self, place: Place, scheduler: Scheduler, jobs: Sequence[Job]) -> Reports | None:
         """Ask how jobs are if it is time to; None when it is not."""
-        pace = self._paces[cluster]
-        last = self._asked.get(cluster)
+        pace = self._pace(place)
+        last = self._asked.get(place)
         if last and any(job.wish is not Wish.RUN and job.updated > last for job in jobs):
             pace.hurry()
         if not pace.due():
             return None
-        self._asked[cluster] = now()
+        self._asked[place] = now()
         before = scheduler.calls
         reports = _reports(scheduler, jobs)
         pace.asked(changed=_changed(jobs, reports), calls=scheduler.calls - before)
-        self._running[cluster] = {job.id: _running_tasks(job, reports) for job in jobs}
+        self._running[place] = {job.id: _running_tasks(job, reports) for job in jobs}
         return reports
 
     def running(self, job: Job) -> list[int]:
         """Say which tasks of a job ran when its cluster was last asked."""
-        return self._running.get(job.cluster, {}).get(job.id, [])
+        return self._running.get(place_of(job), {}).get(job.id, [])
 
-    def expect_an_end(self, cluster: str) -> None:
+    def expect_an_end(self, place: Place) -> None:
         """Ask soon: a job's own files say that it has ended."""
-        self._paces[cluster].hurry()
+        self._pace(place).hurry()
+
+    def _pace(self, place: Place) -> Pace:
+        if place not in self._paces:
+            self._paces[place] = _pace(self._settings.clusters[place.cluster])
+        return self._paces[place]
 
     def evidence(self, scheduler: Scheduler, job: Job, reports: Reports | None) -> Evidence:
         """Gather what is known of one job.
@@ -65,8 +71,8 @@ class Inquiry:
         attempt = job.attempt
         directory = PurePosixPath(attempt.directory)
         if attempt.stage is Stage.SUBMITTED:
-            if reports is None:
-                return Evidence()
+            if reports is None or reports.get(attempt.native_id or "") == []:
+                return Evidence()  # not asked this time, or not for this one
             found = tuple(
                 report
                 for report in reports.get(attempt.native_id or "", [])

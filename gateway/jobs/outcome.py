@@ -28,6 +28,8 @@ _TERM = 15
 _SHELL_SIGNAL = 128
 _MOST_STATUS = 255
 _AGE = timedelta(seconds=10)
+_COUNTDOWN = "; next attempt in "
+"""What a way to a cluster says last while it waits: another number each round, and no news."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +75,7 @@ def observe(job: Job, reports: Sequence[JobReport]) -> Job:
         restarts=max(report.restarts for report in reports),
         exit_code=leading.exit_code,
         signal=leading.signal,
+        error="" if job.attempt.tracking is Tracking.STALE else job.attempt.error,
     )
 
 
@@ -96,11 +99,26 @@ def missing(job: Job) -> Job:
 
 
 def stale(job: Job, why: str) -> Job:
-    """Write down that nobody answered: the state stays, only its age grows."""
+    """Write down that nobody answered, and why: the state stays, only its age grows."""
     attempt = job.attempt
-    if attempt.tracking is Tracking.STALE:
+    why = why.partition(_COUNTDOWN)[0][:2000]
+    if attempt.tracking is Tracking.STALE and attempt.error == why:
         return job
-    return job.with_attempt(tracking=Tracking.STALE, tracking_since=now(), error=why[:2000])
+    since = attempt.tracking_since if attempt.tracking is Tracking.STALE else None
+    waits = attempt.stage is not Stage.SUBMITTED
+    return job.with_attempt(
+        tracking=Tracking.STALE,
+        tracking_since=since or now(),
+        error=why,
+        reason_text=f"Held up: {why}" if waits else attempt.reason_text,
+    )
+
+
+def staged(job: Job) -> Job:
+    """Write down that its directory is there."""
+    return job.with_attempt(
+        stage=Stage.STAGED, error="", tracking=Tracking.FRESH, tracking_since=None
+    )
 
 
 def cancelled_before_start(job: Job) -> Job:
@@ -126,6 +144,8 @@ def submitted(job: Job, result: Submission) -> Job:
                 native_id=native_id,
                 reason_text=words.state_text(JobState.PENDING),
                 observed=now(),
+                tracking=Tracking.FRESH,
+                tracking_since=None,
             )
         case Refused(text=text):
             return refused(job, text)
@@ -190,7 +210,8 @@ def _counts(attempt: Attempt, reports: Sequence[JobReport], counts: Counter[str]
     """Count the tasks of an array by state; folded rows count for each index they stand for."""
     if attempt.tasks == 1:
         return {}
+    own = sum(report.task is not None for report in reports)
     for report in reports:
-        if report.task is None and report.tasks_waiting:
-            counts[report.state.value] += len(report.tasks_waiting) - 1
+        if report.task is None:
+            counts[report.state.value] += (len(report.tasks_waiting) or attempt.tasks - own) - 1
     return dict(counts)

@@ -8,7 +8,7 @@ import itertools
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -25,8 +25,14 @@ from scheduler.base import (
 from scheduler.connect import connect
 from scheduler.local import stop_executor
 from scheduler.processes import holders
+from scheduler.shell import LocalShell
+from scheduler.slurm import Slurm, SlurmConfig
 from scheduler.spool import Spool
 from tests.helpers import eventually
+from tests.slurm.cluster import Cluster
+
+AGENT_PYTHON = "/usr/bin/python3"
+"""What a login node has: not ours."""
 
 SLEEPER = """
 import os, signal, sys, time
@@ -66,6 +72,12 @@ class Site:
     scheduler: Scheduler
     base: Path
     python: str = sys.executable
+    refusal: str = "999999"
+    """What the scheduler says of more processors than there are."""
+
+    brief: tuple[str, int] = ("0:30", 29)
+    """A time limit, and how long before its end a signal comes: nearly at once."""
+
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def stage(
@@ -123,7 +135,9 @@ class Site:
     def runs(self, launch: Launch, native_id: str) -> None:
         """Wait until the driver of a job has begun, and the scheduler says so."""
         eventually(lambda: self.lines(launch, "starts"))
-        eventually(lambda: self.reports(native_id)[0].state is JobState.RUNNING)
+        eventually(
+            lambda: any(row.state is JobState.RUNNING for row in self.reports(native_id)),
+        )
 
     def lines(self, launch: Launch, name: str) -> list[str]:
         """Read the lines of a file of a job."""
@@ -158,6 +172,38 @@ class LocalSite(Site):
         return int(begun["pid"])
 
 
+_SLURM_NUMBERS = itertools.count(10_000)
+"""Slurm remembers names, so those of another test must not come again."""
+
+
+@contextlib.contextmanager
+def open_slurm(cluster: Cluster, scheduler: Slurm, folder: Path) -> Iterator[Site]:
+    """Open a real cluster, and end all that runs there afterwards."""
+    yield Site(
+        scheduler=scheduler,
+        base=folder,
+        refusal="More processors requested than permitted",
+        brief=("1", 59),
+        _numbers=_SLURM_NUMBERS,
+    )
+    cluster.clear()
+
+
+def slurm_config(cluster: Cluster) -> SlurmConfig:
+    """Describe a cluster whose jobs lie beside its own files."""
+    base, conf = cluster.folder / "jobs", cluster.folder / "slurm.conf"
+    base.mkdir(exist_ok=True)
+    return SlurmConfig(base=str(base), slurm_conf=str(conf), python=AGENT_PYTHON)
+
+
+@contextlib.contextmanager
+def slurm_here(config: SlurmConfig) -> Iterator[Slurm]:
+    """Reach a cluster through an agent on this host."""
+    shell = LocalShell()
+    yield Slurm(shell, config)
+    shell.close()
+
+
 @contextlib.contextmanager
 def open_local(folder: Path, **limits: object) -> Iterator[LocalSite]:
     """Open local execution in a folder, and end all that runs there afterwards."""
@@ -169,6 +215,13 @@ def open_local(folder: Path, **limits: object) -> Iterator[LocalSite]:
         for pid in holders(lock):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+
+def by_task(rows: Sequence[JobReport], tasks: int) -> dict[int, JobState]:
+    """Say how each element is; a row without an index stands for all that have none."""
+    rest = [row.state for row in rows if row.task is None]
+    states = dict.fromkeys(range(tasks), rest[0]) if rest else {}
+    return states | {row.task: row.state for row in rows if row.task is not None}
 
 
 def staged(path: str, text: str) -> StagedFile:

@@ -1,0 +1,312 @@
+"""Slurm, over any shell: what an operator must know.
+
+One agent runs on the login node under the account that submits; it needs Python 3.10, Slurm's
+commands and a directory that compute nodes see. Jobs are known by their name,
+``gw-<id>-<attempt>``. All jobs of the account are asked for with one squeue; sacct is asked only
+for what left squeue, and once a minute for the elements of arrays that ended earlier. Every call
+is counted.
+
+What Slurm does not answer is never taken for an answer: while no controller is up, nothing is
+concluded from silence.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import PurePosixPath
+from typing import Any
+
+from scheduler import slurm_argv, slurm_text
+from scheduler.base import (
+    Check,
+    FileEntry,
+    JobReport,
+    JobState,
+    Launch,
+    Probe,
+    SchedulerError,
+    SchedulerUnavailableError,
+    StagedJob,
+    Submission,
+    Submitted,
+    Uncertain,
+)
+from scheduler.elements import Elements, by_id
+from scheduler.frames import Frame
+from scheduler.link import AgentConfig, Link
+from scheduler.shell import Shell
+from scheduler.slurm_calls import AccountingError, CallCount, Calls
+from scheduler.slurm_probe import read_site
+from scheduler.staging import announce, send_parts
+from scheduler.submitter import read_outcome
+
+SIGNALS = ("USR1", "USR2", "INT", "TERM", "CONT", "STOP")
+"""What may be sent to a job's script."""
+
+STOP_SIGNAL = "USR1"
+
+_STAGE_AT_ONCE = 100
+_STAGE_S = 120.0
+_READ_BYTES = 16 << 20
+_SETTLE = timedelta(seconds=3)
+"""How long a script may need until it hears signals: before that, one would kill it."""
+
+_REPEATS = 2
+_GRACE_S = 15.0
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlurmConfig(AgentConfig):
+    """A site as its administrator describes it."""
+
+    parallel: int = 4
+    """How many sbatch run at once on the login node."""
+
+
+class Slurm:
+    """A `Scheduler` for a Slurm cluster.
+
+    A submission lives like this: the gateway writes the try down and calls `submit`; on the login
+    node a process of its own takes the lock, calls sbatch, takes the claim for the new id and
+    writes the id beside the lock; each outcome comes back as soon as it is known. When the line is
+    cut on the way, that process ends what it has begun, the gateway answers `Uncertain`, and `find`
+    tells later what became of it.
+    """
+
+    def __init__(self, shell: Shell, config: SlurmConfig) -> None:
+        self._config = config
+        self._link = Link(shell, config)
+        self._calls = Calls(self._link, config.command_timeout_s)
+        self._elements = Elements()
+        self._stopping: dict[str, int] = {}
+
+    @property
+    def calls(self) -> int:
+        """How many of Slurm's commands have been run for this object."""
+        return sum(self.count.total.values())
+
+    @property
+    def count(self) -> CallCount:
+        """The same, by command, and within the last minute."""
+        return self._calls.count
+
+    def close(self) -> None:
+        """End the agent; the next verb starts another."""
+        self._link.close()
+
+    # Files
+
+    def stage(self, jobs: Sequence[StagedJob]) -> None:
+        """Make job directories: each whole, checked against its digests, or not there at all."""
+        for first in range(0, len(jobs), _STAGE_AT_ONCE):
+            self._stage(jobs[first : first + _STAGE_AT_ONCE])
+
+    def _stage(self, jobs: Sequence[StagedJob]) -> None:
+        self._link.ask(announce(jobs), lambda: send_parts(jobs), timeout_s=_STAGE_S)
+
+    def claim(self, directory: PurePosixPath, try_number: int, owner: str) -> str:
+        """Take ``claim.<try>`` for an owner; answer who has it: that owner, or an earlier one."""
+        answer = self._ask("claim", directory, try_number=try_number, owner=owner)
+        return str(answer.document["owner"])
+
+    def read_claim(self, directory: PurePosixPath, try_number: int) -> str | None:
+        """Read who has ``claim.<try>``; None when nobody has."""
+        owner = self._ask("look", directory, try_number=try_number).document["owner"]
+        return None if owner is None else str(owner)
+
+    def read_native_id(self, directory: PurePosixPath, try_number: int) -> str | None:
+        """Read ``submit.<try>/native_id``; None when it is not there."""
+        native_id = self._ask("look", directory, try_number=try_number).document["native_id"]
+        return None if native_id is None else str(native_id)
+
+    def read(
+        self, directory: PurePosixPath, path: str, offset: int, limit_bytes: int
+    ) -> bytes | None:
+        """Read bytes of a regular file beneath a directory, following no link."""
+        if offset < 0 and limit_bytes > _READ_BYTES:
+            raise SchedulerError(f"at most {_READ_BYTES} bytes are read from the end of a file")
+        pieces: list[bytes] = []
+        while True:
+            wanted = min(limit_bytes, _READ_BYTES)
+            answer = self._ask("read", directory, path=path, offset=offset, limit_bytes=wanted)
+            if not answer.document["found"]:
+                return None
+            pieces.append(answer.blob)
+            limit_bytes -= len(answer.blob)
+            offset += len(answer.blob)
+            if limit_bytes <= 0 or len(answer.blob) < wanted:
+                return b"".join(pieces)
+
+    def listing(
+        self, directory: PurePosixPath, limit: int = 10_000, keep: str = ""
+    ) -> list[FileEntry]:
+        """List the files beneath a directory, sorted by path, without following links."""
+        answer = self._ask("listing", directory, limit=limit, keep=keep)
+        return [
+            FileEntry(path=str(path), size=int(size), regular=bool(regular))
+            for path, size, regular in json.loads(answer.blob)
+        ]
+
+    def remove(self, directory: PurePosixPath) -> None:
+        """Remove a job directory; one that is not there is no error."""
+        self._ask("remove", directory)
+
+    def _ask(self, verb: str, directory: PurePosixPath, **others: Any) -> Frame:
+        return self._link.ask({"verb": verb, "directory": str(directory), **others})
+
+    # Submission
+
+    def submit(self, launches: Sequence[Launch]) -> list[Submission]:
+        """Submit ``job.sh <try>`` of each directory, at most once a try, ever."""
+        try:
+            self._link.open()
+        except SchedulerError as error:
+            return [Uncertain(text=f"not begun: {error}", begun=False) for _ in launches]
+        outcomes: dict[int, dict[str, Any]] = {}
+        lost = "no answer came"
+        try:
+            self._send_launches(launches, outcomes)
+        except SchedulerError as error:
+            lost = str(error)
+        unknown = {"outcome": "uncertain", "text": lost}
+        return [
+            self._believed(launch, outcomes.get(number, unknown))
+            for number, launch in enumerate(launches)
+        ]
+
+    def _send_launches(
+        self, launches: Sequence[Launch], outcomes: dict[int, dict[str, Any]]
+    ) -> None:
+        def take(document: dict[str, Any]) -> None:
+            outcomes[int(document["number"])] = document
+
+        self.count.add("sbatch", len(launches))
+        wanted = [{**asdict(launch), "directory": str(launch.directory)} for launch in launches]
+        self._link.ask_once(
+            {"verb": "submit", "launches": wanted, "parallel": self._config.parallel},
+            take,
+            timeout_s=self._config.command_timeout_s + _GRACE_S,
+        )
+
+    def _believed(self, launch: Launch, document: dict[str, Any]) -> Submission:
+        """Believe an id that was found beside a lock only if Slurm has it under this name."""
+        outcome = read_outcome(document)
+        if not isinstance(outcome, Submitted) or not document.get("earlier"):
+            return outcome
+        text = f"job {outcome.native_id} is written beside the lock, but not known as ours"
+        try:
+            known = {row.native_id for row in self.find(launch.marker)}
+        except SchedulerError as error:
+            return Uncertain(text=f"{text}: {error}")
+        return outcome if outcome.native_id in known else Uncertain(text=text)
+
+    # What became of it
+
+    def find(self, marker: str) -> list[JobReport]:
+        """List all that Slurm has, or had, under this job name.
+
+        While the accounting does not answer, squeue alone is believed: what ran and has been
+        forgotten there has left its claim in the job directory.
+        """
+        if not slurm_argv.is_marker(marker):
+            return []
+        queued = [row for row in self._calls.queue(marker) if row.marker == marker]
+        if not queued:
+            self._calls.insist_on_controller()
+        known = {row.native_id for row in queued}
+        try:
+            accounted = self._calls.accounted_named(marker)
+        except AccountingError as error:
+            _log.warning("%s", error)
+            accounted = []
+        forgotten = [r for r in accounted if r.marker == marker and r.native_id not in known]
+        return queued + [row if row.state.final else _unsure(row) for row in forgotten]
+
+    def states(self, native_ids: Sequence[str]) -> dict[str, list[JobReport]]:
+        """Say how jobs are, with one question, and a second for those that have left the queue."""
+        wanted = [one for one in native_ids if slurm_argv.is_native_id(one)]
+        if not wanted:
+            return {}
+        queued = by_id(self._calls.queue())
+        self._repeat_signals(queued)
+        asked = self._elements.questions(wanted, queued)
+        try:
+            accounted = by_id(self._calls.accounted(asked))
+        except AccountingError as error:
+            _log.warning("%s", error)
+            known = self._elements.merge(wanted, queued, {}, [])
+            return {**{one: [] for one in asked if one not in queued}, **known}
+        return self._elements.merge(wanted, queued, accounted, asked)
+
+    def cancel(self, native_ids: Sequence[str]) -> None:
+        """End jobs, waiting or running; ids that have ended are no error."""
+        self._calls.end([one for one in native_ids if slurm_argv.is_native_id(one)])
+
+    def signal(self, native_ids: Sequence[str], name: str) -> None:
+        """Send a signal to the scripts of running jobs; ``USR1`` also ends what has not started.
+
+        A script that began this very moment would be killed by it, so it is given some seconds
+        first; and Slurm says nothing of a signal that got lost, so the next two rounds repeat it:
+        scripts hear the first and ignore the others.
+        """
+        if name not in SIGNALS:
+            raise SchedulerError(f"signal {name!r} is not sent to jobs: want {', '.join(SIGNALS)}")
+        ids = [one for one in native_ids if slurm_argv.is_native_id(one)]
+        if not ids:
+            return
+        if name == STOP_SIGNAL:
+            self._calls.end(ids, pending_only=True)
+            self._let_settle(ids)
+            self._stopping.update(dict.fromkeys(ids, _REPEATS))
+        self._calls.signal(ids, name)
+
+    def _let_settle(self, native_ids: Sequence[str]) -> None:
+        queued = by_id(self._calls.queue())
+        now = datetime.now(UTC)
+        ages = [
+            now - (row.started or now)
+            for one in native_ids
+            for row in queued.get(one, [])
+            if row.state in (JobState.RUNNING, JobState.PENDING)
+        ]
+        youngest = min(ages, default=_SETTLE)
+        time.sleep(min(max(_SETTLE - youngest, timedelta()), _SETTLE).total_seconds())
+
+    def _repeat_signals(self, queued: dict[str, list[JobReport]]) -> None:
+        running = [
+            one
+            for one in self._stopping
+            if any(row.state is JobState.RUNNING for row in queued.get(one, []))
+        ]
+        if running:
+            self._calls.signal(running, STOP_SIGNAL)
+        self._stopping = {
+            one: self._stopping[one] - 1 for one in running if self._stopping[one] > 1
+        }
+
+    # The site
+
+    def check(self, directory: PurePosixPath) -> Check:
+        """Ask whether the staged script would be taken, and when it could start."""
+        if self.read(directory, "job.sh", 0, 1) is None:
+            return Check(accepted=False, text=f"there is no job.sh in {directory}")
+        answer = self._calls.run(slurm_argv.sbatch_test(str(directory)))
+        if answer.cut or (answer.status and slurm_text.is_communication_error(answer.stderr)):
+            raise SchedulerUnavailableError(f"{self._link.name}: sbatch: {answer.said}")
+        return slurm_text.parse_check(answer.status, answer.stderr)
+
+    def probe(self) -> Probe:
+        """Find out what the site can do."""
+        hello = self._link.open()
+        return read_site(self._link.name, hello, self._calls.config(), self._calls.partitions())
+
+
+def _unsure(row: JobReport) -> JobReport:
+    """Doubt the accounting when it calls alive what squeue does not list."""
+    return replace(row, state=JobState.UNKNOWN)

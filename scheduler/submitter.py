@@ -1,0 +1,243 @@
+"""Submits the scripts of many directories, on the login node, in a process of its own.
+
+It has a session of its own, so a cut line ends the agent but neither this process nor an sbatch
+that it has begun: what that answers is still written beside the lock. What was not begun by then is
+not begun any more.
+
+The life of one submission: take the lock ``submit.<try>/``; call sbatch; take the claim for the id
+that it printed; write the id beside the lock. What is refused has its claim taken as void, so that
+an answer that was misread can never let a job run that is shown as refused.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import threading
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scheduler import directory as job_directory
+from scheduler import slurm_argv, slurm_text
+from scheduler.base import VOID, Refused, SchedulerError, Submission, Submitted, Uncertain
+from scheduler.faults import crash_point
+from scheduler.files import opened_beneath, write_whole
+
+_OUTPUT_BYTES = 64 << 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a command left."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Commands:
+    """How Slurm's programs are run here."""
+
+    paths: Mapping[str, str]
+    environment: Mapping[str, str]
+    timeout_s: float
+
+    def run(self, argv: Sequence[str], cwd: str = "/") -> Answer:
+        """Run one, and end it when it takes too long: that is status 124.
+
+        Raises
+        ------
+        SchedulerError
+            If there is no such program here, or it cannot be run.
+        """
+        program = self.paths.get(argv[0])
+        if program is None:
+            raise SchedulerError(f"{argv[0]} is not on this host: where are Slurm's programs?")
+        try:
+            done = subprocess.run(
+                [program, *argv[1:]],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                cwd=cwd,
+                env=dict(self.environment),
+                timeout=self.timeout_s,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            said = (error.stderr or b"").decode("utf-8", "replace")
+            text = f"{said}\n{argv[0]} did not end within {self.timeout_s:g} s".strip()
+            return Answer(status=124, stdout="", stderr=text)
+        except OSError as error:
+            raise SchedulerError(f"{program} cannot be run: {error}") from error
+        return Answer(
+            status=done.returncode,
+            stdout=done.stdout.decode("utf-8", "replace"),
+            stderr=done.stderr.decode("utf-8", "replace"),
+        )
+
+
+class Submitter:
+    """Submits launches, several at a time.
+
+    Parameters
+    ----------
+    tell
+        Called with each outcome; raises OSError when nobody listens any more.
+    """
+
+    def __init__(self, commands: Commands, tell: Callable[[dict[str, Any]], None]) -> None:
+        self._commands = commands
+        self._tell = tell
+        self._telling = threading.Lock()
+        self._stop = ""
+
+    def submit(self, launches: Sequence[Mapping[str, Any]], parallel: int) -> None:
+        """Submit all, unless the controller or the gateway is lost on the way."""
+        with ThreadPoolExecutor(max_workers=parallel) as pool:
+            # In order: each takes the next that is waiting.
+            for _ in pool.map(self._one, range(len(launches)), launches):
+                pass
+
+    def _one(self, number: int, launch: Mapping[str, Any]) -> None:
+        if self._stop:
+            text = f"not begun: {self._stop}"
+            document = write_outcome(Uncertain(text=text, begun=False))
+        else:
+            document = self._submit(launch)
+        with self._telling:
+            try:
+                self._tell({**document, "number": number})
+            except OSError:
+                self._stop = "the gateway is gone"
+
+    def _submit(self, launch: Mapping[str, Any]) -> dict[str, Any]:
+        directory, marker = Path(launch["directory"]), str(launch["marker"])
+        try_number = int(launch["try_number"])
+        if not slurm_argv.is_marker(marker):
+            return write_outcome(Refused(text=f"{marker!r} cannot be the name of a job"))
+        with opened_beneath(directory, "job.sh") as handle:
+            if handle is None:
+                text = f"{directory}/job.sh cannot be read: no such plain file"
+                return write_outcome(Refused(text=text))
+        try:
+            if not job_directory.take_lock(directory, try_number):
+                # A job can write anything into its directory: only Slurm says whose an id is.
+                return {**write_outcome(earlier(directory, try_number)), "earlier": True}
+            crash_point("slurm-submit-locked")
+            return write_outcome(self._call(directory, marker, try_number))
+        except (OSError, SchedulerError) as error:
+            return write_outcome(Uncertain(text=f"submission was cut short: {error}"))
+
+    def _call(self, directory: Path, marker: str, try_number: int) -> Submission:
+        argv = slurm_argv.sbatch(marker, str(directory), try_number)
+        answer = self._commands.run(argv, cwd=str(directory))
+        crash_point("slurm-submit-called")
+        outcome = slurm_text.classify(answer.status, answer.stdout, answer.stderr)
+        match outcome:
+            case Submitted(native_id=native_id):
+                return _keep(directory, try_number, native_id)
+            case Refused(text=text):
+                return _refuse(directory, try_number, text)
+            case Uncertain(text=text):
+                if slurm_text.is_communication_error(answer.stderr):
+                    self._stop = f"another submission of the same call met: {text[:500]}"
+                _note(directory, try_number, answer)
+                return outcome
+
+
+def _keep(directory: Path, try_number: int, native_id: str) -> Submission:
+    owner = job_directory.take_claim(directory, try_number, native_id)
+    crash_point("slurm-submit-claimed")
+    if owner != native_id:
+        # Somebody has given this try up meanwhile: the job that was made exits as a twin.
+        return Uncertain(text=f"job {native_id} was made, but the claim is {owner}'s")
+    job_directory.write_native_id(directory, try_number, native_id)
+    crash_point("slurm-submit-named")
+    return Submitted(native_id=native_id)
+
+
+def _refuse(directory: Path, try_number: int, text: str) -> Submission:
+    owner = job_directory.take_claim(directory, try_number, VOID)
+    if owner != VOID:
+        return Uncertain(text=f"it was refused ({text}), but the claim is {owner}'s")
+    job_directory.write_refusal(directory, try_number, text)
+    return Refused(text=text)
+
+
+def earlier(directory: Path, try_number: int) -> Submission:
+    """Say what an earlier submission of the same try came to, as far as it was written down."""
+    if native_id := job_directory.read_native_id(directory, try_number):
+        return Submitted(native_id=native_id)
+    if refusal := job_directory.read_refusal(directory, try_number):
+        return Refused(text=refusal)
+    return Uncertain(text=f"try {try_number} was begun before and left no native id")
+
+
+def _note(directory: Path, try_number: int, answer: Answer) -> None:
+    """Keep what sbatch said when nobody can tell what it meant."""
+    document = {
+        "status": answer.status,
+        "stdout": answer.stdout[:_OUTPUT_BYTES],
+        "stderr": answer.stderr[:_OUTPUT_BYTES],
+    }
+    write_whole(directory / f"submit.{try_number}" / "sbatch.json", json.dumps(document).encode())
+
+
+def write_outcome(outcome: Submission) -> dict[str, Any]:
+    """Write an outcome as a document."""
+    match outcome:
+        case Submitted(native_id=native_id):
+            return {"outcome": "submitted", "native_id": native_id}
+        case Refused(text=text):
+            return {"outcome": "refused", "text": text}
+        case Uncertain(text=text, begun=begun):
+            return {"outcome": "uncertain", "text": text, "begun": begun}
+
+
+def read_outcome(document: Mapping[str, Any]) -> Submission:
+    """Read an outcome that `write_outcome` wrote.
+
+    >>> read_outcome(write_outcome(Submitted(native_id="7")))
+    Submitted(native_id='7')
+    """
+    match document.get("outcome"):
+        case "submitted":
+            return Submitted(native_id=str(document["native_id"]))
+        case "refused":
+            return Refused(text=str(document["text"]))
+        case _:
+            begun = document.get("begun", True) is not False
+            return Uncertain(text=str(document.get("text", "")), begun=begun)
+
+
+def run_apart(
+    commands: Commands, launches: Sequence[Mapping[str, Any]], parallel: int
+) -> tuple[int, int]:
+    """Start a process that submits; answer its id and a pipe with one outcome a line."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid:
+        os.close(writer)
+        return pid, reader
+    try:  # from here on another process, which must not come back
+        os.setsid()
+        os.close(reader)
+        null = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, 1):
+            os.dup2(null, descriptor)
+
+        def tell(document: dict[str, Any]) -> None:
+            os.write(writer, json.dumps(document).encode() + b"\n")
+
+        Submitter(commands, tell).submit(launches, parallel)
+    except BaseException:
+        traceback.print_exc()
+        raise
+    finally:
+        os._exit(0)
