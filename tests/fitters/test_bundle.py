@@ -1,6 +1,7 @@
 """The zip application: the same bytes, in a house of its own, for any Python from 3.10."""
 
 import ast
+import importlib.util
 import io
 import subprocess
 import sys
@@ -58,6 +59,52 @@ def test_the_driver_has_one_name_of_its_own() -> None:
     archive = zipfile.ZipFile(io.BytesIO(build_driver({})))
     tops = {name.partition("/")[0] for name in archive.namelist()}
     assert tops == {"__main__.py", "gateway_driver"}
+
+
+LOOK = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from gateway_driver import driver
+print(driver.DONE, "compiled before" if driver.__doc__ is None else "compiled now")
+"""
+
+
+def look_into(driver: bytes, folder: Path) -> str:
+    """Import the driver's modules; byte code has no docstrings."""
+    path = folder / "driver.pyz"
+    path.write_bytes(driver)
+    command = [sys.executable, "-I", "-c", LOOK, str(path)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def changed(driver: bytes, name: str, old: bytes, new: bytes) -> bytes:
+    """Build the zip again with something replaced in a member."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(driver)) as before, zipfile.ZipFile(made, "w") as after:
+        for member in before.namelist():
+            content = before.read(member)
+            if member == name:
+                assert old in content
+                content = content.replace(old, new, 1)
+            after.writestr(member, content)
+    return made.getvalue()
+
+
+def test_modules_come_as_byte_code_that_counts_only_beside_its_source(tmp_path: Path) -> None:
+    driver, module = build_driver({}), "gateway_driver/driver.py"
+    assert look_into(driver, tmp_path) == "0 compiled before"
+    other_source = changed(driver, module, b"= 0, 3, 4, 143", b"= 5, 3, 4, 143")
+    assert look_into(other_source, tmp_path) == "5 compiled now"
+
+
+def test_another_version_of_python_takes_the_sources(tmp_path: Path) -> None:
+    magic = importlib.util.MAGIC_NUMBER
+    driver = changed(build_driver({}), "gateway_driver/driver.pyc", magic, b"\x01\x02\r\n")
+    assert look_into(driver, tmp_path) == "0 compiled now"
+
+
+def test_a_copy_for_each_job_is_small() -> None:
+    assert len(build_driver({})) < 400_000
 
 
 @pytest.mark.parametrize("path", own_sources(), ids=lambda path: path.name)
