@@ -57,6 +57,16 @@ def seed_all(seed: int, method: str) -> None:
 
 
 def _seed_numba(seed: int) -> None:
+    try:
+        # What a compiled np.random.seed calls; to compile one takes a third of a second.
+        from numba import _helperlib
+
+        _helperlib.rnd_seed(_helperlib.rnd_get_np_state_ptr(), seed)
+    except (ImportError, AttributeError):
+        _seed_numba_compiled(seed)
+
+
+def _seed_numba_compiled(seed: int) -> None:
     from numba import njit
 
     @njit  # type: ignore[untyped-decorator]

@@ -89,6 +89,40 @@ def test_a_dream_of_a_reflectivity_curve_gives_the_same_chains_again(tmp_path: P
     assert jobs[0].read("out/traces.json") == jobs[1].read("out/traces.json")
 
 
+SEEDS = """
+import sys
+sys.path.insert(0, "../driver.pyz")
+from gateway_driver import bumps_load
+from numba import njit
+import numpy as np
+
+@njit
+def draw():
+    return np.random.rand(), np.random.randn(), np.random.randint(1 << 30)
+
+def draws(seed_it, seed):
+    seed_it(seed)
+    return [draw() for _ in range(1000)]
+
+@njit
+def as_numba_documents_it(seed):
+    np.random.seed(seed)
+
+bumps_load._seed_numba_compiled = None
+for seed in (0, 42, 2**32 - 1):
+    quick = draws(bumps_load._seed_numba, seed)
+    assert quick == draws(as_numba_documents_it, seed), seed
+    assert quick != draws(bumps_load._seed_numba, seed ^ 1), seed
+"""
+
+
+def test_numba_draws_as_after_its_own_seeding(tmp_path: Path) -> None:
+    job = make_job(tmp_path / "job")
+    command = [str(PYTHON), "-c", SEEDS]
+    done = subprocess.run(command, cwd=job.data, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_campaign_of_reflectivity_curves_runs_on_two_cpus(tmp_path: Path) -> None:
     model = NICKEL.replace("THICKNESS", "float(open('thickness.dat').read())")
     rows = [{"thickness.dat": f"elements/{index}/thickness.dat"} for index in range(3)]
