@@ -36,8 +36,16 @@ def to_plain(value: Any) -> Any:
 
 
 def to_json(document: Document) -> str:
-    """Write a document as one line of strict JSON."""
-    return json.dumps(to_plain(document), allow_nan=False, ensure_ascii=True)
+    """Write a document as one line of strict JSON; see `to_plain`."""
+    try:
+        # Ten thousands of draws: to look at each one first takes longer than to write them all.
+        return json.dumps(document, allow_nan=False, ensure_ascii=True, default=_plain_member)
+    except (TypeError, ValueError):  # a key that is no text, a number that is not finite
+        return json.dumps(to_plain(document), allow_nan=False, ensure_ascii=True)
+
+
+def _plain_member(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
 def write_text(path: Path, text: str) -> None:
