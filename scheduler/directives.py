@@ -60,9 +60,7 @@ def parse_directives(script: str) -> Directives:
     ValueError
         If the script has no ``#!`` line, or a line cannot be read; the message names the option.
     """
-    if not script.startswith("#!"):
-        raise ValueError("the script does not begin with #! and the path of its interpreter")
-    options = dict(_options(script))
+    options = parse_options(script)
     ntasks, per_task = _number(options, "ntasks"), _number(options, "cpus-per-task")
     tasks, throttle = _array(options.pop("array", ""))
     signal = _parse("signal", _SIGNAL, options.pop("signal", ""))
@@ -85,6 +83,22 @@ def parse_directives(script: str) -> Directives:
         append=options.pop("open-mode", "") == "append",
         others=options,
     )
+
+
+def parse_options(script: str) -> dict[str, str]:
+    r"""Read the options of a script as text, by their long names.
+
+    >>> parse_options("#!/bin/bash\n#SBATCH --time=2:00\n#SBATCH --exclusive\necho\n#SBATCH --no")
+    {'time': '2:00', 'exclusive': ''}
+
+    Raises
+    ------
+    ValueError
+        If the script has no ``#!`` line, or one of its lines has no long option.
+    """
+    if not script.startswith("#!"):
+        raise ValueError("the script does not begin with #! and the path of its interpreter")
+    return dict(_options(script))
 
 
 def _options(script: str) -> list[tuple[str, str]]:

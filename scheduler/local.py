@@ -26,7 +26,6 @@ from scheduler import directory as job_directory
 from scheduler import files
 from scheduler.base import (
     Check,
-    FileEntry,
     JobReport,
     JobState,
     Launch,
@@ -34,13 +33,13 @@ from scheduler.base import (
     Refused,
     SchedulerError,
     SchedulerUnavailableError,
-    StagedJob,
     Submission,
     Submitted,
     Uncertain,
 )
 from scheduler.directives import Directives, parse_directives
 from scheduler.faults import CRASH_VARIABLES, crash_point
+from scheduler.here import FilesHere
 from scheduler.processes import send_signal
 from scheduler.sandbox import check_sandbox
 from scheduler.shepherd import SIGNALS, STOP_SIGNAL
@@ -55,7 +54,7 @@ _MARKER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _NATIVE_ID = re.compile(r"[1-9][0-9]{0,17}")
 
 
-class Local:
+class Local(FilesHere):
     """A `Scheduler` for this host.
 
     Parameters
@@ -77,47 +76,6 @@ class Local:
     def calls(self) -> int:
         """How many commands of a scheduler were run: none, there is no other."""
         return 0
-
-    # Files
-
-    def stage(self, jobs: Sequence[StagedJob]) -> None:
-        """Make job directories: each whole, checked against its digests, or not there at all."""
-        for job in jobs:
-            files.stage(Path(job.directory), job.files)
-
-    def claim(self, directory: PurePosixPath, try_number: int, owner: str) -> str:
-        """Take ``claim.<try>`` for an owner; answer who has it: that owner, or an earlier one."""
-        try:
-            return job_directory.take_claim(Path(directory), try_number, owner)
-        except OSError as error:
-            raise SchedulerError(f"claim.{try_number} cannot be taken: {error}") from error
-
-    def read_claim(self, directory: PurePosixPath, try_number: int) -> str | None:
-        """Read who has ``claim.<try>``; None when nobody has."""
-        return job_directory.read_claim(Path(directory), try_number)
-
-    def read_native_id(self, directory: PurePosixPath, try_number: int) -> str | None:
-        """Read ``submit.<try>/native_id``; None when it is not there."""
-        return job_directory.read_native_id(Path(directory), try_number)
-
-    def read(
-        self, directory: PurePosixPath, path: str, offset: int, limit_bytes: int
-    ) -> bytes | None:
-        """Read bytes of a regular file beneath a directory, following no link."""
-        return files.read_beneath(Path(directory), path, offset, limit_bytes)
-
-    def listing(
-        self, directory: PurePosixPath, limit: int = 10_000, keep: str = ""
-    ) -> list[FileEntry]:
-        """List the files beneath a directory, sorted by path, without following links."""
-        return files.list_beneath(Path(directory), limit, keep)
-
-    def remove(self, directory: PurePosixPath) -> None:
-        """Remove a job directory; one that is not there is no error."""
-        try:
-            files.remove_tree(Path(directory))
-        except OSError as error:
-            raise SchedulerError(f"{directory} cannot be removed: {error}") from error
 
     # Submission
 
