@@ -75,10 +75,16 @@ class Stream(Protocol):
         """Say what the program printed last on standard error, at most `TAIL_BYTES` of it."""
 
     def exit_code(self) -> int | None:
-        """Say how the program ended, minus the signal's number if by one; None while unknown."""
+        """Say how the program ended; None while that is not known.
+
+        Ended by a signal it is minus the signal's number here, and never known from elsewhere.
+        """
 
     def close(self) -> None:
-        """End the program and the way to it; again is no error."""
+        """End the program's input and output, and so the program; again is no error.
+
+        Whoever writes the program must have it end with its input: over there nobody kills it.
+        """
 
 
 class Shell(Protocol):
@@ -98,6 +104,8 @@ class Shell(Protocol):
         ------
         ShellUnavailableError
             If nothing was started.
+        ShellCutError
+            If the way was cut at that moment: the program may run, and was told nothing.
         SchedulerError
             If no machine could start such a program.
         """

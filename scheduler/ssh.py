@@ -273,7 +273,7 @@ class SSHStream:
                 except FAILURES as error:
                     raise self._torn("it reads no more") from error
                 else:
-                    if self._channel.closed:
+                    if self._channel.closed or self.exit_code() is not None:
                         raise self._torn("it reads no more")
 
     def receive(self, max_bytes: int, timeout_s: float) -> bytes:

@@ -11,6 +11,7 @@ import io
 import logging
 import socket
 import stat
+import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -21,9 +22,9 @@ from typing import Protocol
 import paramiko
 from paramiko.ssh_exception import IncompatiblePeer
 
-from scheduler.certificates import certificate_end
 from scheduler.deadlines import within
 from scheduler.hosts import KEY_TYPES, Hop, HostKey, Identity, SSHRoute
+from scheduler.key_files import certificate_end, passphrase_rounds
 from scheduler.shell import ShellUnavailableError
 
 Channel = paramiko.Channel
@@ -37,7 +38,12 @@ TICK_S = 0.1
 _SLACK_S = 5.0
 _DEAD_AFTER_MS = 60_000
 _AGENT_KEYS = 5
+_ROUNDS = 1024
 _RSA = ("rsa-sha2-512", "rsa-sha2-256")
+_DAMAGED = (ValueError, TypeError, IndexError, AssertionError, struct.error)
+_UNREADABLE = (paramiko.SSHException, *_DAMAGED)
+"""What paramiko raises over damaged keys, for all that it promises one of its own."""
+
 _PRIVATE_KEYS = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
 
 # paramiko reports each failure with its traceback, where one line of ours says what to do. Its
@@ -326,18 +332,25 @@ def _private_key(identity: Identity) -> paramiko.PKey:
 
 
 def _parsed_key(name: str, text: str, passphrase: str) -> paramiko.PKey:
+    unreadable = SignInError(
+        f"{name} cannot be read: it is no private key of type ed25519, ecdsa or rsa in the "
+        "format of ssh-keygen, or the passphrase is wrong"
+    )
+    try:
+        rounds = passphrase_rounds(text)
+    except ValueError:
+        raise unreadable from None
+    if rounds > _ROUNDS:
+        raise SignInError(f"{name}: {rounds} rounds for its passphrase, more than {_ROUNDS}")
     for kind in _PRIVATE_KEYS:
         try:
             return kind.from_private_key(io.StringIO(text), passphrase or None)
         except paramiko.PasswordRequiredException:
             raise SignInError(f"{name} has a passphrase: give it, or use the SSH agent") from None
-        except (paramiko.SSHException, ValueError):
+        except _UNREADABLE:
             continue
-    # Without the cause: it may quote what it could not read.
-    raise SignInError(
-        f"{name} cannot be read: it is no private key of type ed25519, ecdsa or rsa, "
-        "or the passphrase is wrong"
-    ) from None
+    # Without the cause, which may quote what it could not read.
+    raise unreadable from None
 
 
 def _certify(key: paramiko.PKey, path: Path) -> None:
@@ -346,7 +359,7 @@ def _certify(key: paramiko.PKey, path: Path) -> None:
     try:
         end = certificate_end(text)
         key.load_certificate(text)
-    except ValueError as error:
+    except _UNREADABLE as error:
         raise SignInError(f"{name} does not fit the key: {error}") from error
     if end and end <= datetime.now(UTC):
         raise SignInError(f"{name} ended at {end:%Y-%m-%d %H:%M} UTC: get a new one")

@@ -18,7 +18,7 @@ import pytest
 from scheduler.hosts import Hop, HostKey, Identity
 from scheduler.processes import children, descendants, send_signal
 from scheduler.ssh import SSHShell
-from tests.helpers import eventually, free_port, started
+from tests.helpers import eventually, free_port, processes, started
 
 Connect = Callable[..., SSHShell]
 """Opens a shell on a hop; the names of other settings are those of the route."""
@@ -157,8 +157,8 @@ class SSHServer:
 
     def serving(self) -> list[int]:
         """The server's own processes below the first, without what users run."""
-        found = descendants(self.process.pid)
-        return [pid for pid in found if Path(f"/proc/{pid}/cmdline").read_bytes()[:5] == b"sshd:"]
+        own = {one.pid for one in processes() if one.line.startswith("sshd:")}
+        return [pid for pid in descendants(self.process.pid) if pid in own]
 
     def cut(self) -> None:
         """Kill what serves the connections, in the middle of whatever it does."""

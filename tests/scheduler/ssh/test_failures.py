@@ -16,6 +16,7 @@ from scheduler.shell import (
     ShellTimeoutError,
     ShellUnavailableError,
 )
+from scheduler.ssh import SSHShell
 from tests.helpers import eventually, free_port
 from tests.scheduler import streams
 from tests.scheduler.sshd import Account, Clock, Connect, SSHServer, sshd
@@ -101,6 +102,45 @@ def test_a_frozen_server_does_not_hold_us(connect: Connect, base: Path, user: Ac
             shell.start(CAT)
         assert time.monotonic() - begun < 10
         assert eventually(lambda: not transports())
+
+
+def test_a_server_frozen_at_any_moment_does_not_hold_us(
+    connect: Connect, base: Path, user: Account, clock: Clock
+) -> None:
+    with sshd(base / "freezing", [user]) as server:
+        shell = connect(server.hop(user), connect_s=1.0, start_s=1.0)
+        for delay_s in (0.0, 0.03, 0.06, 0.09, 0.13):
+            clock.now += 1000
+            freezer = threading.Timer(delay_s, server.freeze)
+            freezer.start()
+            begun = time.monotonic()
+            with pytest.raises(ShellUnavailableError):
+                use_until_it_fails(shell)
+            # Two limits of a second, and as long again for a machine that is busy.
+            assert time.monotonic() - begun < 4
+            freezer.join(5)
+            server.thaw()
+            shell.close()
+        assert eventually(lambda: not transports() and not ssh_threads())
+        clock.now += 1000
+        assert eventually(lambda: answers(shell))
+
+
+def use_until_it_fails(shell: SSHShell) -> None:
+    stream = shell.start(ECHO)
+    try:
+        while True:
+            stream.send(b"x", 1)
+            read_exactly(stream, 1, 0.5)
+    except ShellTimeoutError:
+        shell.start(CAT)
+
+
+def answers(shell: SSHShell) -> bool:
+    try:
+        return shell.start(["/bin/echo", "in"]).receive(10, 5) == b"in\n"
+    except ShellUnavailableError:
+        return False
 
 
 def transports() -> list[threading.Thread]:

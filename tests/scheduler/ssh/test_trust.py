@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import os
 import re
 import subprocess
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from scheduler.base import SchedulerError
 from scheduler.hosts import Hop, Identity, SSHRoute
+from scheduler.key_files import certificate_end, passphrase_rounds
 from scheduler.pacing import Doors
 from scheduler.shell import (
     ShellCutError,
     ShellUnavailableError,
 )
 from scheduler.ssh import SSHShell
-from scheduler.ssh_line import HostKeyError, SignInError, fetch_host_keys
+from scheduler.ssh_line import HostKeyError, SignInError, check_identities, fetch_host_keys
 from tests.helpers import eventually, free_port
 from tests.scheduler.sshd import Account, Clock, Connect, SSHServer, make_key, run, sign, sshd
 from tests.scheduler.streams import (
@@ -30,6 +33,7 @@ from tests.scheduler.streams import (
 CAT = ("/bin/cat",)
 HORSE = "correct horse"
 CANARY = "canary"
+LOGIN = Hop(host="login", user="anna", host_keys=("SHA256:" + "A" * 43,))
 
 
 def test_a_host_key_is_known_by_its_line_or_its_fingerprint(
@@ -235,6 +239,42 @@ def test_a_certificate_signs_in_and_one_that_ended_says_so(
             connect(
                 server.hop(user), identity=Identity(key_file=key, certificate_file=other)
             ).start(CAT)
+
+
+@pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])
+def test_the_end_of_a_certificate_is_read_whatever_its_key(tmp_path: Path, kind: str) -> None:
+    authority, key = make_key(tmp_path / "authority"), make_key(tmp_path / "key", kind)
+    signed = sign(authority, key, principal="anna,ben", validity="20250101Z:20260102030405Z")
+    text = signed.read_text()
+    assert certificate_end(text) == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    endless = sign(authority, key, principal="anna", validity="always:forever")
+    assert certificate_end(endless.read_text()) is None
+    head, blob, *_ = text.split()
+    for length in range(0, len(blob) - 4, 4):
+        with pytest.raises(ValueError, match=r"cut off|not an OpenSSH"):
+            certificate_end(f"{head} {blob[:length]}"[: len(head) + 1 + min(length, 160)])
+
+
+def test_a_key_that_asks_for_a_year_of_work_is_refused(tmp_path: Path) -> None:
+    text = make_key(tmp_path / "key", passphrase=HORSE).read_text()
+    assert 0 < passphrase_rounds(text) < 100
+    lines = text.splitlines()
+    blob = bytearray(base64.b64decode("".join(lines[1:-1])))
+    at = blob.index(b"bcrypt") + len("bcrypt") + 8 + 16
+    blob[at : at + 4] = b"\xff\xff\xff\xff"
+    identity = Identity(key="\n".join([lines[0], base64.b64encode(blob).decode(), lines[-1]]))
+    with pytest.raises(SignInError, match="4294967295 rounds for its passphrase, more than 1024"):
+        check_identities("alpha", SSHRoute(login=LOGIN, identity=identity))
+
+
+def test_a_broken_key_is_an_error_that_does_not_quote_it(tmp_path: Path) -> None:
+    text = make_key(tmp_path / "key").read_text()
+    for cut in range(0, len(text) - 80, 7):  # the comment at its end may be anything
+        for broken in (text[:cut] or " ", text[:cut] + "canary" + text[cut + 6 :]):
+            identity = Identity(key=broken)
+            with pytest.raises(SignInError, match="private key cannot be read") as caught:
+                check_identities("alpha", SSHRoute(login=LOGIN, identity=identity))
+            assert not any(line in str(caught.value) for line in text.splitlines())
 
 
 def test_the_agents_keys_sign_in(
