@@ -56,7 +56,7 @@ setup(
         "argon2-cffi>=25.1",
         "click>=8.1",
         "flask>=3.1",
-        "gunicorn>=27",
+        "gunicorn>=27,<28",
         "jinja2>=3.1.6",
         "marshmallow>=4",
         "paramiko>=5",

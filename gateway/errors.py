@@ -7,6 +7,7 @@
     ├── UnauthorizedError       401  who are you?
     ├── ForbiddenError          403  known, but may not
     ├── NotFoundError           404  missing, or a stranger's
+    ├── RequestTimeoutError     408  sent too slowly
     ├── ConflictError           409  not in this state
     ├── PreconditionError       412  changed since you read it
     ├── TooLargeError           413
@@ -69,6 +70,12 @@ class NotFoundError(GatewayError):
     """There is no such thing that you may see."""
 
     status = HTTPStatus.NOT_FOUND
+
+
+class RequestTimeoutError(GatewayError):
+    """The request came too slowly, so the server has stopped waiting for its rest."""
+
+    status = HTTPStatus.REQUEST_TIMEOUT
 
 
 class ConflictError(GatewayError):

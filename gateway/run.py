@@ -35,8 +35,10 @@ def gunicorn_arguments(settings: Settings) -> list[str]:
     server = settings.server
     return [
         *("--bind", f"{server.host}:{server.port}", "--workers", str(server.workers)),
-        *("--worker-class", "gthread"),
-        *("--threads", str(server.threads)),
+        *("--worker-class", "gateway.web.gunicorn_worker.Worker"),
+        # A thread for each client that sends or reads; half of all connections may be idle ones.
+        *("--threads", str(server.connections)),
+        *("--worker-connections", str(2 * server.connections)),
         *("--timeout", "60", "--graceful-timeout", "30", "--keep-alive", "5"),
         *("--limit-request-line", "8190", "--limit-request-fields", "60"),
         # Only ProxyFix, for as many proxies as are configured, believes what proxies say.

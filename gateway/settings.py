@@ -46,6 +46,7 @@ class ServerSettings:
     url: str
     workers: int
     threads: int
+    connections: int
     streams: int
     trusted_proxies: int
     allowed_hosts: tuple[str, ...]

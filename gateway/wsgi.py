@@ -5,6 +5,8 @@ from __future__ import annotations
 from gateway.app import create_app
 from gateway.settings import load_settings
 from gateway.web.logs import configure_logs
+from gateway.web.places import Places
 
 configure_logs()
-app = create_app(load_settings())
+settings = load_settings()
+app = Places(create_app(settings), settings.server.threads)
