@@ -7,14 +7,18 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import packages_distributions
 
 import redis
 
 from gateway.cluster_settings import ClusterSettings
 from gateway.database import check_store, connect, require_schema
+from gateway.datasets.garbage import REPORT, read_report
 from gateway.jobs.plan import python_of
+from gateway.records import time_text
 from gateway.settings import Settings, SettingsError, check_state
+from gateway.texts import size_text
 
 _OURS = ("gateway", "scheduler", "fitters")
 _DISTRIBUTION = "bumps-gateway"
@@ -35,6 +39,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _ask("state directory", lambda: _state(settings))
     yield _ask("package names", _package_names)
     yield _ask("store", lambda: _store(settings))
+    yield _ask("files", lambda: _files(settings))
     for name, cluster in settings.clusters.items():
         yield _ask(f"cluster {name}: sandbox", lambda cluster=cluster: _sandbox(cluster))  # type: ignore[misc]
         yield _ask(f"cluster {name}: bumps", lambda cluster=cluster: _bumps(cluster))  # type: ignore[misc]
@@ -72,6 +77,17 @@ def _store(settings: Settings) -> str:
     if faults := check_store(client):
         raise SettingsError("; ".join(faults))
     return f"Redis {client.info('server')['redis_version']}, durable"
+
+
+def _files(settings: Settings) -> str:
+    swept = read_report(settings.state_directory / REPORT)
+    if swept is None:
+        return "no look for unused ones yet: the worker does it after its first minute"
+    return (
+        f"{swept.kept} kept, {size_text(swept.kept_bytes)}; the last look, "
+        f"{time_text(datetime.fromtimestamp(swept.ended, UTC))}, removed {swept.removed} that "
+        f"nothing names, {size_text(swept.removed_bytes)}"
+    )
 
 
 def _sandbox(cluster: ClusterSettings) -> str:

@@ -27,5 +27,10 @@ WORKER_POINTS = (
     "collect-after-dataset",
     "collect-stored",
 )
+SWEEP_POINTS = (
+    "delete-after-store",
+    "sweep-after-file",
+    "sweep-content-removed",
+)
 
-__all__ = ["WEB_POINTS", "WORKER_POINTS", "crash_point"]
+__all__ = ["SWEEP_POINTS", "WEB_POINTS", "WORKER_POINTS", "crash_point"]

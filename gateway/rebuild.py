@@ -29,10 +29,11 @@ _log = structlog.get_logger("rebuild")
 def rebuild(settings: Settings) -> Iterator[str]:
     """Bring back what the store lacks; say what was done, a line for each kind of thing."""
     gateway = open_gateway(settings)
-    root = settings.state_directory / "sidecars"
-    problems = ProblemStore(gateway.redis, Sidecars(root / "problems"))
     return Rebuild(
-        root, datasets=gateway.datasets, problems=problems, jobs=gateway.job_store
+        settings.state_directory / "sidecars",
+        datasets=gateway.datasets,
+        problems=gateway.problem_store,
+        jobs=gateway.job_store,
     ).lines()
 
 

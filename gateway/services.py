@@ -35,6 +35,7 @@ class Gateway:
     blobs: BlobStore
     datasets: DatasetStore
     files: Files
+    problem_store: ProblemStore
     problems: ProblemService
     job_store: JobStore
     live: LiveStore
@@ -49,11 +50,8 @@ def open_gateway(settings: Settings) -> Gateway:
     blobs = BlobStore(state / "blobs")
     datasets = DatasetStore(client, Sidecars(state / "sidecars" / "datasets"))
     files = Files(datasets, blobs, settings)
-    problems = ProblemService(
-        store=ProblemStore(client, Sidecars(state / "sidecars" / "problems")),
-        files=files,
-        settings=settings,
-    )
+    problem_store = ProblemStore(client, Sidecars(state / "sidecars" / "problems"))
+    problems = ProblemService(store=problem_store, files=files, settings=settings)
     accounts = Accounts(client, settings.accounts, settings.secret_key, settings.url)
     job_store = JobStore(client, Sidecars(state / "sidecars" / "jobs"))
     live = LiveStore(client, settings.limits.ended_events_s)
@@ -64,6 +62,7 @@ def open_gateway(settings: Settings) -> Gateway:
         blobs=blobs,
         datasets=datasets,
         files=files,
+        problem_store=problem_store,
         problems=problems,
         job_store=job_store,
         live=live,

@@ -20,6 +20,7 @@ from gateway.resources import cupboard
 
 _WEAK = frozenset({"changeme", "secret", "password", "default", "dev", "test", "insecure"})
 _SECRET_BYTES = 32
+_LEAST_UNUSED_S = 3600
 _SHORT = (
     ("GATEWAY_REDIS_URL", "redis", "url"),
     ("GATEWAY_URL", "server", "url"),
@@ -98,6 +99,7 @@ class LimitSettings:
     result_files: int
     log_bytes: int
     ended_events_s: float
+    unused_files_s: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +119,7 @@ class WorkerSettings:
     max_tries: int
     unconfirmed_s: float
     unconfirmed_polls: int
+    sweep_s: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,6 +191,11 @@ def load_settings(
         name: _build(kind, tree[name], name)  # type: ignore[arg-type]  # checked by is_dataclass
         for name, kind in parts.items()
     }
+    if built["limits"].unused_files_s < _LEAST_UNUSED_S:
+        raise SettingsError(
+            f"limits.unused_files_s = {built['limits'].unused_files_s:g} is too short: files would "
+            f"go while somebody works with them; take {_LEAST_UNUSED_S} seconds or more"
+        )
     directory = _state_directory(built["state"].directory, env)
     secret = _secret(env, directory) if with_secret else secrets.token_bytes(_SECRET_BYTES)
     settings = Settings(**built, clusters=clusters, state_directory=directory, secret_key=secret)

@@ -15,7 +15,7 @@ import secrets
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import structlog
@@ -26,6 +26,7 @@ from gateway.records import Document
 _DELETED = "deleted"
 _SUFFIX = ".json"
 _PART = ".part"
+_UNFINISHED_S = 24 * 3600.0
 _log = structlog.get_logger("sidecars")
 
 
@@ -122,18 +123,27 @@ class Sidecars:
             if newest != _DELETED and (document := self._readable(name, newest)) is not None:
                 yield name, document
 
+    def texts(self) -> Iterator[str]:
+        """Give all records that are not deleted as they are written.
+
+        Raises
+        ------
+        OSError
+            When one cannot be read: what it names is not known then.
+        """
+        for name, newest in self._all():
+            while newest not in ("", _DELETED):
+                try:
+                    yield self._place(name, newest).read_text(encoding="utf-8")
+                    break
+                except FileNotFoundError:
+                    newest = _newest(self._marks(name))
+
     def buried(self) -> Iterator[tuple[str, Document]]:
         """Give the ids of all deleted records, and what is known of them."""
         for name, newest in self._all():
             if newest == _DELETED:
                 yield name, self._readable(name, newest) or {}
-
-    def remove_unfinished(self, older_than_s: float) -> None:
-        """Remove what writers left that were killed."""
-        oldest = time.time() - older_than_s
-        for path in self._root.glob(f"*/.*{_PART}"):
-            if path.stat().st_mtime < oldest:
-                path.unlink(missing_ok=True)
 
     def _readable(self, id: str, newest: str) -> Document | None:
         try:
@@ -148,6 +158,7 @@ class Sidecars:
     def _all(self) -> Iterator[tuple[str, str]]:
         """List all ids, each with the mark of its newest file."""
         for folder in sorted(self._root.glob("[!.]*")):
+            _remove_unfinished(folder)
             found: dict[str, set[str]] = defaultdict(set)
             for path in folder.glob(f"[!.]*{_SUFFIX}"):
                 name, _, mark = path.name.removesuffix(_SUFFIX).rpartition(".")
@@ -186,6 +197,15 @@ class Sidecars:
 
     def _place(self, id: str, mark: str) -> Path:
         return self._folder(id) / f"{id}.{mark}{_SUFFIX}"
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove what writers left that were killed long ago."""
+    oldest = time.time() - _UNFINISHED_S
+    for path in folder.glob(f".*{_PART}"):
+        with suppress(FileNotFoundError):  # finished just now
+            if path.stat().st_mtime < oldest:
+                path.unlink()
 
 
 def _is_mark(text: str) -> bool:

@@ -20,6 +20,7 @@ from rq.serializers import JSONSerializer
 from rq.worker import SimpleWorker
 
 from gateway.database import connect, ping, require_schema, store_url
+from gateway.datasets.garbage import REPORT, Garbage
 from gateway.errors import UnavailableError
 from gateway.jobs.collect import Collector
 from gateway.jobs.conclude import Concluder
@@ -40,6 +41,8 @@ _BREATH_S = 0.1
 """Between two rounds at least: what comes in a rush is taken together."""
 _NICE = 5
 """Local jobs inherit it: a fit on all processors must not keep people's requests waiting."""
+_SWEEP_S = 0.02
+"""Of each round at most for files that nothing names."""
 _PULSE = 4
 """How many idle rounds a pulse outlives."""
 
@@ -76,6 +79,19 @@ def make_reconciler(gateway: Gateway, schedulers: dict[str, Scheduler]) -> Recon
     )
 
 
+def make_garbage(gateway: Gateway) -> Garbage:
+    """Put together what removes files that no room names."""
+    settings = gateway.settings
+    return Garbage(
+        gateway.blobs,
+        gateway.datasets,
+        [gateway.datasets.texts, gateway.problem_store.texts, gateway.job_store.texts],
+        settings.state_directory / REPORT,
+        unused_s=settings.limits.unused_files_s,
+        every_s=settings.worker.sweep_s,
+    )
+
+
 class Worker:
     """Runs the loop until it is told to stop."""
 
@@ -87,6 +103,7 @@ class Worker:
         self._sweeper = Sweeper(
             self._gateway.job_store, self._gateway.files, self._gateway.logs, schedulers
         )
+        self._garbage = make_garbage(self._gateway)
         self._stopping = False
 
     def stop(self, *_: object) -> None:
@@ -118,6 +135,7 @@ class Worker:
         try:
             alive = self._reconciler.round()
             self._sweeper.sweep()
+            self._garbage.step(_SWEEP_S)
             self._gateway.live.beat(self._settings.worker.idle_tick_s * _PULSE)
         except redis.RedisError as error:
             _log.warning("the store is away", error=str(error))

@@ -109,6 +109,11 @@ def test_a_mistake_in_a_cluster_is_named_with_its_place(
         load_settings(env(tmp_path, GATEWAY_CONFIG=str(site)))
 
 
+def test_files_that_somebody_works_with_are_not_swept_away(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"unused_files_s = 60 is too short.*3600"):
+        load_settings({"GATEWAY_STATE": str(tmp_path), "GATEWAY_LIMITS__UNUSED_FILES_S": "60"})
+
+
 def test_the_state_directory_of_the_environment_wins_over_the_sites_file(tmp_path: Path) -> None:
     site = tmp_path / "site.toml"
     site.write_text(f"[state]\ndirectory = '{tmp_path}/from-file'\n")

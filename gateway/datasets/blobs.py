@@ -1,16 +1,20 @@
 """Files by their content: one copy on disk for the same bytes, named by its SHA-256.
 
 A file is visible under its digest only when it is whole and on the disk, so a name that was handed
-out can be trusted after any crash.
+out can be trusted after any crash. Its time of change says when it was last wanted: a content that
+nothing names is removed when that is long ago (`gateway.datasets.garbage`). Who hands a name out
+renews that time first, under a lock that the removal takes alone.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO
@@ -59,6 +63,24 @@ class BlobStore:
         """Whether a content is here."""
         return _DIGEST.fullmatch(digest) is not None and self._place(digest).is_file()
 
+    def keep(self, *digests: str) -> bool:
+        """Say that contents are wanted, so that they are not removed now; False if one is missing.
+
+        To be asked before a record is written that names them.
+        """
+        with self._lock(fcntl.LOCK_SH):
+            renewed = [self._renew(digest) for digest in digests]
+        return all(renewed)
+
+    def _renew(self, digest: str) -> bool:
+        if not _DIGEST.fullmatch(digest):
+            return False
+        try:
+            os.utime(self._place(digest))
+        except FileNotFoundError:
+            return False
+        return True
+
     def size(self, digest: str) -> int:
         """Say how many bytes a content has."""
         return self.path(digest).stat().st_size
@@ -74,7 +96,7 @@ class BlobStore:
     def put(self, content: bytes) -> Blob:
         """Keep bytes; the same bytes again cost nothing."""
         digest = hashlib.sha256(content).hexdigest()
-        if not self.has(digest):
+        if not self.keep(digest):
             self.add([content], limit_bytes=len(content))
         return Blob(digest=digest, size=len(content))
 
@@ -104,13 +126,53 @@ class BlobStore:
                 os.fsync(file.fileno())
             place = self._place(digest.hexdigest())
             place.parent.mkdir(exist_ok=True, mode=0o700)
-            unfinished.replace(place)
+            with self._lock(fcntl.LOCK_SH):
+                unfinished.replace(place)
             _sync_folder(place.parent)
         except OSError as error:
             raise NoSpaceError(f"the file could not be kept: {error.strerror}") from error
         finally:
             unfinished.unlink(missing_ok=True)
         return Blob(digest=digest.hexdigest(), size=size)
+
+    # ---- what nothing names
+
+    def folders(self) -> Iterator[Path]:
+        """Give the folders that contents lie in."""
+        yield from sorted(self._root.glob("[0-9a-f][0-9a-f]"))
+
+    def remove_unwanted(self, digest: str, before: float) -> int | None:
+        """Remove a content that was last wanted before a time; answer its size.
+
+        None when it was wanted since, is gone, or when somebody hands a name out just now.
+        """
+        place = self._place(digest)
+        try:
+            with self._lock(fcntl.LOCK_EX | fcntl.LOCK_NB):
+                status = place.stat()
+                if status.st_mtime >= before:
+                    return None
+                place.unlink()
+        except (BlockingIOError, FileNotFoundError):
+            return None
+        return status.st_size
+
+    def remove_unfinished(self, before: float) -> None:
+        """Remove what uploads left that were killed before a time."""
+        for path in self._root.glob(".*.part"):
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime < before:
+                    path.unlink()
+
+    @contextmanager
+    def _lock(self, how: int) -> Iterator[None]:
+        # A handle of its own each time: threads that share one would share the lock.
+        handle = os.open(self._root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, how)
+            yield
+        finally:
+            os.close(handle)
 
     def _place(self, digest: str) -> Path:
         return self._root / digest[:2] / digest

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections.abc import Iterable
 from typing import BinaryIO
 
 from gateway.accounts.models import Identity
 from gateway.datasets.blobs import Blob, BlobStore
+from gateway.datasets.garbage import digests_in
 from gateway.datasets.models import Dataset, FileRef
 from gateway.datasets.store import DatasetStore
 from gateway.errors import FieldError, InvalidError, NotFoundError
+from gateway.records import to_document
 from gateway.settings import Settings
 
 _NAME_BYTES = 200
@@ -40,8 +43,12 @@ class Files:
         return ref
 
     def owns(self, user: str, digest: str) -> bool:
-        """Whether a user has this content. Knowing a digest is not enough to read it."""
-        return self._store.file(user, digest) is not None and self._blobs.has(digest)
+        """Whether a user has this content, which stays now: knowing a digest is not enough."""
+        return self._store.file(user, digest) is not None and self._blobs.keep(digest)
+
+    def keep(self, record: object) -> None:
+        """Let the contents that a record names stay; to be asked before it is written once more."""
+        self._blobs.keep(*digests_in(json.dumps(to_document(record))))
 
     def read(self, user: str, digest: str, pointer: str = "/digest") -> bytes:
         """Read a content that a user has.

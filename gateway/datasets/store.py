@@ -5,21 +5,34 @@ key                     type    holds
 ======================  ======  ===============================================
 ``dataset:{id}``        string  one dataset, as JSON (closed: it never changes)
 ``datasets:{owner}``    zset    a user's dataset ids, by their text (score 0)
-``file:{owner}``        hash    digest -> name and size of an uploaded file
+``file:{owner}``        hash    digest -> name, size and time of an uploaded file
+``files:owners``        set     who has such a hash
 ======================  ======  ===============================================
 """
 
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import redis
 
 from gateway.datasets.models import Dataset, FileRef
 from gateway.errors import NotFoundError
-from gateway.records import from_document, to_document
+from gateway.records import Document, from_document, to_document
 from gateway.sidecars import Sidecars
+
+_SCAN = 500
+
+# KEYS: file:owner
+# ARGV: digest, time
+_FORGET = """
+local entry = redis.call('HGET', KEYS[1], ARGV[1])
+if not entry or (cjson.decode(entry).t or 0) >= tonumber(ARGV[2]) then return 0 end
+return redis.call('HDEL', KEYS[1], ARGV[1])
+"""
 
 
 class DatasetStore:
@@ -28,6 +41,7 @@ class DatasetStore:
     def __init__(self, client: redis.Redis, sidecars: Sidecars) -> None:
         self._redis: Any = client
         self._sidecars = sidecars
+        self._forget = client.register_script(_FORGET)
 
     def add(self, dataset: Dataset) -> Dataset:
         """Remember a dataset; the same one again changes nothing."""
@@ -65,11 +79,37 @@ class DatasetStore:
 
     def add_file(self, owner: str, ref: FileRef) -> None:
         """Remember that a user has uploaded a content."""
-        self._redis.hset(
-            f"file:{owner}", ref.digest, json.dumps({"path": ref.path, "size": ref.size})
-        )
+        entry = {"path": ref.path, "size": ref.size, "t": time.time()}
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hset(f"file:{owner}", ref.digest, json.dumps(entry))
+            pipe.sadd("files:owners", owner)
+            pipe.execute()
 
     def file(self, owner: str, digest: str) -> FileRef | None:
         """Find what a user has uploaded; None for a content that this user does not have."""
         text = self._redis.hget(f"file:{owner}", digest)
-        return None if text is None else FileRef(digest=digest, **json.loads(text))
+        return None if text is None else from_document(FileRef, _entry(digest, text))
+
+    def uploads(self) -> Iterator[tuple[str, str, float]]:
+        """Go through all that users have uploaded: owner, digest and when that was."""
+        for owner in self._redis.sscan_iter("files:owners"):
+            for digest, text in self._redis.hscan_iter(f"file:{owner}", count=_SCAN):
+                yield owner, digest, _entry(digest, text)["t"]
+
+    def forget_file(self, owner: str, digest: str, before: float) -> bool:
+        """Forget what a user uploaded before a time, unless it came again since."""
+        return bool(self._forget(keys=[f"file:{owner}"], args=[digest, before]))
+
+    def texts(self) -> Iterator[str]:
+        """Go through the records of all datasets, in the store and in files, as they are written.
+
+        One that is added meanwhile may be left out.
+        """
+        yield from self._sidecars.texts()
+        for key in self._redis.scan_iter(match="dataset:*", count=_SCAN):
+            if (text := self._redis.get(key)) is not None:
+                yield text
+
+
+def _entry(digest: str, text: str) -> Document:
+    return {"t": 0.0, **json.loads(text), "digest": digest}

@@ -25,6 +25,7 @@ from gateway.jobs.parameter_table import FORMATS
 from gateway.jobs.result_view import interval_text, read_results
 from gateway.jobs.schemas import AgainSchema, JobListQuery, JobPatchSchema, LogQuery
 from gateway.jobs.service import find_attempt
+from gateway.texts import size_text
 from gateway.web.context import gateway, identity
 from gateway.web.correlation import request_id
 from gateway.web.csrf import FIELD
@@ -39,7 +40,7 @@ Page = str | Response | AnyResponse | tuple[str, int]
 _FILTERS = {
     "ago": words.ago,
     "duration": words.duration,
-    "size_text": words.size_text,
+    "size_text": size_text,
     "plain": plain,
     "interval": interval_text,
     "state_word": words.state_word,

@@ -31,9 +31,19 @@ class Planner:
         self._users = users
 
     def plan(self, prepared: Prepared) -> Plan:
-        """Make the plan of an attempt; nothing but its files is kept."""
+        """Make the plan of an attempt; nothing but its files is kept.
+
+        Raises
+        ------
+        ConflictError
+            When a file is gone that it needs.
+        """
         self._require_walls(prepared.cluster)
-        return make_plan(prepared.wanted, self._settings.clusters[prepared.cluster], self._blobs)
+        cluster = self._settings.clusters[prepared.cluster]
+        plan = make_plan(prepared.wanted, cluster, self._blobs)
+        if not self._blobs.keep(*(file.digest for file in plan.files)):
+            raise ConflictError("a file that this needs is gone: upload it again")
+        return plan
 
     def attempt(self, prepared: Prepared, plan: Plan, resumed_from: int | None = None) -> Attempt:
         """Keep a plan, and make the attempt that it is for."""

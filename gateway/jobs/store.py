@@ -348,6 +348,20 @@ class JobStore:
                 return
             before, count = ids[-1], _SCAN
 
+    def texts(self) -> Iterator[str]:
+        """Go through the records of all jobs, in the store and in files, as they are written.
+
+        One that is added meanwhile may be left out.
+        """
+        yield from self._sidecars.texts()
+        low = "-"
+        while ids := self._redis.zrangebylex("jobs", low, "+", start=0, num=_SCAN):
+            with self._redis.pipeline(transaction=False) as pipe:
+                for job_id in ids:
+                    pipe.hget(f"job:{job_id}", "record")
+                yield from (text for text in pipe.execute() if text is not None)
+            low = f"({ids[-1]}"
+
     def active(self) -> list[Job]:
         """List the jobs that the reconciler must look after, oldest first."""
         return self.get_many(sorted(self._redis.smembers("jobs:active")))

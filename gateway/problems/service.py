@@ -108,6 +108,7 @@ class ProblemService:
             version=1,
             cloned_from=id,
         )
+        self._files.keep(kept)
         self._store.put(copy, kept)
         return Found(problem=copy, kept=kept)
 

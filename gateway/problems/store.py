@@ -244,6 +244,17 @@ class ProblemStore:
                 return
             before = ids[-1]
 
+    def texts(self) -> Iterator[str]:
+        """Go through all problems with their versions, in the store and in files, as written.
+
+        One that is added meanwhile may be left out.
+        """
+        yield from self._sidecars.texts()
+        for key in self._redis.scan_iter(match="problem:*", count=_SCAN, _type="hash"):
+            record, versions = self._redis.hget(key, "record"), self._redis.hvals(f"{key}:versions")
+            if record is not None:
+                yield "".join([record, *versions])
+
     def delete(self, problem: FitProblem) -> None:
         """Forget a problem. Jobs keep what they ran with."""
         with self._redis.pipeline(transaction=True) as pipe:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -192,19 +193,13 @@ def test_a_writer_that_was_killed_leaves_an_old_file_that_counts_for_nothing(
     newest = store.change(job.id, lambda found: replace(found, title="new"))
     (place / f"{job.id}.0.json").write_text("{}")
     (place / f".{job.id}.9.json.abcd.part").write_text("{")
+    (place / f".{job.id}.8.json.abcd.part").write_text("{")
+    os.utime(place / f".{job.id}.9.json.abcd.part", (0, 0))
     assert sidecars.read(job.id) == to_document(newest)
     assert [document["title"] for _, document in sidecars] == ["new"]
     assert not (place / f"{job.id}.0.json").exists()
-    sidecars.remove_unfinished(older_than_s=-1)
-    assert files_of(tmp_path / "sidecars") == [f"{job.id}.1.json"]
-
-
-def test_what_is_being_written_is_not_taken_for_a_leftover(tmp_path: Path) -> None:
-    sidecars = Sidecars(tmp_path)
-    with sidecars.prepared("01AB", 0, {"a": 1}) as unfinished:
-        sidecars.remove_unfinished(older_than_s=60)
-        unfinished.keep()
-    assert sidecars.read("01AB") == {"a": 1}
+    being_written = f".{job.id}.8.json.abcd.part"
+    assert files_of(tmp_path / "sidecars") == [being_written, f"{job.id}.1.json"]
 
 
 def test_a_change_that_fits_no_disk_changes_nothing(
