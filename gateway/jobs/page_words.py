@@ -22,6 +22,7 @@ _TONES = {
 }
 _GOOD = frozenset({"converged", "checked", "evaluated", "simulated"})
 _MILD = frozenset({"partial", "not_converged", "stopped", "time_limit", "at_limit", "at_start"})
+_NOT_THERE_YET = frozenset({"not_converged", "stopped", "time_limit"})
 _EXACT = frozenset({"dream", ""})
 """Methods whose planned steps are what they do; others may end sooner."""
 
@@ -94,7 +95,8 @@ def notes_on(job: Job) -> list[Word]:
 def _tracking_note(attempt: Attempt) -> Word | None:
     since = f" since {ago(attempt.tracking_since)}" if attempt.tracking_since else ""
     texts = {
-        Tracking.STALE: f"The cluster has not answered{since}: this state may be out of date.",
+        Tracking.STALE: f"The cluster cannot be reached{since}: this state may be out of date."
+        + (f" {attempt.error[:1].upper()}{attempt.error[1:]}." if attempt.error else ""),
         Tracking.UNCONFIRMED: f"The scheduler does not list it{since}; that proves nothing yet.",
         Tracking.LOST: f"No trace of it{since}: neither the scheduler nor its files say how it "
         "ended. It is still being looked for.",
@@ -199,7 +201,11 @@ def advice(job: Job, result: ResultView | None) -> str:
         return by_state[job.attempt.state]
     if result is None:
         return ""
-    return _ADVICE.get(result.code, "").format(labels=_names([r.label for r in result.at_limits]))
+    codes = [result.code]
+    if result.at_limits and result.code in _NOT_THERE_YET:
+        codes.append("at_limit")  # going on does not help against a bound
+    labels = _names([row.label for row in result.at_limits])
+    return " ".join(filter(None, (_ADVICE.get(code, "") for code in codes))).format(labels=labels)
 
 
 _ADVICE = {

@@ -5,6 +5,7 @@ What is not of the form of the contract becomes absent, never an error and never
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,8 @@ _TEXT = 4_000
 _TRACEBACK = 20_000
 _PARAMETERS = 2_000
 _ELEMENTS = 20_000
+_DIGITS = 5
+_MOST_DIGITS = 15
 Interval = tuple[float | None, float | None]
 
 
@@ -280,12 +283,24 @@ def _texts(value: Any) -> list[str]:
     return [_text(item, _TEXT) for item in value[:100]] if isinstance(value, list) else []
 
 
-def interval_text(interval: Interval | None, digits: int = 5) -> str:
-    """Write an interval.
+def interval_text(interval: Interval | None) -> str:
+    """Write an interval with the digits that its width needs, so that no end is rounded away.
 
-    >>> interval_text((0.1, None)), interval_text(None)
-    ('0.1 … -', '-')
+    >>> interval_text((1.9990274, 1.9999926)), interval_text((0.1, 12.0))
+    ('1.999027 … 1.999993', '0.1 … 12')
+    >>> interval_text((0.1, None)), interval_text(None), interval_text((2.5, 2.5))
+    ('0.1 … -', '-', '2.5 … 2.5')
     """
-    return (
-        "-" if interval is None else f"{plain(interval[0], digits)} … {plain(interval[1], digits)}"
-    )
+    if interval is None:
+        return "-"
+    digits = max(_DIGITS, *(_needed(interval, end) for end in interval))
+    return f"{plain(interval[0], digits)} … {plain(interval[1], digits)}"
+
+
+def _needed(interval: Interval, end: float | None) -> int:
+    """Say how many digits of an end show three of the width."""
+    low, high = interval
+    if not end or low is None or high is None or not 0 < high - low < math.inf:
+        return 0
+    power = math.floor(math.log10(abs(end))) - math.floor(math.log10(high - low))
+    return min(_MOST_DIGITS, power + 3)

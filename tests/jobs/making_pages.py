@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.live import PASSWORD, Api
@@ -117,3 +118,21 @@ class Window:
     def overflow(self) -> int:
         """By how many pixels the page is wider than its window."""
         return int(self.page.evaluate("document.documentElement.scrollWidth - innerWidth"))
+
+
+def serious(page: Page) -> list[str]:
+    """Say what keeps somebody from using a page, by axe's rules."""
+    found = Axe().run(page).response["violations"]
+    bad = [item for item in found if item["impact"] in ("serious", "critical")]
+    return [f"{item['id']}: {item['nodes'][0]['html'][:200]}" for item in bad]
+
+
+def pixels(page: Page, selector: str) -> int:
+    """Count the pixels of a canvas that are drawn."""
+    return int(
+        page.locator(selector).first.evaluate(
+            """canvas => canvas.getContext("2d")
+               .getImageData(0, 0, canvas.width, canvas.height).data
+               .filter((value, index) => index % 4 === 3 && value > 0).length"""
+        )
+    )

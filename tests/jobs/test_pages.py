@@ -52,11 +52,6 @@ class Plain:
 
 
 @pytest.fixture(scope="module")
-def fits(live: LiveGateway) -> Fits:
-    return Fits(live.user())
-
-
-@pytest.fixture(scope="module")
 def plain(fits: Fits) -> Iterator[Plain]:
     browser = Plain(fits)
     yield browser

@@ -5,27 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
-from tests.jobs.making_pages import BROKEN, HOSTILE, Fits, Window, model
-from tests.live import LiveGateway
-from tests.web.chromium import chromium
+from tests.jobs.making_pages import BROKEN, HOSTILE, Fits, Window, model, pixels, serious
 
 pytestmark = pytest.mark.browser
 DREAM = {"fit": "dream", "samples": 1000, "burn": 20, "pop": 5}
 LONG = 60_000
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def fits(live: LiveGateway) -> Fits:
-    return Fits(live.user())
 
 
 @pytest.fixture(scope="module")
@@ -44,23 +30,6 @@ def window(browser: Browser, fits: Fits) -> Iterator[Window]:
     yield opened
     opened.context.close()
     assert opened.faults == []
-
-
-def serious(page: Page) -> list[str]:
-    found = Axe().run(page).response["violations"]
-    bad = [item for item in found if item["impact"] in ("serious", "critical")]
-    return [f"{item['id']}: {item['nodes'][0]['html'][:200]}" for item in bad]
-
-
-def pixels(page: Page, selector: str) -> int:
-    """Count the pixels of a canvas that are drawn."""
-    return int(
-        page.locator(selector).first.evaluate(
-            """canvas => canvas.getContext("2d")
-               .getImageData(0, 0, canvas.width, canvas.height).data
-               .filter((value, index) => index % 4 === 3 && value > 0).length"""
-        )
-    )
 
 
 def test_texts_of_a_stranger_are_shown_as_texts(window: Window, dream: str) -> None:

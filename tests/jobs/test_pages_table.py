@@ -1,0 +1,98 @@
+"""The table of parameters in Chromium: intervals of dream, and parameters at their bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Locator, expect
+
+from tests.jobs.making_pages import Fits, Window, serious
+
+pytestmark = pytest.mark.browser
+DREAM = {"fit": "dream", "samples": 3000, "burn": 100, "pop": 5}
+HELD = "slope that a bound holds back"
+MODEL = f"""
+import numpy as np
+from bumps.names import Curve, FitProblem
+
+x, y, dy = np.loadtxt("data.dat").T
+model = Curve(lambda x, slope, free: slope * x + free, x, y, dy, slope=1, free=0)
+model.slope.range(0, 2)
+model.slope.name = {HELD!r}
+model.free.range(-50, 50)
+problem = FitProblem(model)
+"""
+"""The data have a slope of 2.5: its upper bound is below that."""
+
+
+@pytest.fixture(scope="module")
+def job(fits: Fits) -> str:
+    return fits.fitted(fits.problem(MODEL), options=DREAM, seed=4)
+
+
+@pytest.fixture(params=[360, 1280])
+def window(browser: Browser, fits: Fits, request: pytest.FixtureRequest) -> Iterator[Window]:
+    opened = Window(browser, fits, viewport={"width": request.param, "height": 800})
+    yield opened
+    opened.context.close()
+    assert opened.faults == []
+
+
+def read(text: str) -> tuple[float, float]:
+    """Read an interval of the page."""
+    low, _, high = text.partition(" … ")
+    return float(low), float(high)
+
+
+def cells(row: Locator, head: list[str]) -> dict[str, str]:
+    return dict(
+        zip(head, [cell.strip() for cell in row.locator("th, td").all_inner_texts()], strict=True)
+    )
+
+
+def parameters(fits: Fits, job: str) -> dict[str, dict[str, Any]]:
+    return {row["label"]: row for row in fits.api.results(job)["results"][0]["parameters"]}
+
+
+def test_intervals_of_dream_are_those_of_the_result_to_their_last_digit(
+    window: Window, fits: Fits, job: str
+) -> None:
+    page = window.open(f"/jobs/{job}")
+    table = page.locator("table.parameters")
+    expect(table).to_be_visible()
+    head = [text.strip() for text in table.locator("thead th").all_inner_texts()]
+    for label, row in parameters(fits, job).items():
+        shown = cells(table.locator("tbody tr", has_text=label), head)
+        for name in ("68", "95"):
+            low, high = row[f"interval_{name}"]
+            assert high > low
+            got = read(shown[f"{name} % interval"])
+            assert got == pytest.approx((low, high), abs=(high - low) / 100)
+        narrow, wide = read(shown["68 % interval"]), read(shown["95 % interval"])
+        assert wide[0] < narrow[0] < narrow[1] < wide[1]
+
+
+def test_a_parameter_at_its_bound_is_marked_and_no_other(
+    window: Window, fits: Fits, job: str
+) -> None:
+    found = parameters(fits, job)
+    assert (found[HELD]["at_limit"], found["free"]["at_limit"]) == ("high", None)
+    page = window.open(f"/jobs/{job}")
+    held = page.locator("table.parameters tr", has_text=HELD).locator(".state.warn")
+    expect(held).to_have_text("at its upper bound")
+    # Also on a telephone, where one has to scroll for the rest of the row.
+    box = held.bounding_box()
+    assert box
+    assert box["x"] + box["width"] <= page.evaluate("innerWidth")
+    assert page.locator("table.parameters tr", has_text="free").locator(".state").count() == 0
+    expect(page.locator(".advice")).to_contain_text(f"Ask whether the bounds of {HELD} are right")
+    assert serious(page) == []
+
+
+def test_other_methods_have_no_intervals(window: Window, fits: Fits) -> None:
+    job = fits.fitted(fits.problem(MODEL), options={"fit": "lm"})
+    page = window.open(f"/jobs/{job}")
+    expect(page.locator("table.parameters")).to_be_visible()
+    assert page.locator("th", has_text="interval").count() == 0
