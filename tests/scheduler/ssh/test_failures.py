@@ -116,14 +116,13 @@ def test_a_server_frozen_at_any_moment_does_not_hold_us(
             begun = time.monotonic()
             with pytest.raises(ShellUnavailableError):
                 use_until_it_fails(shell)
-            # Two limits of a second, and as long again for a machine that is busy.
-            assert time.monotonic() - begun < 4
+            # Limits of three seconds in all; a call without one would hang for minutes.
+            assert time.monotonic() - begun < 10
             freezer.join(5)
             server.thaw()
             shell.close()
         assert eventually(lambda: not transports() and not ssh_threads())
-        clock.now += 1000
-        assert eventually(lambda: answers(shell))
+        assert eventually(lambda: answers(shell, clock))
 
 
 def use_until_it_fails(shell: SSHShell) -> None:
@@ -136,7 +135,8 @@ def use_until_it_fails(shell: SSHShell) -> None:
         shell.start(CAT)
 
 
-def answers(shell: SSHShell) -> bool:
+def answers(shell: SSHShell, clock: Clock) -> bool:
+    clock.now += 1000  # a busy machine may need more than one attempt
     try:
         return shell.start(["/bin/echo", "in"]).receive(10, 5) == b"in\n"
     except ShellUnavailableError:

@@ -132,7 +132,7 @@ def test_an_account_without_a_shell_is_an_error_with_its_words(
 def test_a_program_that_is_not_there_ends_with_the_reason(shell: SSHShell) -> None:
     stream = shell.start(["/nowhere/agent"])
     assert read_all(stream) == b""
-    assert stream.exit_code() == 127
+    assert eventually(lambda: stream.exit_code() == 127)
     assert "/nowhere/agent: not found" in stream.stderr_tail()
 
 
