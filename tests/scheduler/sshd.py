@@ -149,7 +149,11 @@ class SSHServer:
 
     def freeze(self) -> None:
         """Stop it and all that serves its connections, as a hanging machine would."""
-        send_signal([self.process.pid, *self.serving()], signal.SIGSTOP)
+        stopped: set[int] = set()
+        # Until no process is found that another began before it was stopped.
+        while new := {self.process.pid, *self.serving()} - stopped:
+            send_signal(sorted(new), signal.SIGSTOP)
+            stopped |= new
 
     def thaw(self) -> None:
         """Go on."""
@@ -157,7 +161,8 @@ class SSHServer:
 
     def serving(self) -> list[int]:
         """The server's own processes below the first, without what users run."""
-        own = {one.pid for one in processes() if one.line.startswith("sshd:")}
+        # A process that was forked just now has its parent's command line.
+        own = {one.pid for one in processes("sshd") if one.words[0].startswith(("sshd:", SSHD))}
         return [pid for pid in descendants(self.process.pid) if pid in own]
 
     def cut(self) -> None:
