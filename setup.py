@@ -55,6 +55,7 @@ setup(
         "apiflask>=3.1",
         "argon2-cffi>=25.1",
         "click>=8.1",
+        "cryptography>=42",
         "flask>=3.1",
         "gunicorn>=27,<28",
         "jinja2>=3.1.6",
@@ -68,7 +69,8 @@ setup(
     extras_require={
         "fit": FIT,
         "ml": ML,
-        "pyslurm": ["pyslurm"],
+        # Its version must be that of Slurm on the host: docs/pyslurm.rst.
+        "pyslurm": ["pyslurm>=25.11"],
         "embedded": EMBEDDED,
         "dev": [*FIT, *EMBEDDED, *ML, *DEV],
     },

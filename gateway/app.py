@@ -7,6 +7,7 @@ from apiflask import APIFlask
 from gateway.accounts.api import bp as accounts_api
 from gateway.accounts.pages import bp as accounts_pages
 from gateway.clusters.api import bp as clusters_api
+from gateway.clusters.pages import bp as cluster_pages
 from gateway.datasets.api import bp as files_api
 from gateway.health import bp as health
 from gateway.jobs.api import bp as jobs_api
@@ -28,6 +29,6 @@ def create_app(settings: Settings) -> APIFlask:
     install(app, open_gateway(settings))
     for blueprint in (accounts_api, files_api, problems_api, jobs_api, clusters_api):
         app.register_blueprint(blueprint, url_prefix=API)
-    for blueprint in (health, accounts_pages, jobs_pages, fit_pages, problem_pages):
+    for blueprint in (health, accounts_pages, cluster_pages, jobs_pages, fit_pages, problem_pages):
         app.register_blueprint(blueprint)
     return app

@@ -8,41 +8,25 @@ from __future__ import annotations
 import getpass
 import secrets
 import sys
-from collections.abc import Callable
-from functools import wraps
-from typing import Any
 
 import click
-import redis
 
 from gateway import __version__
 from gateway.accounts.service import Accounts
+from gateway.cli_reported import reported
+from gateway.cluster_cli import cluster
 from gateway.database import connect, schema_version, upgrade
-from gateway.errors import GatewayError
-from gateway.settings import Settings, SettingsError, load_settings, prepare_state
+from gateway.settings import Settings, load_settings, prepare_state
 from gateway.web.logs import configure_logs
-
-
-def reported(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn what can go wrong into one line and exit code 1."""
-
-    @wraps(command)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return command(*args, **kwargs)
-        except (SettingsError, GatewayError) as error:
-            raise click.ClickException(str(error)) from error
-        except redis.RedisError as error:
-            message = f"the store does not answer ({error}): is 'bumps-gateway run' up?"
-            raise click.ClickException(message) from error
-
-    return run
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="bumps-gateway")
 def main() -> None:
     """Run fits with bumps on a cluster: one click is at most one job, and no job is lost."""
+
+
+main.add_command(cluster)
 
 
 @main.command()
@@ -189,7 +173,7 @@ def doctor() -> None:
 
     faults = 0
     for finding in examine(load_settings()):
-        click.echo(f"{'ok  ' if finding.good else 'FAIL'} {finding.what}: {finding.text}")
+        click.echo(finding.line)
         faults += not finding.good
     if faults:
         raise click.ClickException(f"{faults} of these must be mended")

@@ -9,6 +9,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+LOGIN = "{login}"
+"""Stands for the name of a user's own account, in base and in the users of machines on the way."""
+
 SCHEDULERS = ("local", "slurm", "pyslurm")
 ACCOUNTS = ("service", "per-user")
 _SANDBOXES = ("none", "bwrap")
@@ -20,6 +23,8 @@ class HopSettings:
 
     host: str
     user: str
+    """``{login}`` where each user signs in there, too."""
+
     host_keys: tuple[str, ...]
     port: int = 22
     key_file: str = ""
@@ -83,6 +88,10 @@ class ClusterSettings:
         _one_of("scheduler", self.scheduler, SCHEDULERS)
         _one_of("accounts", self.accounts, ACCOUNTS)
         _one_of("sandbox", self.sandbox, _SANDBOXES)
+        if self.is_per_user:
+            _check_per_user(self.ssh)
+        elif LOGIN in self.base:
+            raise ValueError(f"base = {self.base!r}: {LOGIN} needs accounts = 'per-user'")
         if self.scheduler == "local":
             return
         for name, value in (("base", self.base), ("python", self.python)):
@@ -95,14 +104,39 @@ class ClusterSettings:
             raise ValueError("pyslurm needs Slurm's library on this host: leave out [ssh]")
         if self.accounts == "service" and self.ssh and not self.ssh.user:
             raise ValueError("ssh.user is missing: the service account, or accounts = 'per-user'")
-        if self.accounts == "per-user" and not self.ssh:
-            raise ValueError("accounts = 'per-user' needs [ssh]: each user signs in by SSH")
+
+    @property
+    def is_per_user(self) -> bool:
+        """Whether each user's jobs run as an account of their own."""
+        return self.accounts == "per-user"
+
+    def base_of(self, login: str) -> str:
+        """Say where the job directories of an account lie."""
+        return self.base.replace(LOGIN, login)
 
     @property
     def most_cpus(self) -> int | None:
         """The most processors that one job may ask for; None where the scheduler decides."""
         here = len(os.sched_getaffinity(0)) if self.scheduler == "local" else None
         return self.max_cpus_per_job or self.cpus or here
+
+
+def _check_per_user(ssh: SSHSettings | None) -> None:
+    """Refuse a way in that all would share where each user has one."""
+    if not ssh:
+        raise ValueError("accounts = 'per-user' needs [ssh]: each user signs in by SSH")
+    shared = {
+        "user": ssh.user,
+        "key_file": ssh.key_file,
+        "certificate_file": ssh.certificate_file,
+        "agent": ssh.agent,
+    }
+    for name, value in shared.items():
+        if value:
+            raise ValueError(
+                f"ssh.{name} = {value!r}: with accounts = 'per-user' each user registers a login "
+                "and a key; leave it out"
+            )
 
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import packages_distributions
 
 import redis
 
-from gateway.cluster_settings import ClusterSettings
+from gateway.clusters.store import ClusterAccountStore
 from gateway.database import check_store, connect, require_schema
 from gateway.datasets.garbage import REPORT, read_report
-from gateway.jobs.plan import python_of
+from gateway.findings import Finding
 from gateway.records import time_text
 from gateway.settings import Settings, SettingsError, check_state
+from gateway.site_check import check_cluster
 from gateway.texts import size_text
 
 _OURS = ("gateway", "scheduler", "fitters")
 _DISTRIBUTION = "bumps-gateway"
-_PROBE_S = 60
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One thing that was looked at."""
-
-    what: str
-    good: bool
-    text: str
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
@@ -40,15 +27,38 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _ask("package names", _package_names)
     yield _ask("store", lambda: _store(settings))
     yield _ask("files", lambda: _files(settings))
-    for name, cluster in settings.clusters.items():
-        yield _ask(f"cluster {name}: sandbox", lambda cluster=cluster: _sandbox(cluster))  # type: ignore[misc]
-        yield _ask(f"cluster {name}: bumps", lambda cluster=cluster: _bumps(cluster))  # type: ignore[misc]
+    for name in settings.clusters:
+        yield from _cluster(settings, name)
+
+
+def _cluster(settings: Settings, name: str) -> Iterator[Finding]:
+    """Look at a cluster as its account; where each user has one, as the first of them."""
+    if not settings.clusters[name].is_per_user:
+        yield from check_cluster(settings, name)
+        return
+    what = f"cluster {name}: accounts"
+    try:
+        accounts = ClusterAccountStore(connect(settings)).all(name)
+    except redis.RedisError as error:
+        yield Finding(what=what, good=False, text=f"the store does not answer: {error}")
+        return
+    if not accounts:
+        text = (
+            "nobody has registered one yet, so nothing more is looked at: 'bumps-gateway cluster "
+            f"account add {name} USER --login LOGIN', then 'bumps-gateway cluster test {name}'"
+        )
+        yield Finding(what=what, good=True, text=text)
+        return
+    first = accounts[0]
+    text = f"{len(accounts)}; the rest is looked at as {first.user} ({first.login})"
+    yield Finding(what=what, good=True, text=text)
+    yield from check_cluster(settings, name, first)
 
 
 def _ask(what: str, look: Callable[[], str]) -> Finding:
     try:
         return Finding(what=what, good=True, text=look())
-    except (SettingsError, OSError, redis.RedisError, subprocess.TimeoutExpired) as error:
+    except (SettingsError, OSError, redis.RedisError) as error:
         return Finding(what=what, good=False, text=str(error))
 
 
@@ -88,27 +98,3 @@ def _files(settings: Settings) -> str:
         f"{time_text(datetime.fromtimestamp(swept.ended, UTC))}, removed {swept.removed} that "
         f"nothing names, {size_text(swept.removed_bytes)}"
     )
-
-
-def _sandbox(cluster: ClusterSettings) -> str:
-    if cluster.sandbox == "none":
-        return "none: jobs run with the gateway's own rights, so its users must trust each other"
-    if shutil.which("bwrap") is None:
-        raise SettingsError("sandbox is 'bwrap' and bubblewrap is not installed")
-    return "bubblewrap"
-
-
-def _bumps(cluster: ClusterSettings) -> str:
-    python = python_of(cluster)
-    done = subprocess.run(
-        [python, "-c", "import bumps, sys; print(bumps.__version__, sys.version.split()[0])"],
-        capture_output=True,
-        text=True,
-        timeout=_PROBE_S,
-        check=False,
-    )
-    if done.returncode != 0:
-        hint = "pip install 'bumps-gateway[fit]'" if python == sys.executable else "install bumps"
-        raise SettingsError(f"{python} cannot import bumps: {hint} there")
-    version, own = done.stdout.split()
-    return f"bumps {version} on Python {own} ({python})"

@@ -16,7 +16,8 @@ from gateway.datasets.models import Dataset
 from gateway.datasets.store import DatasetStore
 from gateway.jobs import words
 from gateway.jobs.models import Job, Stage
-from gateway.jobs.store import JobStore, Rubbish
+from gateway.jobs.rubbish import Rubbish
+from gateway.jobs.store import JobStore
 from gateway.problems.store import ProblemStore
 from gateway.records import Document, from_document, now
 from gateway.services import open_gateway

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import redis
 
 from gateway.accounts.service import Accounts
+from gateway.clusters.service import ClusterAccounts
+from gateway.clusters.store import ClusterAccountStore
 from gateway.database import connect
 from gateway.datasets.blobs import BlobStore
 from gateway.datasets.service import Files
@@ -32,6 +34,7 @@ class Gateway:
     settings: Settings
     redis: redis.Redis
     accounts: Accounts
+    cluster_accounts: ClusterAccounts
     blobs: BlobStore
     datasets: DatasetStore
     files: Files
@@ -53,12 +56,14 @@ def open_gateway(settings: Settings) -> Gateway:
     problem_store = ProblemStore(client, Sidecars(state / "sidecars" / "problems"))
     problems = ProblemService(store=problem_store, files=files, settings=settings)
     accounts = Accounts(client, settings.accounts, settings.secret_key, settings.url)
+    cluster_accounts = ClusterAccounts(ClusterAccountStore(client), settings, accounts.audit)
     job_store = JobStore(client, Sidecars(state / "sidecars" / "jobs"))
     live = LiveStore(client, settings.limits.ended_events_s)
     return Gateway(
         settings=settings,
         redis=client,
         accounts=accounts,
+        cluster_accounts=cluster_accounts,
         blobs=blobs,
         datasets=datasets,
         files=files,
@@ -76,5 +81,6 @@ def open_gateway(settings: Settings) -> Gateway:
             settings=settings,
             wake=Nudge(settings),
             users=accounts,
+            logins=cluster_accounts,
         ),
     )

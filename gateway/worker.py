@@ -27,12 +27,12 @@ from gateway.jobs.conclude import Concluder
 from gateway.jobs.follow import Follower
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.nudge import QUEUE
+from gateway.jobs.places import Schedulers
 from gateway.jobs.reconcile import Reconciler
 from gateway.jobs.sweep import Sweeper
-from gateway.reach import open_schedulers
+from gateway.reach import Reach
 from gateway.services import Gateway, open_gateway
 from gateway.settings import Settings, load_settings
-from scheduler.base import Scheduler
 from scheduler.processes import die_with
 
 _log = structlog.get_logger("worker")
@@ -59,7 +59,7 @@ def _own_store() -> LiveStore:
     return LiveStore(connect(settings), settings.limits.ended_events_s)
 
 
-def make_reconciler(gateway: Gateway, schedulers: dict[str, Scheduler]) -> Reconciler:
+def make_reconciler(gateway: Gateway, schedulers: Schedulers) -> Reconciler:
     """Put the loop together."""
     follower = Follower(gateway.live, gateway.logs)
     return Reconciler(
@@ -98,10 +98,10 @@ class Worker:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._gateway = open_gateway(settings)
-        schedulers = open_schedulers(settings)
-        self._reconciler = make_reconciler(self._gateway, schedulers)
+        self._reach = Reach(settings, self._gateway.cluster_accounts)
+        self._reconciler = make_reconciler(self._gateway, self._reach)
         self._sweeper = Sweeper(
-            self._gateway.job_store, self._gateway.files, self._gateway.logs, schedulers
+            self._gateway.job_store, self._gateway.files, self._gateway.logs, self._reach
         )
         self._garbage = make_garbage(self._gateway)
         self._stopping = False
@@ -130,11 +130,13 @@ class Worker:
                     queue = start_rq(self._settings, lock)
         finally:
             _end(queue)
+            self._reach.close()
 
     def _round(self) -> int:
         try:
             alive = self._reconciler.round()
             self._sweeper.sweep()
+            self._reach.tidy()
             self._garbage.step(_SWEEP_S)
             self._gateway.live.beat(self._settings.worker.idle_tick_s * _PULSE)
         except redis.RedisError as error:

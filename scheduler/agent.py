@@ -24,6 +24,7 @@ from scheduler import directory as job_directory
 from scheduler import files, slurm_argv
 from scheduler.base import SchedulerError, StagedFile
 from scheduler.frames import Frame, read_frame
+from scheduler.look import loose
 from scheduler.submitter import Commands, run_apart
 
 _PLACES = "/usr/local/bin:/usr/bin:/bin:/usr/local/slurm/bin:/opt/slurm/bin:/opt/slurm/current/bin"
@@ -76,6 +77,8 @@ class Agent:
         self._base = Path(wanted["base"])
         if not self._base.is_absolute():
             raise SchedulerError(f"the base directory {self._base} is not an absolute path")
+        if wanted["private"]:
+            self._insist_on_private_base()
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
         environment |= {"PATH": _PLACES, **slurm_argv.ENVIRONMENT}
         if wanted["slurm_conf"]:
@@ -97,6 +100,16 @@ class Agent:
                 "programs": found,
             }
         )
+
+    def _insist_on_private_base(self) -> None:
+        """Refuse a base where another account could put its job in place of one of ours."""
+        try:
+            self._base.mkdir(mode=0o700, parents=True, exist_ok=True)
+            trouble = loose(self._base)
+        except OSError as error:
+            raise SchedulerError(f"the base directory cannot be made: {error}") from error
+        if trouble:
+            raise SchedulerError(f"others could put jobs into the base directory: {trouble}")
 
     # Files
 
@@ -221,7 +234,10 @@ class Agent:
         pid, reader = run_apart(self._commands, launches, int(frame.document["parallel"]))
         try:
             for line in self._lines(reader):
-                self._line.send(Frame(document=json.loads(line)))
+                document = json.loads(line)
+                if "broken" in document:
+                    raise SchedulerError(f"the submitter broke: {document['broken']}")
+                self._line.send(Frame(document=document))
         finally:
             os.close(reader)
         os.waitpid(pid, 0)

@@ -53,6 +53,9 @@ class AgentConfig:
     command_timeout_s: float = 60.0
     """How long one command of Slurm may take."""
 
+    private: bool = False
+    """Whether the base must be one that only its own account, and root, can change."""
+
 
 def _nothing() -> Iterable[Frame]:
     return ()
@@ -221,6 +224,7 @@ class Link:
             "base": self._config.base,
             "programs": self._config.programs,
             "slurm_conf": self._config.slurm_conf,
+            "private": self._config.private,
             "command_timeout_s": self._config.command_timeout_s,
             "variables": crashes,
         }

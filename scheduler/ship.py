@@ -21,6 +21,7 @@ _MODULES = (
     "directory",
     "faults",
     "frames",
+    "look",
     "slurm_argv",
     "slurm_text",
     "submitter",

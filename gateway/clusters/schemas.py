@@ -1,9 +1,16 @@
-"""Sites, kinds of job and fit methods as programs read them."""
+"""Sites, kinds of job, fit methods, and accounts on clusters as programs read and write them."""
 
 from __future__ import annotations
 
 from apiflask import Schema
+from apiflask.validators import Length
 from marshmallow import fields
+
+from gateway.accounts.models import NAME_LENGTH
+from gateway.clusters.keys import KEY_CHARACTERS
+from gateway.clusters.models import KeySource
+from gateway.clusters.service import LOGIN_PATTERN, LOGIN_RULE
+from gateway.web.fields import Instant
 
 
 class ClusterSchema(Schema):
@@ -13,7 +20,19 @@ class ClusterSchema(Schema):
     title = fields.String(required=True)
     default = fields.Boolean(required=True)
     scheduler = fields.String(required=True)
-    accounts = fields.String(required=True)
+    accounts = fields.String(
+        required=True,
+        metadata={"description": "service: all jobs run as one account; per-user: as their owner"},
+    )
+    trust_group = fields.Boolean(
+        required=True,
+        metadata={"description": "whether jobs of one user can reach the files of another's"},
+    )
+    login = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "as whom one's jobs run there, where each user has an account"},
+    )
     max_time = fields.String(required=True)
     default_time = fields.String(required=True)
     max_cpus_per_job = fields.Integer(required=True, allow_none=True)
@@ -75,3 +94,66 @@ class MethodsSchema(Schema):
 
     default = fields.String(required=True)
     items = fields.List(fields.Nested(MethodSchema), required=True)
+
+
+class WhoseSchema(Schema):
+    """Whose account."""
+
+    user = fields.String(
+        load_default="",
+        validate=Length(max=NAME_LENGTH),
+        metadata={"description": "one's own when left out; that of others: for administrators"},
+    )
+
+
+class WantedAccountSchema(Schema):
+    """An account to be registered."""
+
+    login = fields.String(
+        required=True,
+        metadata={"description": LOGIN_RULE, "pattern": f"^{LOGIN_PATTERN.pattern}$"},
+    )
+    private_key = fields.String(
+        load_default="",
+        validate=Length(max=KEY_CHARACTERS),
+        metadata={
+            "format": "password",
+            "description": "in OpenSSH's form; without it the key stays that there is, or one is "
+            "made. It is kept encrypted and never shown",
+        },
+    )
+    passphrase = fields.String(
+        load_default="",
+        validate=Length(max=1000),
+        metadata={"format": "password", "description": "of that key; used once, and not kept"},
+    )
+    new_key = fields.Boolean(
+        load_default=False, metadata={"description": "make a new key in place of the one there is"}
+    )
+
+
+class AuthorizedKeySchema(Schema):
+    """A line for a machine."""
+
+    host = fields.String(required=True)
+    line = fields.String(required=True)
+
+
+class ClusterAccountSchema(Schema):
+    """An account on a cluster, without its private key."""
+
+    cluster = fields.String(required=True)
+    user = fields.String(required=True)
+    login = fields.String(required=True)
+    source = fields.Enum(KeySource, by_value=True, required=True)
+    public_key = fields.String(required=True)
+    fingerprint = fields.String(required=True)
+    certificate_file = fields.String(
+        required=True, metadata={"description": "on the gateway's host; empty: the key alone"}
+    )
+    authorized_keys = fields.List(
+        fields.Nested(AuthorizedKeySchema),
+        required=True,
+        metadata={"description": "what to put into ~/.ssh/authorized_keys, and where"},
+    )
+    added = Instant(required=True)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from gateway.cluster_settings import ClusterSettings
 
-SHARED_ACCOUNT = "Jobs here run as one account: its users trust each other."
+SHARED_ACCOUNT = (
+    "Jobs here run as one account: its users are one trust group, and a job of one can reach the "
+    "files of all."
+)
 
 
 def shared_account_note(cluster: ClusterSettings | None) -> str:
@@ -15,6 +18,8 @@ def shared_account_note(cluster: ClusterSettings | None) -> str:
     cluster
         None for one that the settings know no more: nothing runs there.
     """
-    if cluster is None or cluster.accounts != "service":
+    if cluster is None or cluster.is_per_user:
         return ""
-    return SHARED_ACCOUNT if cluster.trusted_users or cluster.sandbox == "none" else ""
+    # Only local execution has a sandbox of ours: what a site does is not known here.
+    walled = cluster.scheduler == "local" and cluster.sandbox != "none"
+    return SHARED_ACCOUNT if cluster.trusted_users or not walled else ""

@@ -75,6 +75,9 @@ class Attempt:
     directory: str
     script_sha256: str
     asked: datetime
+    login: str = ""
+    """The owner's own account on the cluster, which has the directory; empty: all share one."""
+
     tasks: int = 1
     method: str = ""
     time_limit_s: float | None = None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
+from gateway.cluster_settings import ClusterSettings
 from gateway.datasets.blobs import BlobStore
 from gateway.errors import ConflictError
 from gateway.jobs.models import Attempt, Plan
@@ -22,13 +24,24 @@ class Users(Protocol):
         """Count all users."""
 
 
+class Logins(Protocol):
+    """Who runs whose jobs."""
+
+    def login(self, cluster: str, user: str) -> str:
+        """Say as whom the jobs of a user run; empty where all run as one account.
+
+        InvalidError where each user has an account and this one has none yet.
+        """
+
+
 class Planner:
     """Plans attempts where their clusters may run them."""
 
-    def __init__(self, blobs: BlobStore, settings: Settings, users: Users) -> None:
+    def __init__(self, blobs: BlobStore, settings: Settings, users: Users, logins: Logins) -> None:
         self._blobs = blobs
         self._settings = settings
         self._users = users
+        self._logins = logins
 
     def plan(self, prepared: Prepared) -> Plan:
         """Make the plan of an attempt; nothing but its files is kept.
@@ -39,8 +52,7 @@ class Planner:
             When a file is gone that it needs.
         """
         self._require_walls(prepared.cluster)
-        cluster = self._settings.clusters[prepared.cluster]
-        plan = make_plan(prepared.wanted, cluster, self._blobs)
+        plan = make_plan(prepared.wanted, self._cluster(prepared)[0], self._blobs)
         if not self._blobs.keep(*(file.digest for file in plan.files)):
             raise ConflictError("a file that this needs is gone: upload it again")
         return plan
@@ -48,11 +60,12 @@ class Planner:
     def attempt(self, prepared: Prepared, plan: Plan, resumed_from: int | None = None) -> Attempt:
         """Keep a plan, and make the attempt that it is for."""
         wanted = prepared.wanted
-        cluster = self._settings.clusters[prepared.cluster]
+        cluster, login = self._cluster(prepared)
         return Attempt(
             number=wanted.attempt,
             plan=keep_plan(plan, self._blobs),
             directory=str(directory(cluster, wanted.owner, wanted.id, wanted.attempt)),
+            login=login,
             script_sha256=script_sha256(plan),
             asked=now(),
             tasks=wanted.tasks,
@@ -60,6 +73,12 @@ class Planner:
             time_limit_s=plan.job["run"]["time_limit_s"],
             resumed_from=resumed_from,
         )
+
+    def _cluster(self, prepared: Prepared) -> tuple[ClusterSettings, str]:
+        """Give a cluster as the owner of a job sees it, and who they are there."""
+        cluster = self._settings.clusters[prepared.cluster]
+        login = self._logins.login(prepared.cluster, prepared.wanted.owner)
+        return replace(cluster, base=cluster.base_of(login)), login
 
     def _require_walls(self, cluster_name: str) -> None:
         """Refuse to run one user's code where it could read another's."""

@@ -1,6 +1,6 @@
 """The loop that puts everything right.
 
-Each round reads the live jobs, asks each cluster one question for all of them, lets `decide` say
+Each round reads the live jobs, asks each place one question for all of its jobs, lets `decide` say
 the next step for each, and carries the steps out, many jobs in one call. Nothing else submits,
 cancels or collects. It may be killed at any point: what it had in mind stands in the records, and
 the next round goes on from there. Two of them may run at once: a lease keeps them from working on
@@ -12,7 +12,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
@@ -31,7 +31,8 @@ from gateway.jobs.decide import Evidence, decide
 from gateway.jobs.follow import Follower
 from gateway.jobs.inquiry import Inquiry, Reports
 from gateway.jobs.live_store import LiveStore
-from gateway.jobs.models import Job, Stage, Tracking
+from gateway.jobs.models import Job, Stage
+from gateway.jobs.places import Place, Schedulers, place_of
 from gateway.jobs.plan import staged_job
 from gateway.jobs.store import JobStore, StaleError
 from gateway.records import now
@@ -70,7 +71,7 @@ class Reconciler:
         blobs: BlobStore,
         follower: Follower,
         concluder: Concluder,
-        schedulers: Mapping[str, Scheduler],
+        schedulers: Schedulers,
         settings: Settings,
     ) -> None:
         self._store = store
@@ -83,46 +84,43 @@ class Reconciler:
         # One for life: what an interrupted round had taken is still its own in the next one.
         self._token = secrets.token_hex(8)
         self._inquiry = Inquiry(settings)
-        self._follow_next: dict[str, float] = {}
+        self._follow_next: dict[Place, float] = {}
 
     def round(self) -> int:
         """Bring every live job on; answer how many are left alive."""
-        groups: dict[str, list[Job]] = defaultdict(list)
+        groups: dict[Place, list[Job]] = defaultdict(list)
         for job in self._store.active():
             if job.final:
                 self._safely(job, partial(self._store.settle, job))
             else:
-                groups[job.cluster].append(job)
-        for cluster, jobs in groups.items():
-            self._leased(cluster, jobs)
+                groups[place_of(job)].append(job)
+        for place, jobs in groups.items():
+            self._leased(place, jobs)
         return sum(len(jobs) for jobs in groups.values())
 
-    def _leased(self, cluster: str, jobs: Sequence[Job]) -> None:
+    def _leased(self, place: Place, jobs: Sequence[Job]) -> None:
         ids = [job.id for job in jobs]
         mine = self._live.lease(ids, self._token, self._settings.worker.lease_s)
         try:
             # Read again under the lease: another reconciler may have moved them on.
             fresh = self._store.get_many([job.id for job in jobs if job.id in mine])
-            self._cluster_round(cluster, fresh)
+            self._place_round(place, fresh)
         finally:
             self._live.release(mine, self._token)
 
-    def _cluster_round(self, cluster: str, jobs: list[Job]) -> None:
-        scheduler = self._schedulers.get(cluster)
-        if scheduler is None:
-            self._mark_stale(jobs, f"the cluster {cluster!r} is no longer configured")
-            return
+    def _place_round(self, place: Place, jobs: list[Job]) -> None:
         try:
-            reports = self._inquiry.ask(cluster, scheduler, jobs)
+            scheduler = self._schedulers.get(place)
+            reports = self._inquiry.ask(place, scheduler, jobs)
             moving = jobs
             for _ in range(_PASSES):
                 if not moving:
                     break
                 moving = self._one_pass(scheduler, moving, reports)
-            self._follow(cluster, scheduler, jobs)
+            self._follow(place, scheduler, jobs)
         except (SchedulerError, OSError) as error:
-            _log.warning("cluster unreachable", cluster=cluster, error=str(error))
-            self._mark_stale(jobs, str(error))
+            _log.warning("unreachable", cluster=place.cluster, owner=place.owner, error=str(error))
+            self._hold(jobs, str(error))
 
     def _one_pass(
         self, scheduler: Scheduler, jobs: Sequence[Job], reports: Reports | None
@@ -228,7 +226,7 @@ class Reconciler:
             # One bad directory must not hold up the others.
             return [done for job in jobs for done in self._stage(scheduler, [job])]
         crash_point("stage-after")
-        staged = self._replace_all(jobs, lambda job: job.with_attempt(stage=Stage.STAGED, error=""))
+        staged = self._replace_all(jobs, outcome.staged)
         crash_point("stage-stored")
         return staged
 
@@ -282,17 +280,17 @@ class Reconciler:
         if outcome.is_news(job, observed):
             self._store.replace(observed)
 
-    def _follow(self, cluster: str, scheduler: Scheduler, jobs: Sequence[Job]) -> None:
+    def _follow(self, place: Place, scheduler: Scheduler, jobs: Sequence[Job]) -> None:
         """Read what running jobs print, which costs the scheduler nothing."""
         moment = time.monotonic()
-        if moment < self._follow_next.get(cluster, 0.0):
+        if moment < self._follow_next.get(place, 0.0):
             return
-        self._follow_next[cluster] = moment + self._settings.clusters[cluster].follow_s
+        self._follow_next[place] = moment + self._settings.clusters[place.cluster].follow_s
         for job in jobs:
             if tasks := self._inquiry.running(job):
                 work = partial(self._follower.follow, scheduler, job, tasks)
                 if self._safely(job, work):
-                    self._inquiry.expect_an_end(cluster)
+                    self._inquiry.expect_an_end(place)
 
     def _last_word(self, job: Job, evidence: Evidence) -> Job:
         return outcome.observe(job, evidence.reports) if evidence.reports else job
@@ -314,11 +312,16 @@ class Reconciler:
                 _log.exception("a job could not be written", job=job.id)
         return written
 
-    def _mark_stale(self, jobs: Sequence[Job], why: str) -> None:
-        self._replace_all(
-            [job for job in jobs if job.attempt.tracking is not Tracking.STALE],
-            lambda job: outcome.stale(job, why),
-        )
+    def _hold(self, jobs: Sequence[Job], why: str) -> None:
+        """Say of jobs why nothing can be done for them now; nothing of them is lost.
+
+        One that nobody has handed over yet ends without its cluster, if that is wished.
+        """
+        for job in jobs:
+            if isinstance(decide(job, Evidence()), steps.EndCancelled):
+                self._safely(job, partial(self._store.replace, outcome.cancelled_before_start(job)))
+            elif (held := outcome.stale(job, why)) != job:
+                self._safely(job, partial(self._store.replace, held))
 
     def _note_trouble(self, job: Job, text: str) -> None:
         _log.warning("trouble", job=job.id, error=text)

@@ -24,7 +24,7 @@ from gateway.jobs.asking import Again, Request, Wake, require_room
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.models import Attempt, Job, Plan, Tracking, Wish
 from gateway.jobs.plan import load_plan, script_sha256
-from gateway.jobs.planner import Planner, Users
+from gateway.jobs.planner import Logins, Planner, Users
 from gateway.jobs.prepare import Naming, Prepared, Preparer, ProblemForJob, Problems
 from gateway.jobs.schemas import JobRequest
 from gateway.jobs.store import JobStore, Replayed
@@ -58,6 +58,7 @@ class JobService:
         settings: Settings,
         wake: Wake,
         users: Users,
+        logins: Logins,
     ) -> None:
         self._store = store
         self._files = files
@@ -65,7 +66,7 @@ class JobService:
         self._preparer = Preparer(problems, files, settings)
         self._settings = settings
         self._wake = wake
-        self._planner = Planner(blobs, settings, users)
+        self._planner = Planner(blobs, settings, users, logins)
         self._attempts = FurtherAttempts(
             store=store,
             live=live,

@@ -22,9 +22,8 @@ only a job that lives needs is in `gateway.jobs.live_store`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import redis
@@ -32,7 +31,8 @@ import redis
 from gateway.errors import ConflictError, InvalidError, NotFoundError
 from gateway.faults import crash_point
 from gateway.jobs.live_store import live_keys
-from gateway.jobs.models import Job, dataset_id
+from gateway.jobs.models import Job
+from gateway.jobs.rubbish import Rubbish, rubbish_of
 from gateway.jobs.store_scripts import ADD, CHANGE, DELETE, SETTLE
 from gateway.records import Document, from_document, now, to_document
 from gateway.sidecars import Sidecars
@@ -63,23 +63,6 @@ class Admission:
 
     jobs: int
     alive: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rubbish:
-    """What a deleted job left; it stays in a file, without what was swept, as long as its id."""
-
-    id: str
-    owner: str
-    cluster: str
-    deleted: datetime
-    directories: tuple[str, ...]
-    datasets: tuple[str, ...] = ()
-    keys: Mapping[str, str] = field(default_factory=dict)
-    """Idempotency keys that must not make it again, as in the job."""
-
-    tries: int = 0
-    swept: bool = False
 
 
 class JobStore:
@@ -267,7 +250,7 @@ class JobStore:
         StaleError
             When it has changed since: it may run again.
         """
-        rubbish = _rubbish_of(job)
+        rubbish = rubbish_of(job)
         answer = self._delete(
             keys=[
                 *(f"job:{job.id}", "jobs", "jobs:active", "jobs:deleted", "jobs:rubbish"),
@@ -377,18 +360,6 @@ def _job(text: str) -> Job:
 
 def _entry(owner: str, key: str) -> str:
     return f"idempotency:jobs:{owner}:{key}"
-
-
-def _rubbish_of(job: Job) -> Rubbish:
-    return Rubbish(
-        id=job.id,
-        owner=job.owner,
-        cluster=job.cluster,
-        deleted=now(),
-        directories=tuple(attempt.directory for attempt in job.attempts),
-        datasets=tuple(dataset_id(job, attempt) for attempt in job.attempts),
-        keys=job.keys,
-    )
 
 
 def _with_key(job: Job, key: str, request_hash: str) -> Job:

@@ -7,7 +7,6 @@ built again from files knows what was deleted, and what of it is still to be rem
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -15,8 +14,10 @@ import structlog
 
 from gateway.datasets.service import Files
 from gateway.jobs.follow import LogFolder
-from gateway.jobs.store import JobStore, Rubbish
-from scheduler.base import Scheduler, SchedulerError, SchedulerUnavailableError
+from gateway.jobs.places import Schedulers, make_place
+from gateway.jobs.rubbish import Rubbish
+from gateway.jobs.store import JobStore
+from scheduler.base import SchedulerError, SchedulerUnavailableError
 
 _AT_ONCE = 5
 _TRIES = 10
@@ -31,7 +32,7 @@ class Sweeper:
         store: JobStore,
         files: Files,
         logs: LogFolder,
-        schedulers: Mapping[str, Scheduler],
+        schedulers: Schedulers,
     ) -> None:
         self._store = store
         self._files = files
@@ -47,10 +48,10 @@ class Sweeper:
     def _remove(self, rubbish: Rubbish) -> Rubbish | None:
         """Remove what one job left; answer what is to be tried again."""
         self._store.bury(rubbish)  # who deleted it may have been killed before that
-        scheduler = self._schedulers.get(rubbish.cluster)
-        if scheduler is None:  # it may be configured again
-            return rubbish
+        place = make_place(rubbish.cluster, rubbish.owner, rubbish.login)
         try:
+            # Without a way there it stays: a cluster may be configured, an account be given again.
+            scheduler = self._schedulers.get(place)
             for dataset in rubbish.datasets:
                 self._files.delete_dataset(dataset)
             self._logs.remove(rubbish.id)

@@ -14,6 +14,7 @@ import pytest
 
 from tests.api.routes import Route, api_routes
 from tests.api.wrong import CURVE
+from tests.clusters.making import CLUSTER, PER_USER
 from tests.live import PASSWORD, Api, LiveGateway, live_gateway
 
 MISSING = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
@@ -51,6 +52,9 @@ ROWS: dict[str, tuple[int | None, ...]] = {
     "GET /methods": _READ,
     "GET /kinds": _READ,
     "GET /clusters": _READ,
+    "GET /clusters/{cluster}/account": (401, 404, None, None, 404),
+    "PUT /clusters/{cluster}/account": _WRITE,
+    "DELETE /clusters/{cluster}/account": (401, 404, 403, None, 404),
     "POST /problems/columns": _WRITE,
     "POST /problems/curve/preview": _WRITE,
     "GET /problems": _READ,
@@ -104,8 +108,10 @@ class Stage:
             timeout=30,
         )
         assert made.status_code == 201, made.text
+        path = f"/clusters/{CLUSTER}/account"
+        assert self.owner.http.put(path, json={"login": "ada"}).status_code == 200
         return {"problem_id": problem["id"], "job_id": job["id"], "token_id": token["id"],
-                "path": files[0]["path"], "name": name}  # fmt: skip
+                "path": files[0]["path"], "name": name, "cluster": CLUSTER}  # fmt: skip
 
 
 @cache
@@ -116,7 +122,7 @@ def kept_things(stage: Stage) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
-    with live_gateway() as live:
+    with live_gateway(**PER_USER) as live:
         owner, stranger = live.user(), live.user()
         made = owner.http.post("/tokens", json={"label": "reader", "scopes": ["read"]})
         tokens = {

@@ -19,6 +19,7 @@ from gateway.jobs.collect import Collector
 from gateway.jobs.follow import EVENT_BYTES, Follower, LogFolder
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.models import Job
+from gateway.jobs.places import FixedSchedulers
 from gateway.jobs.store import JobStore
 from gateway.jobs.sweep import Sweeper
 from gateway.settings import load_settings
@@ -200,7 +201,7 @@ def test_a_deleted_job_leaves_neither_directory_nor_logs(
     store.delete(job)
     assert directory.exists()
     for _ in range(2):
-        Sweeper(store, files, logs, {"local": scheduler}).sweep()
+        Sweeper(store, files, logs, FixedSchedulers({"local": scheduler})).sweep()
     assert not directory.parent.exists()
     assert not logs.path(job.id, 1, "stdout", 0).parent.parent.exists()
     assert other.exists()
@@ -216,7 +217,7 @@ def test_what_cannot_be_removed_now_lets_the_others_pass(
         store.add(job)
         store.delete(job)
     for _ in range(2):
-        Sweeper(store, files, logs, {"local": scheduler}).sweep()
+        Sweeper(store, files, logs, FixedSchedulers({"local": scheduler})).sweep()
     assert not directory.exists()
     assert {rubbish.cluster for rubbish in store.rubbish(10)} == {"away"}
     assert len(store.rubbish(10)) == 6
@@ -230,7 +231,7 @@ def test_what_is_no_directory_is_given_up_after_some_tries(
     job = make_job(directory=str(strange))
     store.add(job)
     store.delete(job)
-    sweeper = Sweeper(store, files, logs, {"local": scheduler})
+    sweeper = Sweeper(store, files, logs, FixedSchedulers({"local": scheduler}))
     sweeper.sweep()
     assert [rubbish.tries for rubbish in store.rubbish(5)] == [1]
     for _ in range(9):

@@ -18,6 +18,7 @@ from gateway.errors import ConflictError, NotFoundError
 from gateway.ids import new_id
 from gateway.jobs.follow import LogFolder
 from gateway.jobs.models import Job, dataset_id
+from gateway.jobs.places import FixedSchedulers
 from gateway.jobs.store import JobStore
 from gateway.jobs.sweep import Sweeper
 from gateway.problems.store import ProblemStore
@@ -61,7 +62,7 @@ class Site:
         settings = load_settings(with_secret=False)
         files = Files(self.datasets, BlobStore(self.folder / "blobs"), settings)
         logs = LogFolder(self.folder / "logs", 1000)
-        Sweeper(self.jobs, files, logs, {"local": self.scheduler}).sweep()
+        Sweeper(self.jobs, files, logs, FixedSchedulers({"local": self.scheduler})).sweep()
 
     def rebuild(self) -> str:
         """Rebuild what the store lacks; answer what was said."""

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.cluster_settings import ClusterSettings
+from gateway.cluster_settings import ClusterSettings, SSHSettings
 from gateway.clusters.shared import SHARED_ACCOUNT, shared_account_note
 from gateway.errors import InvalidError
 from gateway.problems.expression import evaluate, parse
@@ -191,6 +191,9 @@ def test_form_and_job_say_that_jobs_share_an_account(plain: Plain, fits: Fits) -
     assert SHARED_ACCOUNT in plain.get(f"/jobs/{fits.waiting(0.1)}").text
 
 
+SLURM = {"scheduler": "slurm", "base": "/scratch", "python": "/usr/bin/python3"}
+
+
 @pytest.mark.parametrize(
     ("words", "shared"),
     [
@@ -198,11 +201,13 @@ def test_form_and_job_say_that_jobs_share_an_account(plain: Plain, fits: Fits) -
         ({"trusted_users": True}, True),
         ({"sandbox": "bwrap"}, False),
         ({"sandbox": "bwrap", "trusted_users": True}, True),
-        ({"accounts": "own"}, False),
+        (SLURM, True),
+        ({**SLURM, "sandbox": "bwrap"}, True),
+        ({**SLURM, "accounts": "per-user", "ssh": SSHSettings(host="login")}, False),
     ],
 )
 def test_only_jobs_without_walls_are_said_to_share(words: dict[str, Any], shared: bool) -> None:
-    cluster = ClusterSettings(scheduler="local", **words)
+    cluster = ClusterSettings(**{"scheduler": "local", **words})
     assert bool(shared_account_note(cluster)) is shared
     assert shared_account_note(None) == ""
 

@@ -1,0 +1,70 @@
+"""What the gateway remembers of people's accounts on clusters, in Redis.
+
+No other module knows these keys.
+
+====================================  ======  =================================================
+key                                   type    holds
+====================================  ======  =================================================
+``cluster-account:{cluster}:{user}``  string  the account, as JSON; its private key is sealed
+``cluster-accounts:{cluster}``        zset    the users who have one, score 0
+====================================  ======  =================================================
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import redis
+
+from gateway.clusters.models import ClusterAccount
+from gateway.records import from_document, to_document
+
+# Two requests at once must not both show a key of which one is void.
+_PUT = """
+local before = redis.call('GET', KEYS[1])
+if (before and cjson.decode(before).id or '') ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2])
+redis.call('ZADD', KEYS[2], 0, ARGV[3])
+return 1
+"""
+
+
+class ClusterAccountStore:
+    """Reads and writes accounts; each verb is one atomic step."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._redis: Any = client
+        self._put = client.register_script(_PUT)
+
+    def put(self, account: ClusterAccount, before: ClusterAccount | None) -> bool:
+        """Remember an account in place of the one before; False when that has changed meanwhile."""
+        keys = [_key(account.cluster, account.user), _users(account.cluster)]
+        text = json.dumps(to_document(account))
+        return bool(self._put(keys=keys, args=[before.id if before else "", text, account.user]))
+
+    def find(self, cluster: str, user: str) -> ClusterAccount | None:
+        """Read the account of a user; None when there is none."""
+        text = self._redis.get(_key(cluster, user))
+        return None if text is None else from_document(ClusterAccount, json.loads(text))
+
+    def remove(self, cluster: str, user: str) -> bool:
+        """Forget an account; False when there was none."""
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.delete(_key(cluster, user))
+            pipe.zrem(_users(cluster), user)
+            return bool(pipe.execute()[0])
+
+    def all(self, cluster: str) -> list[ClusterAccount]:
+        """Read all accounts on a cluster, by user."""
+        users = self._redis.zrangebylex(_users(cluster), "-", "+")
+        texts = self._redis.mget([_key(cluster, user) for user in users]) if users else []
+        return [from_document(ClusterAccount, json.loads(text)) for text in texts if text]
+
+
+def _key(cluster: str, user: str) -> str:
+    return f"cluster-account:{cluster}:{user}"
+
+
+def _users(cluster: str) -> str:
+    return f"cluster-accounts:{cluster}"
