@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from scheduler.base import StagedFile, StagedJob
+from scheduler.base import SchedulerError, StagedFile, StagedJob
 from scheduler.frames import CHUNK_BYTES, Frame
 
 
@@ -53,7 +53,10 @@ def _part(file: StagedFile) -> Iterator[Frame]:
         for first in range(0, max(len(file.content), 1), CHUNK_BYTES):
             yield Frame(document=name, blob=file.content[first : first + CHUNK_BYTES])
         return
-    with Path(file.source).open("rb") as stream:
-        yield Frame(document=name, blob=stream.read(CHUNK_BYTES))
-        while chunk := stream.read(CHUNK_BYTES):
-            yield Frame(document=name, blob=chunk)
+    try:
+        with Path(file.source).open("rb") as stream:
+            yield Frame(document=name, blob=stream.read(CHUNK_BYTES))
+            while chunk := stream.read(CHUNK_BYTES):
+                yield Frame(document=name, blob=chunk)
+    except OSError as error:
+        raise SchedulerError(f"{file.path} cannot be sent: {error}") from error

@@ -18,6 +18,7 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from scheduler.faults import crash_point
 from scheduler.files import opened_beneath, write_whole
 
 _OUTPUT_BYTES = 64 << 10
+_BROKEN_CHARACTERS = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,19 +227,25 @@ def run_apart(
     if pid:
         os.close(writer)
         return pid, reader
+    def tell(document: dict[str, Any]) -> None:
+        os.write(writer, json.dumps(document).encode() + b"\n")
+
     try:  # from here on another process, which must not come back
-        os.setsid()
-        os.close(reader)
-        null = os.open(os.devnull, os.O_RDWR)
-        for descriptor in (0, 1):
-            os.dup2(null, descriptor)
-
-        def tell(document: dict[str, Any]) -> None:
-            os.write(writer, json.dumps(document).encode() + b"\n")
-
+        _let_go_of_everything_but(writer)
         Submitter(commands, tell).submit(launches, parallel)
     except BaseException:
-        traceback.print_exc()
+        with suppress(OSError):
+            tell({"broken": traceback.format_exc()[-_BROKEN_CHARACTERS:]})
         raise
     finally:
         os._exit(0)
+
+
+def _let_go_of_everything_but(kept: int) -> None:
+    """Leave the agent's session and lines: while anyone holds them, a cut cannot be noticed."""
+    os.setsid()
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    os.closerange(3, kept)
+    os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))

@@ -9,11 +9,12 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from gateway.jobs.script import render_script
 from scheduler.base import (
+    VOID,
     JobReport,
     JobState,
     Launch,
@@ -21,6 +22,7 @@ from scheduler.base import (
     StagedFile,
     StagedJob,
     Submitted,
+    Uncertain,
 )
 from scheduler.connect import connect
 from scheduler.local import stop_executor
@@ -114,6 +116,17 @@ class Site:
         assert isinstance(outcome, Submitted), outcome
         return outcome.native_id
 
+    def settle(self, launch: Launch) -> str:
+        """Find out what became of a submission as the gateway does; submit if nothing did."""
+        (outcome,) = self.scheduler.submit([launch])
+        if isinstance(outcome, Submitted):
+            return outcome.native_id
+        assert isinstance(outcome, Uncertain)
+        if found := self.scheduler.find(launch.marker):
+            return self.scheduler.claim(launch.directory, 1, found[0].native_id)
+        assert self.scheduler.claim(launch.directory, 1, VOID) == VOID
+        return self.submit(replace(launch, try_number=2))
+
     def reports(self, native_id: str) -> list[JobReport]:
         """Ask how one job is."""
         return self.scheduler.states([native_id])[native_id]
@@ -187,6 +200,24 @@ def open_slurm(cluster: Cluster, scheduler: Slurm, folder: Path) -> Iterator[Sit
         _numbers=_SLURM_NUMBERS,
     )
     cluster.clear()
+
+
+def by_hand(cluster: Cluster, launch: Launch, *options: str) -> str:
+    """Submit a script again, as a person or a lost call would."""
+    script = f"{launch.directory}/job.sh"
+    name = f"--job-name={launch.marker}"
+    return cluster.run("sbatch", "--parsable", name, *options, script, "1").strip()
+
+
+def wrapped_commands(folder: Path, name: str, text: str) -> str:
+    """Make a directory of Slurm's commands in which one is the site's own script."""
+    folder.mkdir()
+    for command in ("sbatch", "squeue", "sacct", "scancel", "scontrol", "sinfo"):
+        (folder / command).symlink_to(f"/usr/bin/{command}")
+    (folder / name).unlink()
+    (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+    (folder / name).chmod(0o755)
+    return str(folder)
 
 
 def slurm_config(cluster: Cluster) -> SlurmConfig:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.base import VOID, JobState, Launch, SchedulerUnavailableError, Submitted, Uncertain
+from scheduler.base import JobState, Launch, SchedulerUnavailableError, Submitted
 from scheduler.connect import connect
 from scheduler.faults import CRASH_POINTS, EXECUTOR_POINTS, SHEPHERD_POINTS, SUBMIT_POINTS
 from scheduler.processes import birth, holders, lives
@@ -187,18 +187,6 @@ def submit_and_die(local: LocalSite, launch: Launch, point: str) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 137
 
 
-def settle(local: LocalSite, launch: Launch) -> str:
-    """Find out what became of a submission as the gateway does, and submit if nothing did."""
-    (outcome,) = local.scheduler.submit([launch])
-    if isinstance(outcome, Submitted):
-        return outcome.native_id
-    assert isinstance(outcome, Uncertain)
-    if found := local.scheduler.find(launch.marker):
-        return local.scheduler.claim(launch.directory, 1, found[0].native_id)
-    assert local.scheduler.claim(launch.directory, 1, VOID) == VOID
-    return local.submit(Launch(directory=launch.directory, marker=launch.marker, try_number=2))
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("point", SUBMIT_POINTS)
 def test_a_submission_killed_at_any_point_becomes_one_run(local: LocalSite, point: str) -> None:
@@ -206,7 +194,7 @@ def test_a_submission_killed_at_any_point_becomes_one_run(local: LocalSite, poin
     for launch in launches:
         submit_and_die(local, launch, point)
     for launch in launches:
-        assert local.end_of(settle(local, launch)).state is JobState.COMPLETED
+        assert local.end_of(local.settle(launch)).state is JobState.COMPLETED
         assert len(local.lines(launch, "starts")) == 1
 
 

@@ -33,6 +33,8 @@ class Cluster:
     config: ClusterConfig
     ports: Ports
     daemons: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    spared: set[str] = field(default_factory=set)
+    """Jobs that outlive the test that began them."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -122,10 +124,15 @@ class Cluster:
                 os.kill(pid, signal.SIGKILL)
 
     def clear(self) -> None:
-        """End all jobs; wait until none is left on a node."""
-        self.run("scancel", "--user=root", "--full", check=False)
-        live = ("squeue", "-h", "-t", "PD,R,S,CG,CF", "-o", "%i")
-        eventually(lambda: not self.run(*live), what="no job is left")
+        """End all jobs that are not spared; wait until none of them is left on a node."""
+
+        def live() -> set[str]:
+            rows = self.run("squeue", "-h", "-t", "PD,R,S,CG,CF", "-o", "%A").split()
+            return set(rows) - self.spared
+
+        if ids := live():
+            self.run("scancel", "--full", *ids, check=False)
+        eventually(lambda: not live(), what="no job is left")
 
     # What can go wrong
 
@@ -156,10 +163,16 @@ class Cluster:
         process.kill()
         process.wait(timeout=30)
 
+    def end(self, name: str) -> None:
+        """End a daemon as its administrator would: a controller that is killed forgets jobs."""
+        process = self.daemons.pop(name)
+        process.terminate()
+        process.wait(timeout=30)
+
     def restart_slurmctld(self) -> None:
-        """Kill the controller, start it again and wait until it answers."""
+        """End the controller if it runs, start it again and wait until it answers."""
         if "slurmctld" in self.daemons:
-            self.kill("slurmctld")
+            self.end("slurmctld")
         self.start_slurmctld()
         self._await(lambda: "is UP" in self.run("scontrol", "ping", check=False), "slurmctld")
 
