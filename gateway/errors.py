@@ -11,11 +11,13 @@
     ├── ConflictError           409  not in this state
     ├── PreconditionError       412  changed since you read it
     ├── TooLargeError           413
+    ├── UriTooLongError         414  said by the web server itself
     ├── MediaTypeError          415
     ├── InvalidError            422  readable but wrong; names each field
     ├── LockedError             423  closed for good
     ├── PreconditionRequiredError 428
     ├── TooManyRequestsError    429
+    ├── HeadersTooLargeError    431  said by the web server itself
     ├── UnavailableError        503  the store or a site is away; try again
     └── NoSpaceError            507
 """
@@ -102,6 +104,12 @@ class TooLargeError(GatewayError):
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 
+class UriTooLongError(GatewayError):
+    """The address is longer than 8 kB."""
+
+    status = HTTPStatus.REQUEST_URI_TOO_LONG
+
+
 class MediaTypeError(GatewayError):
     """Not a format that this route reads."""
 
@@ -137,6 +145,12 @@ class TooManyRequestsError(GatewayError):
     def __init__(self, message: str, retry_after_s: int) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class HeadersTooLargeError(GatewayError):
+    """The request has more than 60 headers, or one of more than 8 kB."""
+
+    status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
 
 
 class UnavailableError(GatewayError):

@@ -28,7 +28,7 @@ from gateway.accounts.schemas import (
     UsersSchema,
 )
 from gateway.accounts.service import Accounts
-from gateway.errors import BadRequestError
+from gateway.errors import ForbiddenError
 from gateway.records import now
 from gateway.web.access import needs, public, rotates
 from gateway.web.context import gateway, identity, identity_or_none, visit
@@ -65,7 +65,7 @@ def refresh() -> dict[str, Any]:
     """Renew the session: the refresh token is replaced, and the old one is of no use any more."""
     asks = identity()
     if asks.session_id is None:
-        raise BadRequestError("an API token cannot be refreshed: it lives until it expires")
+        raise ForbiddenError("an API token cannot be refreshed: it lives until it expires")
     return _session_document(asks)
 
 
@@ -121,7 +121,7 @@ def change_password(change: dict[str, str]) -> dict[str, Any]:
     """Choose a new password: all other sessions end; API tokens stay."""
     asks = identity()
     if asks.session_id is None:
-        raise BadRequestError("a password is changed in a session: sign in with the present one")
+        raise ForbiddenError("a password is changed in a session: sign in with the present one")
     keep_signed_in(accounts().change_password(asks, change["old"], change["new"], visit()))
     accounts().audit.record(asks.user, "password.change", asks.user)
     return _session_document(identity())

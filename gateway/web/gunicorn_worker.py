@@ -9,12 +9,17 @@ rewritten: a late client's socket is shut from outside, and reading finds it end
 from __future__ import annotations
 
 import errno
+import json
+import socket
 import time
+from contextlib import suppress
+from http import HTTPStatus
 from typing import Any
 
 from gunicorn import util
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from gateway.ids import new_id
 from gateway.web.arrival import Arrival, arrival_here, set_arrival
 
 LINGER_S = 2.0
@@ -57,6 +62,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn carries no types
         except TimeoutError as error:  # sending took too long: as if the client had left
             raise ConnectionResetError(errno.ECONNRESET, "it reads too slowly") from error
 
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
+        """Refuse what is no request, or one too long to be read, in the form of all our errors."""
+        said = _Said()
+        super().handle_error(req, said, addr, exc)
+        if said.status is not None:
+            with suppress(OSError):
+                util.write_nonblock(client, _problem(said.status, str(exc)))
+
     def finish_request(self, conn: TConn, fs: Any) -> None:
         """Take note of an end, in the main thread."""
         if conn in self._parted:
@@ -71,3 +84,45 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn carries no types
         now = time.monotonic()
         for arrival in tuple(self._arrivals):
             arrival.look(now)
+
+
+class _Said:
+    """Stands for the client while gunicorn logs an error, and notes which status it chose."""
+
+    status: HTTPStatus | None = None
+
+    def gettimeout(self) -> float:
+        """Say that nobody need wait for it."""
+        return 0.0
+
+    def sendall(self, answer: bytes) -> None:
+        """Take gunicorn's own page."""
+        self.status = HTTPStatus(int(answer.split(b" ", 2)[1]))
+
+
+def _problem(status: HTTPStatus, why: str) -> bytes:
+    """Write a whole answer."""
+    # Not at the top: gunicorn's first process, which never answers, would load Flask with it.
+    from gateway.web.errors import PROBLEM, status_slug
+
+    request_id = new_id()
+    own = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    body = json.dumps(
+        {
+            "type": f"/errors/{status_slug(status)}",
+            "title": status.phrase,
+            "status": int(status),
+            "detail": "something went wrong here" if own else f"the request cannot be read: {why}",
+            "request_id": request_id,
+        }
+    ).encode()
+    headers = {
+        "Connection": "close",
+        "Content-Type": PROBLEM,
+        "Content-Length": len(body),
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+        "X-Correlation-ID": request_id,
+    }
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"HTTP/1.1 {int(status)} {status.phrase}\r\n{head}\r\n".encode() + body

@@ -11,7 +11,7 @@ from flask import Flask, Request, request
 from marshmallow import Schema
 from webargs.core import missing
 
-from gateway.errors import BadRequestError, MediaTypeError, TooLargeError
+from gateway.errors import BadRequestError, FieldError, MediaTypeError, TooLargeError
 from gateway.web.access import current_access
 from gateway.web.context import gateway, is_api
 
@@ -35,6 +35,8 @@ def check_body() -> None:
     ------
     MediaTypeError
         For a packed body, or one that is not what the view reads.
+    TooLargeError
+        For one that is longer than the view takes, before any of it is read.
     """
     if request.routing_exception is not None:
         return  # no such address or method, which is said whatever the body is
@@ -44,6 +46,8 @@ def check_body() -> None:
     limit = getattr(gateway().settings.limits, access.body_limit)
     request.max_content_length = limit
     request.max_form_parts = access.parts
+    if (length := request.content_length or 0) > limit:
+        raise TooLargeError(f"the body has {length} bytes; at most {limit} are taken")
     if access.any_type or not _has_body() or request.method in {"GET", "HEAD"}:
         return
     if is_api() and not request.is_json:
@@ -80,7 +84,7 @@ def parse_json(body: bytes) -> Any:
     Raises
     ------
     BadRequestError
-        That says where it stops being JSON.
+        That says where it stops being JSON; its pointer is that of the whole document.
     """
     try:
         text = body.decode("utf-8-sig")
@@ -89,13 +93,13 @@ def parse_json(body: bytes) -> Any:
         if "\\u" in text:
             json.dumps(document, ensure_ascii=False).encode()
     except UnicodeError as error:
-        raise BadRequestError(f"the body is not Unicode text in UTF-8: {error}") from error
+        raise _unreadable(f"the body is not Unicode text in UTF-8: {error}") from error
     except json.JSONDecodeError as error:
-        raise BadRequestError(
+        raise _unreadable(
             f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         ) from error
     except ValueError as error:  # an integer of more digits than Python reads
-        raise BadRequestError(f"the body is not JSON that can be read: {error}") from error
+        raise _unreadable(f"the body is not JSON that can be read: {error}") from error
     return document
 
 
@@ -106,8 +110,14 @@ def _check_depth(text: str) -> None:
     for bracket in _BRACKETS.findall(_STRINGS.sub("", text)):
         depth += 1 if bracket in "[{" else -1
         if depth > DEEPEST:
-            raise BadRequestError(f"the body is nested deeper than {DEEPEST} levels")
+            raise _unreadable(f"the body is nested deeper than {DEEPEST} levels")
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise BadRequestError(f"the body is not JSON: {name} is no number; send null or leave it out")
+    raise _unreadable(f"the body is not JSON: {name} is no number; send null or leave it out")
+
+
+def _unreadable(why: str) -> BadRequestError:
+    error = BadRequestError(why)
+    error.errors = (FieldError(pointer="", detail=why),)
+    return error

@@ -7,7 +7,7 @@ from typing import Any
 
 from apiflask import APIBlueprint, APIFlask
 from apispec.ext.marshmallow.common import make_schema_key
-from flask import render_template
+from flask import render_template, request
 from marshmallow import Schema
 from werkzeug.exceptions import NotFound
 
@@ -45,7 +45,13 @@ PROBLEM_SCHEMA: dict[str, Any] = {
 }
 _CLOSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _GENERAL = ("/HTTPError", "/ValidationError")
-_ANY = (HTTPStatus.BAD_REQUEST, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+_ANY = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_URI_TOO_LONG,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
 _BODY = (
     HTTPStatus.REQUEST_TIMEOUT,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -62,6 +68,15 @@ class App(APIFlask):
     Its own registry and that of apispec do not know of each other: a schema met first inside
     another one would be described again under a second name, with a warning.
     """
+
+    def make_default_options_response(self) -> Any:
+        """Answer OPTIONS with what this address takes, not what a wider one would."""
+        response = super().make_default_options_response()
+        wanted = request.url_rule.rule if request.url_rule else None
+        rules = (rule for rule in self.url_map.iter_rules() if rule.rule == wanted)
+        response.allow.clear()
+        response.allow.update(method for rule in rules for method in rule.methods or ())
+        return response
 
     def _register_schema_and_get_ref(
         self, spec: Any, registered_schema_classes: dict[int, str], schema_obj: Any

@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from gateway.app import create_app
 from gateway.settings import load_settings, prepare_state
@@ -21,6 +22,9 @@ class Route:
     method: str
     template: str
     """As OpenAPI writes it: ``/api/v1/jobs/{job_id}``."""
+
+    reads: str = ""
+    """The media type of its body; empty: it reads none."""
 
     @property
     def name(self) -> str:
@@ -43,11 +47,21 @@ def api_routes() -> tuple[Route, ...]:
                 }
             )
         )
+        with app.test_request_context():
+            document = app.spec
+        assert isinstance(document, dict)
+        described = document["paths"]
         found = {
-            Route(method=method, template=re.sub(r"<(?:[^:>]+:)?(\w+)>", r"{\1}", rule.rule))
+            Route(method=method, template=template, reads=_body_of(described, template, method))
             for rule in app.url_map.iter_rules()
+            for template in [re.sub(r"<(?:[^:>]+:)?(\w+)>", r"{\1}", rule.rule)]
             for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
             if rule.rule not in _UNDESCRIBED
             if rule.rule.startswith("/api/") or rule.rule in ("/healthz", "/readyz")
         }
     return tuple(sorted(found))
+
+
+def _body_of(described: dict[str, Any], template: str, method: str) -> str:
+    body = described.get(template, {}).get(method.lower(), {}).get("requestBody", {})
+    return next(iter(body.get("content", {})), "")

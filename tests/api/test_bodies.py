@@ -135,7 +135,7 @@ def test_a_body_of_another_kind_is_refused(api: Api, kind: str) -> None:
 
 def test_headers_beyond_measure_are_refused(api: Api) -> None:
     many = {f"X-Header-{n}": "x" for n in range(200)}
-    assert httpx.get(f"{api.live.url}/api/v1/me", headers=many).status_code in (400, 431)
+    assert httpx.get(f"{api.live.url}/api/v1/me", headers=many).status_code == 431
     answer = httpx.get(f"{api.live.url}/api/v1/me?{'x' * 20_000}")
-    assert answer.status_code in (400, 414)
+    assert answer.status_code == 414
     assert api.http.get("/me").status_code == 200
