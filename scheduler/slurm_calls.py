@@ -112,7 +112,7 @@ class Calls:
             argv = slurm_argv.squeue_user(int(self._link.open()["uid"]), separator)
         answer = self._answered(argv)
         rows = slurm_text.parse_squeue(answer.stdout, separator)
-        return [_settled(row, answer.now) for row in rows]
+        return [settled(row, answer.now) for row in rows]
 
     def accounted(self, native_ids: Sequence[str]) -> list[JobReport]:
         """Ask the accounting for jobs by their ids.
@@ -137,7 +137,7 @@ class Calls:
         answer = self.run(argv)
         if answer.status == 0:
             rows = slurm_text.parse_sacct(answer.stdout, separator)
-            return [_settled(row, answer.now) for row in rows]
+            return [settled(row, answer.now) for row in rows]
         if "accounting storage is disabled" in answer.stderr:
             return []
         raise AccountingError(f"{self._link.name}: sacct: {answer.said}")
@@ -180,7 +180,7 @@ class Calls:
         return slurm_text.parse_partitions(answer.stdout, separator)
 
 
-def _settled(row: JobReport, now: datetime) -> JobReport:
+def settled(row: JobReport, now: datetime) -> JobReport:
     """Take the finality from a preempted job that may still be requeued."""
     if row.state is not JobState.PREEMPTED or row.ended is None or now - row.ended > _UNSETTLED:
         return row
