@@ -1,28 +1,23 @@
 """Follow running jobs: only the new bytes of their events and logs, each time.
 
-Event files are written by jobs and so by strangers: a line that is too long, is no JSON or has a
-number where none belongs is left out, never trusted and never an error.
+`gateway.jobs.reported` says what the events mean, and trusts none of them.
 """
 
 from __future__ import annotations
 
-import math
 import os
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-from gateway.jobs.documents import read_document
 from gateway.jobs.live_store import LiveStore
-from gateway.jobs.models import Job, Progress
-from gateway.records import Document, is_number
+from gateway.jobs.models import Job
+from gateway.jobs.reported import LINE_BYTES, cut_event, fold_progress, last_curve, read_events
+from gateway.records import Document
 from scheduler.base import Scheduler
 from scheduler.files import remove_tree
 
 _CHUNK_BYTES = 256 * 1024
-_LINE_BYTES = 128 * 1024
 _TASKS_AT_ONCE = 64
 _EVENTS_KEPT = 1_000
 EVENT_BYTES = 32 << 20
@@ -34,10 +29,7 @@ _TAILS_BYTES = 16 << 20
 """Of all tasks of a job that has ended, unless they are very many."""
 
 _FINISH_LOG_BYTES = 64 << 20
-_VALUES = 1_000
-_WORDS = 2_000
 STREAMS = ("stdout", "stderr")
-_EVENTS = frozenset({"start", "step", "curve", "checkpoint", "message", "end"})
 
 
 class LogFolder:
@@ -127,11 +119,11 @@ class Follower:
         if not content:
             return _News(events=[], read={})
         whole = content.rfind(b"\n") + 1
-        if not whole and len(content) >= _LINE_BYTES:
+        if not whole and len(content) >= LINE_BYTES:
             whole = len(content)  # a line without an end: step over it
-        events = _read_events(content[:whole])
+        events = read_events(content[:whole])
         if offset + whole >= EVENT_BYTES:
-            events.append(_cut(task, EVENT_BYTES))
+            events.append(cut_event(task, EVENT_BYTES))
         return _News(events=events, read={name: offset + whole} if whole else {})
 
     def _copy_logs(
@@ -195,14 +187,14 @@ class Follower:
         content = scheduler.read(directory, path, offset, 2 * tail + 1) or b""
         if len(content) <= 2 * tail:
             return _News(
-                events=_read_events(content),
+                events=read_events(content),
                 read={name: offset + len(content)} if content else {},
             )
         last = scheduler.read(directory, path, -tail, tail) or b""
         events = [
-            *_read_events(content[:tail]),
-            _cut(task, offset + tail),
-            *_read_events(last[last.find(b"\n") + 1 :]),
+            *read_events(content[:tail]),
+            cut_event(task, offset + tail),
+            *read_events(last[last.find(b"\n") + 1 :]),
         ]
         # Not how far it was read, but that nothing more of it will be.
         return _News(events=events, read={name: EVENT_BYTES})
@@ -229,94 +221,7 @@ class Follower:
             self._live.add_events(
                 job.id,
                 events[-_EVENTS_KEPT:],
-                progress=_progress(events, self._live.progress(job.id)),
-                curve=_last_curve(events),
+                progress=fold_progress(events, self._live.progress(job.id)),
+                curve=last_curve(events),
                 followed=read,
             )
-
-
-def _read_events(content: bytes) -> list[Document]:
-    return [event for line in content.splitlines() if (event := read_event(line))]
-
-
-def _cut(task: int, size: int) -> Document:
-    """Say that more of a task's events is not shown."""
-    text = f"of the events of task {task}, those after the first {size} bytes are not all shown"
-    return {"event": "message", "t": time.time(), "level": "warning", "text": text}
-
-
-def read_event(line: bytes) -> Document | None:
-    """Read one event line; None for what is no event.
-
-    >>> read_event(b'{"event": "step", "t": 1, "step": 3, "chisq": NaN}')["chisq"] is None
-    True
-    >>> read_event(b'{"event": "rm -rf"}') is None, read_event(b"[" * 200) is None
-    (True, True)
-    """
-    if len(line) > _LINE_BYTES:
-        return None
-    document = read_document(line)
-    if not isinstance(document, dict) or document.get("event") not in _EVENTS:
-        return None
-    if not is_number(document.get("t")):
-        return None
-    return {str(key)[:64]: _bounded(value) for key, value in list(document.items())[:40]}
-
-
-def _bounded(value: Any) -> Any:
-    if isinstance(value, str):
-        return value[:_WORDS]
-    if isinstance(value, list):
-        return [_bounded(item) for item in value[:_VALUES]]
-    if isinstance(value, dict):
-        return {str(key)[:64]: _bounded(item) for key, item in list(value.items())[:100]}
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
-def _progress(events: Sequence[Document], before: Progress | None) -> Progress | None:
-    """Fold new events into the last known step; None when nothing about it is new."""
-    state = before
-    for event in events:
-        if event["event"] == "start":
-            state = Progress(
-                t=event["t"],
-                step=0,
-                steps=_int(event.get("steps")),
-                chisq=_float(event.get("chisq")),
-                start_chisq=_float(event.get("chisq")),
-                labels=tuple(str(label) for label in _list(event.get("labels"))),
-                method=str(event.get("method", ""))[:40],
-            )
-        elif event["event"] == "step":
-            state = Progress(
-                t=event["t"],
-                step=_int(event.get("step")) or 0,
-                steps=_int(event.get("steps")),
-                chisq=_float(event.get("chisq")),
-                best=tuple(_float(value) for value in _list(event.get("best"))),
-                quantiles=tuple(_float(value) for value in _list(event.get("quantiles"))),
-                phase=str(event["phase"])[:40] if event.get("phase") else None,
-                labels=state.labels if state else (),
-                start_chisq=state.start_chisq if state else None,
-                method=state.method if state else "",
-            )
-    return state if state is not before else None
-
-
-def _last_curve(events: Sequence[Document]) -> Document | None:
-    curves = [event for event in events if event["event"] == "curve"]
-    return curves[-1] if curves else None
-
-
-def _int(value: object) -> int | None:
-    return int(value) if is_number(value) else None
-
-
-def _float(value: object) -> float | None:
-    return float(value) if is_number(value) else None
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []

@@ -1,0 +1,110 @@
+"""What events say: the last step of a fit, its curves.
+
+Events are written by jobs and so by strangers: a line that is too long, is no JSON or has a number
+where none belongs is left out, never trusted and never an error.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from gateway.jobs.documents import read_document
+from gateway.jobs.models import Progress
+from gateway.records import Document, is_number
+
+LINE_BYTES = 128 * 1024
+_VALUES = 1_000
+_WORDS = 2_000
+_EVENTS = frozenset({"start", "step", "curve", "checkpoint", "message", "end"})
+
+
+def read_events(content: bytes) -> list[Document]:
+    """Read the events in some lines."""
+    return [event for line in content.splitlines() if (event := read_event(line))]
+
+
+def cut_event(task: int, size: int) -> Document:
+    """Say that more of a task's events is not shown."""
+    text = f"of the events of task {task}, those after the first {size} bytes are not all shown"
+    return {"event": "message", "t": time.time(), "level": "warning", "text": text}
+
+
+def read_event(line: bytes) -> Document | None:
+    """Read one event line; None for what is no event.
+
+    >>> read_event(b'{"event": "step", "t": 1, "step": 3, "chisq": NaN}')["chisq"] is None
+    True
+    >>> read_event(b'{"event": "rm -rf"}') is None, read_event(b"[" * 200) is None
+    (True, True)
+    """
+    if len(line) > LINE_BYTES:
+        return None
+    document = read_document(line)
+    if not isinstance(document, dict) or document.get("event") not in _EVENTS:
+        return None
+    if not is_number(document.get("t")):
+        return None
+    return {str(key)[:64]: _bounded(value) for key, value in list(document.items())[:40]}
+
+
+def _bounded(value: Any) -> Any:
+    if isinstance(value, str):
+        return value[:_WORDS]
+    if isinstance(value, list):
+        return [_bounded(item) for item in value[:_VALUES]]
+    if isinstance(value, dict):
+        return {str(key)[:64]: _bounded(item) for key, item in list(value.items())[:100]}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def fold_progress(events: Sequence[Document], before: Progress | None) -> Progress | None:
+    """Fold new events into the last known step; None when nothing about it is new."""
+    state = before
+    for event in events:
+        if event["event"] == "start":
+            state = Progress(
+                t=event["t"],
+                step=0,
+                steps=_int(event.get("steps")),
+                chisq=_float(event.get("chisq")),
+                start_chisq=_float(event.get("chisq")),
+                labels=tuple(str(label) for label in _list(event.get("labels"))),
+                method=str(event.get("method", ""))[:40],
+            )
+        elif event["event"] == "step":
+            state = Progress(
+                t=event["t"],
+                step=_int(event.get("step")) or 0,
+                steps=_int(event.get("steps")),
+                chisq=_float(event.get("chisq")),
+                best=tuple(_float(value) for value in _list(event.get("best"))),
+                quantiles=tuple(_float(value) for value in _list(event.get("quantiles"))),
+                phase=str(event["phase"])[:40] if event.get("phase") else None,
+                labels=state.labels if state else (),
+                start_chisq=state.start_chisq if state else None,
+                method=state.method if state else "",
+            )
+    return state if state is not before else None
+
+
+def last_curve(events: Sequence[Document]) -> Document | None:
+    """Give the last curve that was shown; None when none was."""
+    curves = [event for event in events if event["event"] == "curve"]
+    return curves[-1] if curves else None
+
+
+def _int(value: object) -> int | None:
+    return int(value) if is_number(value) else None
+
+
+def _float(value: object) -> float | None:
+    return float(value) if is_number(value) else None
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
