@@ -244,7 +244,8 @@ function ticks(_, values) {
   const step = Math.abs(values[1] - values[0]);
   const largest = Math.max(...values.map(Math.abs));
   if (largest >= 1e5 || largest < 1e-3) return values.map((value) => (value === 0 ? "0" : number(value, 1 + Math.max(1, Math.ceil(Math.log10(largest / step))))));
-  const digits = Math.max(0, Math.min(8, -Math.floor(Math.log10(step) + 1e-9)));
+  let digits = Math.max(0, Math.min(8, -Math.floor(Math.log10(step) + 1e-9)));
+  if (Math.abs(step - Number(step.toFixed(digits))) > 1e-9 * step) digits += 1;
   return values.map((value) => value.toFixed(digits));
 }
 
