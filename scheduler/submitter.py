@@ -227,6 +227,7 @@ def run_apart(
     if pid:
         os.close(writer)
         return pid, reader
+
     def tell(document: dict[str, Any]) -> None:
         os.write(writer, json.dumps(document).encode() + b"\n")
 
