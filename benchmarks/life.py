@@ -80,7 +80,7 @@ def measure_memory(live: LiveGateway) -> list[Row]:
         api.wait(job, within_s=600)
     at_once = client.info("memory")["used_memory"] - before
     for job in ids:  # what expires an hour after the end
-        client.delete(f"job:{job}:events", f"job:{job}:curve")
+        client.delete(f"job:{job}:events", f"job:{job}:curves")
     later = client.info("memory")["used_memory"] - before
     client.close()
     scale = 1000 / _STORED / _MEGA

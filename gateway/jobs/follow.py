@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.models import Job
-from gateway.jobs.reported import LINE_BYTES, cut_event, fold_progress, last_curve, read_events
+from gateway.jobs.reported import LINE_BYTES, cut_event, fold_progress, last_curves, read_events
 from gateway.records import Document
 from scheduler.base import Scheduler
 from scheduler.files import remove_tree
@@ -222,6 +222,6 @@ class Follower:
                 job.id,
                 events[-_EVENTS_KEPT:],
                 progress=fold_progress(events, self._live.progress(job.id)),
-                curve=last_curve(events),
+                curves=last_curves(events),
                 followed=read,
             )

@@ -7,7 +7,8 @@ key                    type    holds
 =====================  ======  ====================================================================
 ``job:{id}:lease``     string  the token of the reconciler that works on it; expires
 ``job:{id}:progress``  string  the last step of a fit, as JSON
-``job:{id}:curve``     string  the last curve that a running fit showed, as JSON; goes with its end
+``job:{id}:curves``    hash    for each model the last curve that a running fit showed, as JSON;
+                               goes with its end
 ``job:{id}:events``    stream  live events for SSE; its ids are the Last-Event-ID. An hour after the
                                last event it expires, and soon after the job's end
 ``job:{id}:followed``  hash    how many bytes of each followed file were read; goes with its end
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import redis
@@ -28,7 +29,7 @@ import redis
 from gateway.jobs.models import Progress
 from gateway.records import Document, from_document, now, to_document
 
-_PARTS = ("lease", "progress", "curve", "events", "followed")
+_PARTS = ("lease", "progress", "curves", "events", "followed")
 _STREAM_LENGTH = 1_000
 _EVENTS_TTL_S = 3_600
 _FOLLOWED_TTL_S = 30 * 24 * 3_600
@@ -126,7 +127,7 @@ class LiveStore:
         events: Sequence[Document],
         *,
         progress: Progress | None = None,
-        curve: Document | None = None,
+        curves: Mapping[int, Document] | None = None,
         followed: dict[str, int] | None = None,
     ) -> None:
         """Show what a running job reported, and remember how far it was read."""
@@ -141,8 +142,10 @@ class LiveStore:
                 pipe.expire(f"job:{id}:events", _EVENTS_TTL_S)
             if progress is not None:
                 pipe.set(f"job:{id}:progress", json.dumps(to_document(progress)))
-            if curve is not None:
-                pipe.set(f"job:{id}:curve", json.dumps(curve), ex=_EVENTS_TTL_S)
+            if curves:
+                texts = {str(model): json.dumps(curve) for model, curve in curves.items()}
+                pipe.hset(f"job:{id}:curves", mapping=texts)
+                pipe.expire(f"job:{id}:curves", _EVENTS_TTL_S)
             if followed:
                 pipe.hset(f"job:{id}:followed", mapping=followed)
                 pipe.expire(f"job:{id}:followed", _FOLLOWED_TTL_S)
@@ -153,12 +156,12 @@ class LiveStore:
         self.add_events(id, [event])
         with self._redis.pipeline(transaction=True) as pipe:
             pipe.pexpire(f"job:{id}:events", self._ended_events_ms)
-            pipe.delete(f"job:{id}:followed", f"job:{id}:curve")
+            pipe.delete(f"job:{id}:followed", f"job:{id}:curves")
             pipe.execute()
 
     def begin_again(self, id: str) -> None:
         """Drop what an earlier attempt showed."""
-        self._redis.delete(*(f"job:{id}:{part}" for part in ("progress", "curve", "events")))
+        self._redis.delete(*(f"job:{id}:{part}" for part in ("progress", "curves", "events")))
 
     def progress(self, id: str) -> Progress | None:
         """Read the last step of a job; None when it reported none."""
@@ -176,10 +179,10 @@ class LiveStore:
             if text is not None
         }
 
-    def curve(self, id: str) -> Document | None:
-        """Read the last curve that a running fit showed."""
-        text = self._redis.get(f"job:{id}:curve")
-        return None if text is None else dict(json.loads(text))
+    def curves(self, id: str) -> list[Document]:
+        """Read the last curve of each model that a running fit showed, in their order."""
+        texts = self._redis.hgetall(f"job:{id}:curves")
+        return [dict(json.loads(texts[model])) for model in sorted(texts, key=int)]
 
     def events(self, id: str, after: str, wait_ms: int) -> list[tuple[str, str, str]]:
         """Read live events after an id as (id, event, data), waiting for the first one."""

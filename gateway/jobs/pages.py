@@ -1,7 +1,8 @@
 """The pages of jobs: the list, one job with what it says and what came out, and its buttons.
 
 Every page is whole without a script. Scripts ask for ``?part=live``, which is the part of the same
-page that changes, and get 304 while it has not.
+page that changes, and get 304 while it has not; and for ``?part=curves``, the curves of a running
+fit as JSON, where no events reach them.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from http import HTTPStatus
 from typing import Any
 
 from apiflask import APIBlueprint
-from flask import Response, make_response, redirect, render_template, request
+from flask import Response, jsonify, make_response, redirect, render_template, request
 from flask.blueprints import BlueprintSetupState
 from marshmallow import Schema, ValidationError
 from werkzeug.wrappers import Response as AnyResponse
@@ -73,6 +74,9 @@ def jobs() -> Page:
 @bp.get("/jobs/<job_id>")
 def job(job_id: str) -> Page:
     """Show a job: how it is, what came out, what can be done with it."""
+    if request.args.get("part") == "curves":
+        gateway().jobs.get(identity(), job_id)
+        return jsonify(gateway().live.curves(job_id))
     page = _page(job_id)
     if request.args.get("part") == "live":
         return _if_changed("jobs/_live.html", page)

@@ -1,4 +1,4 @@
-"""What events say: the last step of a fit, its curves.
+"""What events say: the last step of a fit, its curves, and how each element of an array is.
 
 Events are written by jobs and so by strangers: a line that is too long, is no JSON or has a number
 where none belongs is left out, never trusted and never an error.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.jobs.documents import read_document
@@ -18,6 +18,7 @@ from gateway.records import Document, is_number
 LINE_BYTES = 128 * 1024
 _VALUES = 1_000
 _WORDS = 2_000
+_CURVES = 100
 _EVENTS = frozenset({"start", "step", "curve", "checkpoint", "message", "end"})
 
 
@@ -92,10 +93,15 @@ def fold_progress(events: Sequence[Document], before: Progress | None) -> Progre
     return state if state is not before else None
 
 
-def last_curve(events: Sequence[Document]) -> Document | None:
-    """Give the last curve that was shown; None when none was."""
-    curves = [event for event in events if event["event"] == "curve"]
-    return curves[-1] if curves else None
+def last_curves(events: Sequence[Document]) -> Mapping[int, Document]:
+    """Give the last curve of each model of a job without elements."""
+    return {
+        event["model"]: event
+        for event in events
+        if event["event"] == "curve"
+        if type(event.get("model")) is int and 0 <= event["model"] < _CURVES
+        if event.get("element") is None
+    }
 
 
 def _int(value: object) -> int | None:

@@ -26,7 +26,7 @@ def live(redis: redis_client.Redis) -> LiveStore:
 def show(live: LiveStore, id: str) -> None:
     """Let a running job report everything that one can."""
     progress = Progress(t=1.0, step=1, steps=2, chisq=1.5)
-    live.add_events(id, [_STEP], progress=progress, curve={"x": [1]}, followed={"1/a": 7})
+    live.add_events(id, [_STEP], progress=progress, curves={0: {"x": [1]}}, followed={"1/a": 7})
     live.lease([id], "one", 60)
 
 
@@ -50,7 +50,7 @@ def test_the_events_of_a_running_job_outlive_those_of_an_ended_one(
     eventually(lambda: not redis.exists("job:J1:events"), within_s=5, what="the events to go")
     assert len(live.events("J2", "0", 1)) == 1
     assert live.followed("J2") == {"1/a": 7}
-    assert live.curve("J2") == {"x": [1]}
+    assert live.curves("J2") == [{"x": [1]}]
 
 
 def test_nothing_that_a_running_job_shows_stays_for_ever(

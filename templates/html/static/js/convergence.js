@@ -13,10 +13,12 @@ export function drawConvergence(place, found) {
   }
   const columns = found.columns || [];
   const series = columns.map((name, index) => one(name, rows.map((row) => row[index] ?? null))).filter((item, index, all) => item && (index === 0 || !same(item.values, all[0]?.values)));
+  const [upper, lower] = ["80%", "20%"].map((name) => series.findIndex((one) => one.label === name));
+  const bands = upper > 0 && lower > 0 ? [[upper, lower, "--plot-third"]] : [];
   const x = rows.map((_, index) => index + 1);
   const tools = element("div");
   place.append(tools);
-  const spec = { x, xLabel: "step", yLabel: "reduced χ²", logY: true, logX: false, series, height: 260, label: "Convergence." };
+  const spec = { x, xLabel: "step", yLabel: "reduced χ²", logY: true, logX: false, series, bands, height: 260, label: "Convergence." };
   const plot = new Plot(place, spec);
   toolbar(tools, () => [plot], [["Log χ²", true, (on) => plot.set({ ...spec, logY: on, logX: plot.spec.logX })], ["Log step", false, (on) => { plot.window = null; plot.set({ ...spec, logX: on, logY: plot.spec.logY }); }]]);
 }

@@ -1,5 +1,6 @@
 // Follows a running fit: chi-square and best curve as they come, by events or, failing those, by asking.
 import { element, getJson, number } from "./page.js";
+import { LiveCurves } from "./live-curve.js";
 import { Plot } from "./plot.js";
 
 const ASK_MS = 2000;
@@ -8,10 +9,11 @@ const DRAW_MS = 500;
 
 export class Follower {
   constructor(job, part, changed) {
-    Object.assign(this, { job, part, changed, steps: [], curve: null, labels: [] });
+    Object.assign(this, { job, part, changed, steps: [], labels: [] });
     // What an earlier attempt said is still in the stream.
     this.since = Number(part.dataset.since);
     this.places = { chisq: part.querySelector("#live-chisq"), curve: part.querySelector("#live-curve"), parameters: part.querySelector("#live-parameters"), note: part.querySelector("#live-note") };
+    this.curves = new LiveCurves(this.places.curve);
     this.listen();
   }
 
@@ -53,7 +55,9 @@ export class Follower {
         if (job.progress.labels.length) this.labels = job.progress.labels;
         this.stepped(job.progress);
       }
+      if (!job.final) for (const event of await getJson(`${this.job.page}?part=curves`)) this.curved(event);
       this.reported(job);
+      this.part.dataset.by = "polling";
     } catch {
       this.part.dataset.by = "nothing";
     }
@@ -80,11 +84,7 @@ export class Follower {
   }
 
   curved(event) {
-    if (event.element !== null && event.element !== undefined) return;
-    if (!Array.isArray(event.x) || !Array.isArray(event.theory)) return;
-    if (this.curve && event.model !== 0 && this.curve.model !== event.model) return;
-    this.curve = event;
-    this.plan();
+    if (!(event.t < this.since) && this.curves.take(event)) this.plan();
   }
 
   told(event) {
@@ -105,7 +105,7 @@ export class Follower {
   draw() {
     if (document.hidden) return this.plan();
     this.drawSteps();
-    this.drawCurve();
+    this.curves.draw();
     this.drawParameters();
     this.drawProgress();
     this.drawNote();
@@ -116,20 +116,16 @@ export class Follower {
     if (this.steps.length < 2) return;
     const column = (index) => this.steps.map((row) => row[index] ?? null);
     const series = [{ label: "best", values: column(1), colour: "--plot-fit", kind: "line", width: 2.5 }];
-    if (this.steps.some((row) => row.length > 4)) series.push({ label: "median", values: column(4), colour: "--plot-data", kind: "line", dash: [5, 4], width: 1.5 });
-    const positive = series.every((one) => one.values.every((value) => value === null || value > 0));
-    this.chisq = shown(this.chisq, this.places.chisq, { x: column(0), xLabel: "step", yLabel: "reduced χ²", logY: positive, series, height: 240, label: "Live chi-square." });
-  }
-
-  drawCurve() {
-    const found = this.curve;
-    if (!found) return;
-    const { x, y, dy, theory } = found;
-    const series = [];
-    if (y) series.push({ label: "data", values: y, colour: "--plot-data", kind: "points", low: dy && y.map((value, i) => value - dy[i]), high: dy && y.map((value, i) => value + dy[i]) });
-    series.push({ label: "best so far", values: theory, colour: "--plot-fit", kind: "line", width: 2.5 });
-    const wide = y && y.every((value) => value > 0) && Math.max(...y) / Math.min(...y) > 1000;
-    this.best = shown(this.best, this.places.curve, { x, xLabel: "x", yLabel: "y", logY: wide, series, height: 240, label: "Live best curve." });
+    const population = this.steps.some((row) => row.length > 5);
+    if (population) {
+      series.push({ label: "median", values: column(4), colour: "--plot-data", kind: "line", dash: [5, 4], width: 1.5 });
+      for (const [index, label] of [[5, "80 %"], [3, "20 %"]]) series.push({ label, values: column(index), colour: "--plot-third", kind: "line", width: 1 });
+    }
+    const bands = population ? [[2, 3, "--plot-third"]] : [];
+    const summary = population ? "The band holds the middle three fifths of the population." : "";
+    const all = series.flatMap((one) => one.values).filter((value) => value !== null);
+    const wide = Math.min(...all) > 0 && Math.max(...all) / Math.min(...all) > 5;
+    this.chisq = shown(this.chisq, this.places.chisq, { x: column(0), xLabel: "step", yLabel: "reduced χ²", logY: wide, series, bands, summary, height: 240, label: "Live chi-square." });
   }
 
   drawParameters() {
@@ -164,7 +160,7 @@ export class Follower {
     clearInterval(this.timer);
     clearTimeout(this.planned);
     this.chisq?.close();
-    this.best?.close();
+    this.curves.close();
   }
 }
 

@@ -6,7 +6,7 @@ import { LogView } from "./log.js";
 import { Follower } from "./follow.js";
 
 const place = document.getElementById("job");
-const job = { id: place.dataset.id, api: place.dataset.api, attempt: place.dataset.attempt };
+const job = { id: place.dataset.id, api: place.dataset.api, page: `/jobs/${place.dataset.id}`, attempt: place.dataset.attempt };
 let follower = null;
 document.documentElement.classList.add("with-scripts");
 

@@ -37,11 +37,15 @@ export function duration(seconds) {
   return `${whole} s`;
 }
 
+export function ago(moment) {
+  const seconds = (Date.now() - moment) / 1000;
+  return seconds < 1 ? "just now" : `${duration(seconds)} ago`;
+}
+
 function growOlder() {
   if (document.hidden) return;
   for (const node of document.querySelectorAll("time[data-ago]")) {
-    const seconds = (Date.now() - Date.parse(node.dateTime)) / 1000;
-    const text = seconds < 1 ? "just now" : `${duration(seconds)} ago`;
+    const text = ago(Date.parse(node.dateTime));
     if (node.textContent !== text) node.textContent = text;
   }
 }

@@ -9,7 +9,7 @@ export function colour(name) {
 }
 
 // spec: {x, xLabel, yLabel, height, logX, logY, series: [{label, values, colour, kind, low, high, dash}],
-//        xLow, xHigh, zero, label}; kind is "points", "line" or "steps"; low and high are ends of error bars.
+//        xLow, xHigh, zero, bands, label}; bands are [upper, lower, colour] with places in series; kind is "points", "line" or "steps"; low and high are ends of error bars.
 export class Plot {
   constructor(host, spec, onZoom = null) {
     this.host = element("div", { class: "plot", tabindex: "0", role: "group", "aria-roledescription": "plot" });
@@ -66,6 +66,7 @@ export class Plot {
         { ...axis, label: spec.xLabel, values: spec.logX ? logTicks : ticks, space: 60, size: 34 },
         { ...axis, label: spec.yLabel, values: spec.logY ? logTicks : ticks, size: (u, values) => 20 + 7.5 * Math.max(5, ...(values || []).map((text) => String(text ?? "").length)) },
       ],
+      bands: (shown.bands || []).map(([upper, lower, name]) => ({ series: [upper + 1, lower + 1], fill: colour(name) + "2e" })),
       series: [{ label: spec.xLabel || "x", value: (_, value) => number(value) }, ...shown.series.map((one) => this.seriesOptions(one))],
       hooks: { drawSeries: [(u, index) => index > 0 && this.drawBars(u, shown.series[index - 1])], setScale: [(u, key) => key === "x" && this.zoomed(u)], drawAxes: [(u) => spec.zero && this.drawZero(u)] },
     };
