@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-_MODULES = (
+MODULES = (
     "base",
     "files",
     "directory",
@@ -57,7 +57,7 @@ class Shipment:
 def agent_shipment() -> Shipment:
     """Pack the modules that the agent is made of."""
     folder = Path(__file__).parent
-    texts = {f"scheduler.{name}": _text(folder / f"{name}.py") for name in _MODULES}
+    texts = {f"scheduler.{name}": _text(folder / f"{name}.py") for name in MODULES}
     texts["scheduler"] = _text(folder / "__init__.py")
     start = (
         f"{_text(folder / 'unpack.py')}\n"

@@ -96,6 +96,11 @@ class Slurm:
         """The same, by command, and within the last minute."""
         return self._calls.count
 
+    @property
+    def agent(self) -> dict[str, Any]:
+        """What the agent says of itself: host, account, Python, where Slurm's programs are."""
+        return self._link.open()
+
     def close(self) -> None:
         """End the agent; the next verb starts another."""
         self._link.close()
