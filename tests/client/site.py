@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -15,6 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
+
+from tests.helpers import started
 
 TOKEN = "bgw_a_token_for_tests"  # noqa: S105 - of no real site
 JOB_ID = "01J00000000000000000000001"
@@ -205,6 +208,25 @@ class Shell:
         found = Done(code=done.returncode, out=done.stdout, err=done.stderr)
         assert code is None or found.code == code, f"{found.code}: {found.out}\n{found.err}"
         return found
+
+    @contextmanager
+    def started(self, *arguments: str, **env: str) -> Iterator[subprocess.Popen[str]]:
+        """Run the real program beside a test, as in a terminal: it hears Ctrl-C."""
+        # A shell without a terminal has its children ignore SIGINT, and so would the program.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            program = started(
+                [sys.executable, "-m", "bumps_remote.cli", *arguments],
+                cwd=self.work,
+                env={**self.environment, **env},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            with program as process:
+                yield process
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def write(self, name: str, text: str) -> Path:
         path = self.work / name

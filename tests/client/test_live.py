@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 from uuid import uuid4
@@ -15,7 +13,7 @@ from bumps_remote import Connection
 from bumps_remote.faults import POINTS
 
 from tests.client.site import Shell, make_shell
-from tests.helpers import eventually, started
+from tests.helpers import eventually
 from tests.live import PASSWORD, LiveGateway
 
 MODEL = """\
@@ -183,9 +181,7 @@ def test_watching_ends_by_ctrl_c_and_the_job_goes_on(laptop: Shell) -> None:
     slow(laptop)
     job = laptop.run("submit", "model.py", "--fit=dream", "--samples=1e6", "--json").json["id"]
     eventually(lambda: state(laptop, job) == "RUNNING", every_s=0.3)
-    argv = [sys.executable, "-m", "bumps_remote.cli", "watch", job]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with started(argv, env=laptop.environment, **pipes) as watching:
+    with laptop.started("watch", job) as watching:
         assert watching.stderr is not None
         assert watching.stderr.readline()
 

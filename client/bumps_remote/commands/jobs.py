@@ -12,7 +12,7 @@ import click
 from rich.text import Text
 
 from bumps_remote.commands.common import answer, common, connect, print_json
-from bumps_remote.commands.outcome import follow, report
+from bumps_remote.commands.outcome import follow, left_alone, report
 from bumps_remote.commands.parameters import WHOLE, given_options, resource_options, resources_of
 from bumps_remote.connection import Connection
 from bumps_remote.show import err, job_lines, job_table
@@ -69,7 +69,7 @@ def status(id: str, url: str | None, *, insecure: bool, as_json: bool) -> None:
 @common
 def wait(id: str, timeout: float | None, url: str | None, *, insecure: bool, as_json: bool) -> None:
     """Wait until the job ID has ended: exit code 0 if well, 1 if not."""
-    with connect(url, insecure=insecure) as connection:
+    with left_alone(id), connect(url, insecure=insecure) as connection:
         job = follow(connection.job(id), timeout, quiet=as_json)
         report(job, as_json=as_json)
 
@@ -84,7 +84,7 @@ def watch(
     id: str, timeout: float | None, url: str | None, *, insecure: bool, as_json: bool
 ) -> None:
     """Watch the job ID live; with --json one event a line."""
-    with connect(url, insecure=insecure) as connection:
+    with left_alone(id), connect(url, insecure=insecure) as connection:
         job = connection.job(id)
         if not as_json:
             report(follow(job, timeout), as_json=False)

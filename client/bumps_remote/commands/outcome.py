@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -17,15 +19,21 @@ from bumps_remote.transport import Document
 _MESSAGE = "the job goes on; watch it: bumps-remote watch {id} · stop it: bumps-remote stop {id}"
 
 
+@contextmanager
+def left_alone(id: str) -> Iterator[None]:
+    """Let Ctrl-C end what is done here with a job, and say that the job goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        notice(_MESSAGE.format(id=id))
+        raise click.Abort from None
+
+
 def follow(job: Job, timeout_s: float | None, *, quiet: bool = False) -> Job:
     """Wait for a job with a progress bar; Ctrl-C leaves the job alone."""
-    try:
-        with FitProgress(quiet=quiet) as progress:
-            for event in job.events(timeout_s):
-                progress.show(event)
-    except KeyboardInterrupt:
-        notice(_MESSAGE.format(id=job.id))
-        raise click.Abort from None
+    with left_alone(job.id), FitProgress(quiet=quiet) as progress:
+        for event in job.events(timeout_s):
+            progress.show(event)
     return job
 
 

@@ -64,6 +64,10 @@ NEEDLESS = {
 """Options of bumps that change nothing here."""
 
 _SESSION = "out/session.h5"
+_INTERRUPTED = (
+    "interrupted while it was being submitted: the same command finds its job or makes it, and "
+    "'bumps-remote journal' shows what is unfinished"
+)
 _PROBE_S = 3.0
 
 
@@ -229,7 +233,11 @@ def _bundle(ctx: click.Context, given: Mapping[str, Any], *, quiet: bool) -> Bun
 def _send(connection: Connection, bundle: Bundle, given: Mapping[str, Any]) -> Job:
     wanted = _wanted(bundle, given)
     check_fit(wanted.options, connection.methods())
-    return connection.send(wanted, new=given["new"])
+    try:
+        return connection.send(wanted, new=given["new"])
+    except KeyboardInterrupt:
+        notice(_INTERRUPTED)
+        raise click.Abort from None
 
 
 def _wanted(bundle: Bundle, given: Mapping[str, Any]) -> Wanted:
