@@ -190,7 +190,9 @@ class SSHShell:
                 raise HostKeyError(self._changed_key)
             check_identities(self.name, self._route)
             if wait_s := self.breaker.knock():
-                last = self._last or f"{self.name}: connected a moment ago, and again is too often"
+                last = (
+                    self._last or f"{self.name}: it was tried a moment ago, and again is too often"
+                )
                 raise ShellUnavailableError(f"{last}; next attempt in {wait_s:.0f} s")
             self._line = self._attempt()
             self.breaker.succeeded()

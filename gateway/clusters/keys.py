@@ -7,9 +7,7 @@ other forms can be made to take hours.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
-import struct
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -23,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from gateway.clusters.models import KeyPair
 from gateway.errors import InvalidError
+from scheduler.key_files import passphrase_rounds
 
 KEY_CHARACTERS = 10_000
 """The longest key that is read; RSA with 8192 bits has 6,400."""
@@ -87,33 +86,21 @@ def fingerprint(public: str) -> str:
 
 
 def _is_encrypted(text: str) -> bool:
-    """Read the header of a key: whether it has a passphrase, that is not too slow to try."""
-    lines = text.strip().splitlines()
-    if len(lines) < 3 or lines[0].strip() != _BEGIN or lines[-1].strip() != _END:
+    """Read from its header whether a key has a passphrase, and refuse one too slow to try."""
+    text = text.strip()
+    if not (text.startswith(_BEGIN) and text.endswith(_END)):
         raise _unreadable(f"it begins with {_BEGIN!r} and is pasted whole")
     try:
-        blob = base64.b64decode("".join(line.strip() for line in lines[1:-1]), validate=True)
-        if not blob.startswith(_MAGIC):
-            raise _unreadable("it is damaged")
-        cipher, rest = _string(blob[len(_MAGIC) :])
-        kdf, rest = _string(rest)
-        options, _ = _string(rest)
-        if kdf == b"bcrypt":
-            (rounds,) = struct.unpack(">I", _string(options)[1])
-            if rounds > _ROUNDS:
-                raise InvalidError.at(
-                    "/private_key",
-                    f"its passphrase is hashed {rounds} times, more than the {_ROUNDS} that are "
-                    f"tried here: 'ssh-keygen -p -a {_ROUNDS} -f KEY' writes it anew",
-                )
-    except (binascii.Error, struct.error):
+        rounds = passphrase_rounds(text)
+    except ValueError:
         raise _unreadable("it is damaged") from None
-    return cipher != b"none"
-
-
-def _string(blob: bytes) -> tuple[bytes, bytes]:
-    (length,) = struct.unpack_from(">I", blob)
-    return blob[4 : 4 + length], blob[4 + length :]
+    if rounds > _ROUNDS:
+        raise InvalidError.at(
+            "/private_key",
+            f"its passphrase is hashed {rounds} times, more than the {_ROUNDS} that are tried "
+            f"here: 'ssh-keygen -p -a {_ROUNDS} -f KEY' writes it anew",
+        )
+    return rounds > 0
 
 
 def _unreadable(why: str) -> InvalidError:
