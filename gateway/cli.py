@@ -17,6 +17,7 @@ from gateway.cli_reported import reported
 from gateway.cluster_cli import cluster
 from gateway.database import connect, schema_version, upgrade
 from gateway.settings import Settings, load_settings, prepare_state
+from gateway.trail_cli import trail
 from gateway.web.logs import configure_logs
 
 
@@ -27,6 +28,7 @@ def main() -> None:
 
 
 main.add_command(cluster)
+main.add_command(trail)
 
 
 @main.command()
