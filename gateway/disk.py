@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gateway.errors import NoSpaceError
 
+_RESERVE = 0.02
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -25,12 +26,38 @@ def told_when_full() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _FULL:
+        if not is_full(error):
             raise
+        raise no_space(error) from error
+
+
+def is_full(error: OSError) -> bool:
+    """Whether an error says that the disk takes no more."""
+    return error.errno in _FULL
+
+
+def no_space(error: OSError) -> NoSpaceError:
+    """Say that the disk takes no more."""
+    return NoSpaceError(
+        f"the gateway's disk takes no more ({error.strerror}), so nothing was kept: "
+        "ask its administrator, and try again"
+    )
+
+
+def require_space(folder: Path, wanted_bytes: int) -> None:
+    """See that files leave a part of the disk free, so that records can still be written.
+
+    Raises
+    ------
+    NoSpaceError
+        When it is nearly full.
+    """
+    disk = os.statvfs(folder)
+    if disk.f_bavail * disk.f_frsize - wanted_bytes < disk.f_blocks * disk.f_frsize * _RESERVE:
         raise NoSpaceError(
-            f"the gateway's disk takes no more ({error.strerror}), so nothing was kept: "
-            "ask its administrator, and try again"
-        ) from error
+            "the gateway's disk is nearly full, so nothing was kept: ask its administrator, and "
+            "try again"
+        )
 
 
 def create(path: Path) -> int:

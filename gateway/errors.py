@@ -20,6 +20,7 @@
     ├── HeadersTooLargeError    431  said by the web server itself
     ├── UnavailableError        503  the store or a site is away; try again
     └── NoSpaceError            507
+        └── QuotaError          507  one user keeps too much
 """
 
 from __future__ import annotations
@@ -164,3 +165,7 @@ class NoSpaceError(GatewayError):
     """The gateway's disk is full."""
 
     status = HTTPStatus.INSUFFICIENT_STORAGE
+
+
+class QuotaError(NoSpaceError):
+    """You keep as many bytes as this site allows: delete what you no longer need."""

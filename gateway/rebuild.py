@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import structlog
 
-from gateway.datasets.models import Dataset
+from gateway.datasets.blobs import BlobStore
+from gateway.datasets.models import Dataset, FileRef
 from gateway.datasets.store import DatasetStore
 from gateway.jobs import words
 from gateway.jobs.models import Job, Stage
@@ -32,6 +34,7 @@ def rebuild(settings: Settings) -> Iterator[str]:
     gateway = open_gateway(settings)
     return Rebuild(
         settings.state_directory / "sidecars",
+        gateway.blobs,
         datasets=gateway.datasets,
         problems=gateway.problem_store,
         jobs=gateway.job_store,
@@ -42,9 +45,16 @@ class Rebuild:
     """One pass through all sidecars."""
 
     def __init__(
-        self, root: Path, *, datasets: DatasetStore, problems: ProblemStore, jobs: JobStore
+        self,
+        root: Path,
+        blobs: BlobStore,
+        *,
+        datasets: DatasetStore,
+        problems: ProblemStore,
+        jobs: JobStore,
     ) -> None:
         self._root = root
+        self._blobs = blobs
         self._datasets = datasets
         self._problems = problems
         self._jobs = jobs
@@ -57,7 +67,7 @@ class Rebuild:
         for name, document in Sidecars(self._root / "jobs").buried():
             self._bury(name, document)
         yield f"datasets: {self._restored('datasets', self._dataset)} restored"
-        yield f"problems: {self._restored('problems', self._problems.restore)} restored"
+        yield f"problems: {self._restored('problems', self._problem)} restored"
         restored = self._restored("jobs", self._job)
         yield f"jobs: {restored} restored, {self._uncertain} of them to be looked for"
         yield f"jobs: {len(self._deleted)} that were deleted stay deleted"
@@ -94,11 +104,46 @@ class Rebuild:
             return False
         return self._datasets.restore(dataset)
 
+    def _problem(self, document: Document) -> bool:
+        restored = self._problems.restore(document)
+        if restored:
+            self._give(document["problem"]["owner"], document)
+        return restored
+
     def _job(self, document: Document) -> bool:
         job = to_be_looked_for(from_document(Job, document))
         restored = self._jobs.restore(job)
+        if restored:
+            self._give(job.owner, job.request)
         self._uncertain += restored and not job.final
         return restored
+
+    def _give(self, owner: str, document: Document) -> None:
+        """Let the files that a record names be its owner's again: only the store knew that."""
+        for digest, name in named_files(document):
+            if self._blobs.has(digest):
+                ref = FileRef(path=name, digest=digest, size=self._blobs.size(digest))
+                self._datasets.add_file(owner, ref)
+
+
+def named_files(document: Any) -> Iterator[tuple[str, str]]:
+    """Find the files that a record names: digest and name.
+
+    >>> sorted(named_files({"a": [{"digest": "d1", "name": "x.dat"}], "files": {"y.dat": "d2"}}))
+    [('d1', 'x.dat'), ('d2', 'y.dat')]
+    """
+    if isinstance(document, list):
+        for item in document:
+            yield from named_files(item)
+    if not isinstance(document, dict):
+        return
+    if isinstance(document.get("digest"), str) and isinstance(document.get("name"), str):
+        yield document["digest"], document["name"]
+    files = document.get("files")
+    if isinstance(files, dict):
+        yield from ((digest, name) for name, digest in files.items() if isinstance(digest, str))
+    for item in document.values():
+        yield from named_files(item)
 
 
 def to_be_looked_for(job: Job) -> Job:

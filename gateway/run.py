@@ -10,8 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import partial
 from ipaddress import ip_address
 
@@ -27,6 +26,8 @@ _READY_S = 30.0
 _STOP_S = 15.0
 _ENDS_WITHIN_S = 60.0
 _MANY_ENDS = 10
+_LEAST_PAUSE_S = 0.5
+_MOST_PAUSE_S = 5.0
 FIRST_USER = "scientist"
 
 
@@ -159,12 +160,10 @@ def _watch(
 ) -> int:
     """Wait for a signal; start again what ends by itself, unless that happens all the time."""
     ends: list[float] = []
+    store = None if server is None else _StoreKeeper(server)
     while not stopping:
-        if server is not None and server.ended():
-            _log.error("the store ended by itself; starting it again")
-            ends.append(time.monotonic())
-            with _logged():
-                server.restart()
+        if store is not None:
+            store.look()
         for name, child in list(children.items()):
             if (code := child.poll()) is not None:
                 _log.error("a part ended by itself; starting it again", part=name, code=code)
@@ -178,13 +177,34 @@ def _watch(
     return 0
 
 
-@contextmanager
-def _logged() -> Iterator[None]:
-    """Let a start that failed be tried again with the next look."""
-    try:
-        yield
-    except SettingsError as error:
-        _log.error("the store did not start", error=str(error))
+class _StoreKeeper:
+    """Starts the store again when it ends: at once, and in growing distances if it does not stay.
+
+    On a full disk it ends at each write. That is no reason to give up: once there is room, all
+    goes on, and until then the web server says so.
+    """
+
+    def __init__(self, server: EmbeddedServer) -> None:
+        self._server = server
+        self._pause_s = 0.0
+        self._started = time.monotonic()
+
+    def look(self) -> None:
+        """Start it if it has ended and it is time."""
+        if not self._server.ended():
+            return
+        lived_s = time.monotonic() - self._started
+        if lived_s > _ENDS_WITHIN_S:
+            self._pause_s = 0.0
+        if lived_s < self._pause_s:
+            return
+        _log.error("the store ended by itself; starting it again")
+        self._pause_s = min(max(2 * self._pause_s, _LEAST_PAUSE_S), _MOST_PAUSE_S)
+        self._started = time.monotonic()
+        try:
+            self._server.restart()
+        except SettingsError as error:
+            _log.error("the store did not start", error=str(error))
 
 
 def _stop(children: dict[str, subprocess.Popen[bytes]]) -> None:

@@ -94,6 +94,7 @@ class LimitSettings:
     problems_per_user: int
     jobs_per_user: int
     queued_per_user: int
+    bytes_per_user: int
     elements_per_job: int
     result_bytes: int
     result_files: int

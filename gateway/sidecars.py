@@ -21,6 +21,7 @@ from pathlib import Path
 import structlog
 
 from gateway.disk import create, told_when_full
+from gateway.errors import NoSpaceError
 from gateway.records import Document
 
 _DELETED = "deleted"
@@ -82,9 +83,19 @@ class Sidecars:
             self.write(id, version, document)
 
     def bury(self, id: str, document: Document) -> None:
-        """Say for good that a record was deleted, with what is to be known of it."""
-        with self.prepared(id, _DELETED, document) as unfinished:
-            unfinished.keep()
+        """Say for good that a record was deleted, with what is to be known of it.
+
+        Raises
+        ------
+        NoSpaceError
+            When the disk takes no more; the record is not there any more all the same.
+        """
+        try:
+            with self.prepared(id, _DELETED, document) as unfinished:
+                unfinished.keep()
+        except NoSpaceError:
+            self.remove(id)
+            raise
         self.tidy(id)
 
     def is_buried(self, id: str) -> bool:

@@ -13,18 +13,17 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from gateway.errors import NoSpaceError, NotFoundError, TooLargeError
+from gateway.disk import create, require_space, told_when_full
+from gateway.errors import NotFoundError, TooLargeError
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _CHUNK_BYTES = 1 << 20
-_RESERVE = 0.02
-"""Part of the disk that uploads leave free, so that records can still be written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,15 +92,28 @@ class BlobStore:
         """Open a content for reading."""
         return self.path(digest).open("rb")
 
-    def put(self, content: bytes) -> Blob:
-        """Keep bytes; the same bytes again cost nothing."""
-        digest = hashlib.sha256(content).hexdigest()
-        if not self.keep(digest):
-            self.add([content], limit_bytes=len(content))
-        return Blob(digest=digest, size=len(content))
+    def put(self, content: bytes, admit: Callable[[Blob], object] | None = None) -> Blob:
+        """Keep bytes; the same bytes again cost nothing. *admit* as for `add`."""
+        blob = Blob(digest=hashlib.sha256(content).hexdigest(), size=len(content))
+        if not self.keep(blob.digest):
+            return self.add([content], limit_bytes=len(content), admit=admit)
+        if admit is not None:
+            admit(blob)
+        return blob
 
-    def add(self, chunks: Iterable[bytes], *, limit_bytes: int) -> Blob:
+    def add(
+        self,
+        chunks: Iterable[bytes],
+        *,
+        limit_bytes: int,
+        admit: Callable[[Blob], object] | None = None,
+    ) -> Blob:
         """Keep what comes, up to a limit.
+
+        Parameters
+        ----------
+        admit
+            Asked when all is on the disk and nobody sees it yet; what it raises keeps it out.
 
         Raises
         ------
@@ -111,29 +123,38 @@ class BlobStore:
             When the disk is nearly full; nothing is kept.
         """
         unfinished = self._root / f".{secrets.token_hex(8)}.part"
-        digest = hashlib.sha256()
-        size = 0
         try:
-            with _create(unfinished) as file:
-                for chunk in chunks:
-                    size += len(chunk)
-                    if size > limit_bytes:
-                        raise TooLargeError(f"the file has more than {limit_bytes} bytes")
-                    self._require_space(len(chunk))
-                    digest.update(chunk)
-                    file.write(chunk)
-                file.flush()
-                os.fsync(file.fileno())
-            place = self._place(digest.hexdigest())
-            place.parent.mkdir(exist_ok=True, mode=0o700)
-            with self._lock(fcntl.LOCK_SH):
-                unfinished.replace(place)
-            _sync_folder(place.parent)
-        except OSError as error:
-            raise NoSpaceError(f"the file could not be kept: {error.strerror}") from error
+            with told_when_full():
+                blob = self._receive(chunks, unfinished, limit_bytes)
+                if admit is not None:
+                    admit(blob)
+                self._show(unfinished, self._place(blob.digest))
         finally:
             unfinished.unlink(missing_ok=True)
+        return blob
+
+    def _receive(self, chunks: Iterable[bytes], path: Path, limit_bytes: int) -> Blob:
+        digest = hashlib.sha256()
+        size = 0
+        with os.fdopen(create(path), "wb") as file:
+            for chunk in chunks:
+                size += len(chunk)
+                if size > limit_bytes:
+                    raise TooLargeError(
+                        f"the file has more than {limit_bytes} bytes, the most that this site takes"
+                    )
+                require_space(self._root, len(chunk))
+                digest.update(chunk)
+                file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())
         return Blob(digest=digest.hexdigest(), size=size)
+
+    def _show(self, unfinished: Path, place: Path) -> None:
+        place.parent.mkdir(exist_ok=True, mode=0o700)
+        with self._lock(fcntl.LOCK_SH):
+            unfinished.replace(place)
+        _sync_folder(place.parent)
 
     # ---- what nothing names
 
@@ -177,20 +198,11 @@ class BlobStore:
     def _place(self, digest: str) -> Path:
         return self._root / digest[:2] / digest
 
-    def _require_space(self, wanted_bytes: int) -> None:
-        disk = os.statvfs(self._root)
-        if disk.f_bavail * disk.f_frsize - wanted_bytes < disk.f_blocks * disk.f_frsize * _RESERVE:
-            raise NoSpaceError("the gateway's disk is nearly full: ask its administrator")
-
 
 def read_chunks(stream: IO[bytes]) -> Iterable[bytes]:
     """Read a stream to its end, a piece at a time."""
     while chunk := stream.read(_CHUNK_BYTES):
         yield chunk
-
-
-def _create(path: Path) -> BinaryIO:
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -18,6 +18,19 @@ class FileRef:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Usage:
+    """How many bytes a user keeps; a file that is kept twice counts once, a result each time."""
+
+    files: int = 0
+    results: int = 0
+
+    @property
+    def total(self) -> int:
+        """All that counts."""
+        return self.files + self.results
+
+
+@dataclass(frozen=True, kw_only=True)
 class Dataset:
     """A closed set of files: its manifest is its files with their SHA-256."""
 

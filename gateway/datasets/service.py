@@ -12,11 +12,13 @@ from gateway.datasets.blobs import Blob, BlobStore
 from gateway.datasets.garbage import digests_in
 from gateway.datasets.models import Dataset, FileRef
 from gateway.datasets.store import DatasetStore
-from gateway.errors import FieldError, InvalidError, NotFoundError
+from gateway.errors import FieldError, InvalidError, NotFoundError, QuotaError
 from gateway.records import to_document
 from gateway.settings import Settings
+from gateway.texts import size_text
 
 _NAME_BYTES = 200
+_DAY_S = 24 * 3600
 
 
 class Files:
@@ -28,19 +30,60 @@ class Files:
         self._settings = settings
 
     def add(self, identity: Identity, name: str, chunks: Iterable[bytes]) -> FileRef:
-        """Keep an uploaded file; the same bytes again are the same digest."""
+        """Keep an uploaded file; the same bytes again are the same digest, and cost nothing.
+
+        Raises
+        ------
+        TooLargeError
+            For a file that this site takes from nobody.
+        QuotaError
+            When the user keeps too much with it.
+        NoSpaceError
+            When the disk is nearly full.
+        """
         path = check_file_name(name, "/name")
-        blob = self._blobs.add(chunks, limit_bytes=self._settings.limits.file_bytes)
-        return self._remember(identity.user, path, blob)
+        refs: list[FileRef] = []
+
+        def admit(blob: Blob) -> None:
+            refs.append(self._remember(identity.user, path, blob))
+
+        self._blobs.add(chunks, limit_bytes=self._settings.limits.file_bytes, admit=admit)
+        return refs[0]
 
     def put(self, owner: str, name: str, content: bytes) -> FileRef:
-        """Keep bytes of our own making for a user."""
-        return self._remember(owner, name, self._blobs.put(content))
+        """Keep bytes of our own making for a user; errors as for an upload."""
+        blob = self._blobs.put(content, admit=lambda blob: self._remember(owner, name, blob))
+        return FileRef(path=name, digest=blob.digest, size=blob.size)
 
     def _remember(self, owner: str, path: str, blob: Blob) -> FileRef:
+        """Count a file among what its owner keeps, before anybody can see it."""
         ref = FileRef(path=path, digest=blob.digest, size=blob.size)
-        self._store.add_file(owner, ref)
+        allowed = self._settings.limits.bytes_per_user
+        if not self._store.add_file(owner, ref, allowed):
+            raise self._too_much(owner, f"with the {size_text(blob.size)} of {path[:80]!r} ")
         return ref
+
+    def require_room(self, owner: str) -> None:
+        """See that a user may keep more.
+
+        Raises
+        ------
+        QuotaError
+            When there is as much as this site allows.
+        """
+        allowed = self._settings.limits.bytes_per_user
+        if allowed and self._store.usage(owner).total >= allowed:
+            raise self._too_much(owner, "")
+
+    def _too_much(self, owner: str, more: str) -> QuotaError:
+        used, limits = self._store.usage(owner), self._settings.limits
+        days = limits.unused_files_s / _DAY_S
+        return QuotaError(
+            f"{more}you would keep more than the {size_text(limits.bytes_per_user)} that this site "
+            f"allows: your results have {size_text(used.results)}, your files "
+            f"{size_text(used.files)}. Delete jobs that you no longer need, which frees their "
+            f"results at once; files that no problem and no job needs go after {days:g} days"
+        )
 
     def owns(self, user: str, digest: str) -> bool:
         """Whether a user has this content, which stays now: knowing a digest is not enough."""

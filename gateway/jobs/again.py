@@ -81,6 +81,7 @@ class FurtherAttempts:
         if len(job.attempts) >= _ATTEMPTS:
             raise ConflictError(f"job {job.id} has {_ATTEMPTS} attempts: make a new job of it")
         require_room(self.store.admission(job.owner, "", ""), self.limits)
+        self.files.require_room(job.owner)
         prepared = self._prepared(request, job, change, kept)
         plan = self.planner.plan(prepared)
         from_attempt = job.attempt.number if kept is not None else None

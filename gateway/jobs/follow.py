@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from gateway.disk import require_space, told_when_full
+from gateway.errors import NoSpaceError
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.models import Job
 from gateway.jobs.reported import LINE_BYTES, cut_event, fold_progress, last_curves, read_events
@@ -44,13 +47,21 @@ class LogFolder:
         return self._root / id[-2:] / id / str(attempt) / f"{stream}.{task}.txt"
 
     def append(self, path: Path, offset: int, content: bytes) -> None:
-        """Add bytes that belong at an offset; the same bytes again change nothing."""
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
-        try:
-            os.pwrite(handle, content, offset)
-        finally:
-            os.close(handle)
+        """Add bytes that belong at an offset; the same bytes again change nothing.
+
+        Raises
+        ------
+        NoSpaceError
+            When the disk is nearly full.
+        """
+        with told_when_full():
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            require_space(path.parent, len(content))
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+            try:
+                os.pwrite(handle, content, offset)
+            finally:
+                os.close(handle)
 
     def mark_cut(self, path: Path, size: int) -> None:
         """Say at the end of a log, once, that there is more of it."""
@@ -98,7 +109,8 @@ class Follower:
             news = self._events(scheduler, directory, job, task, followed)
             events.extend(news.events)
             read.update(news.read)
-            read.update(self._copy_logs(scheduler, directory, job, task, followed))
+            with suppress(NoSpaceError):  # the log waits for room; how the job is does not
+                read.update(self._copy_logs(scheduler, directory, job, task, followed))
         self._show(job, events, read)
         return any(event["event"] == "end" for event in events)
 

@@ -112,6 +112,7 @@ class JobService:
         user = request.identity.user
         if earlier := self._admit(request):
             return earlier, True
+        self._files.require_room(user)
         draft = drafts.read(self._settings.secret_key, wanted.draft, user) if wanted.draft else None
         naming = _naming(request, draft)
         prepared = self._preparer.prepare(request.identity, wanted, naming)

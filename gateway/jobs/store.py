@@ -23,12 +23,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 import redis
 
-from gateway.errors import ConflictError, InvalidError, NotFoundError
+from gateway.errors import ConflictError, InvalidError, NoSpaceError, NotFoundError
 from gateway.faults import crash_point
 from gateway.jobs.live_store import live_keys
 from gateway.jobs.models import Job
@@ -261,7 +262,8 @@ class JobStore:
         if answer == "stale":
             raise StaleError(f"job {job.id} has changed since it was read: look at it again")
         crash_point("delete-after-store")
-        self.bury(rubbish)
+        with suppress(NoSpaceError):  # deleting must work on a full disk; the sweeper buries it
+            self.bury(rubbish)
 
     def bury(self, rubbish: Rubbish) -> None:
         """Write into a file that a job was deleted; whatever is written of it later is void."""

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import redis
 
-from gateway.errors import InvalidError, NotFoundError, PreconditionError
+from gateway.errors import InvalidError, NoSpaceError, NotFoundError, PreconditionError
 from gateway.problems.models import FitProblem, ProblemVersion
 from gateway.records import Document, from_document, to_document
 from gateway.sidecars import Sidecars
@@ -261,7 +262,8 @@ class ProblemStore:
             pipe.delete(f"problem:{problem.id}", f"problem:{problem.id}:versions")
             pipe.zrem(f"problems:{problem.owner}", problem.id)
             pipe.execute()
-        self._sidecars.bury(problem.id, {})
+        with suppress(NoSpaceError):  # deleting must work on a full disk
+            self._sidecars.bury(problem.id, {})
 
     def _read_many(self, ids: Sequence[str]) -> Iterator[FitProblem]:
         with self._redis.pipeline(transaction=False) as pipe:

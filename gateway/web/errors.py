@@ -17,6 +17,7 @@ from redis import RedisError
 from werkzeug.exceptions import HTTPException
 
 from gateway import errors
+from gateway.disk import is_full, no_space
 from gateway.errors import FieldError, GatewayError, InvalidError, UnavailableError
 from gateway.web.auth import challenge
 from gateway.web.context import is_api
@@ -36,6 +37,7 @@ def handle_errors(app: Flask) -> None:
     """Answer every error of this app in our form."""
     app.register_error_handler(GatewayError, answer)
     app.register_error_handler(RedisError, _store_away)
+    app.register_error_handler(OSError, _disk)
     app.register_error_handler(HTTPError, _invalid)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unexpected)
@@ -75,6 +77,13 @@ def kinds(root: type[GatewayError] = GatewayError) -> Iterator[type[GatewayError
 def _store_away(error: RedisError) -> Response:
     _log.error("store", error=str(error))
     return answer(UnavailableError("the store does not answer: nothing was lost, try again"))
+
+
+def _disk(error: OSError) -> Response:
+    """Tell a full disk, wherever it was met, apart from a mistake of ours."""
+    if is_full(error):
+        return answer(no_space(error))
+    return _unexpected(error)
 
 
 def _invalid(error: HTTPError) -> Response:

@@ -46,6 +46,10 @@ class Site:
         return self.folder / "sidecars"
 
     @property
+    def blobs(self) -> BlobStore:
+        return BlobStore(self.folder / "blobs")
+
+    @property
     def jobs(self) -> JobStore:
         return JobStore(self.redis, Sidecars(self.root / "jobs"))
 
@@ -60,13 +64,15 @@ class Site:
     def sweep(self) -> None:
         """Do what the worker does in each round."""
         settings = load_settings(with_secret=False)
-        files = Files(self.datasets, BlobStore(self.folder / "blobs"), settings)
+        files = Files(self.datasets, self.blobs, settings)
         logs = LogFolder(self.folder / "logs", 1000)
         Sweeper(self.jobs, files, logs, FixedSchedulers({"local": self.scheduler})).sweep()
 
     def rebuild(self) -> str:
         """Rebuild what the store lacks; answer what was said."""
-        pieces = Rebuild(self.root, datasets=self.datasets, problems=self.problems, jobs=self.jobs)
+        pieces = Rebuild(
+            self.root, self.blobs, datasets=self.datasets, problems=self.problems, jobs=self.jobs
+        )
         return "\n".join(pieces.lines())
 
     def lose(self) -> None:
@@ -225,6 +231,24 @@ def test_a_restored_problem_has_all_its_versions_and_its_file_follows(site: Site
     site.rebuild()
     assert site.problems.get(problem.id).name == "renamed"
     assert site.problems.count("ada") == 1
+
+
+def test_the_files_of_restored_problems_and_jobs_are_their_owners_again(site: Site) -> None:
+    digests = [site.blobs.put(bytes(number)).digest for number in range(1, 5)]
+    problem, kept = make_problem(**{"model.py": digests[0]})
+    uploaded = {"script": {"files": [{"digest": digests[1], "name": "raw.py"}]}}
+    kept = replace(kept, version=replace(kept.version, document=uploaded))
+    site.problems.put(problem, kept)
+    site.jobs.add(make_job(request={"elements": [{"files": {"a.dat": digests[2]}}]}))
+    site.lose()
+    site.rebuild()
+
+    owned = {digest for owner, digest, _ in site.datasets.uploads() if owner == "ada"}
+    assert owned == set(digests[:3])
+    assert site.datasets.usage("ada").files == 1 + 2 + 3
+    found = site.datasets.file("ada", digests[1])
+    assert found is not None
+    assert (found.path, found.size) == ("raw.py", 2)
 
 
 def test_a_deleted_problem_stays_deleted(site: Site) -> None:
