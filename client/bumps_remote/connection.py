@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import platform
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-from uuid import uuid4
 
 from bumps_remote.config import Server, check_url, find_server
-from bumps_remote.errors import NotFoundError, RefusedError, UsageError
+from bumps_remote.errors import NotFoundError, RefusedError
 from bumps_remote.events import Event, Follower
 from bumps_remote.fetch import Fetched, Fetcher, fetch_whole
 from bumps_remote.files import make_bundle
+from bumps_remote.ids import find_id
 from bumps_remote.job import Job
 from bumps_remote.journal import Journal
 from bumps_remote.options import (
@@ -29,12 +28,8 @@ from bumps_remote.options import (
 )
 from bumps_remote.submission import Submitter, Wanted
 from bumps_remote.tags import Tags
-from bumps_remote.text import clean_line
 from bumps_remote.transport import Call, Document, Notice, Patience, Transport
 
-LAST = "last"
-_ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
-_PREFIX = re.compile(r"[0-9A-Za-z]{4,26}")
 _PAGE = 200
 _LOG_BYTES = 500_000
 
@@ -245,27 +240,7 @@ class Connection:
         NotFoundError
             When no job of one's own, or more than one, is meant.
         """
-        if _ID.fullmatch(text.upper()):
-            return text.upper()
-        if text == LAST:
-            newest = next(iter(self.jobs(limit=1)), None)
-            if newest is None:
-                raise NotFoundError("you have no jobs yet")
-            return str(newest["id"])
-        if not _PREFIX.fullmatch(text):
-            raise UsageError(
-                f"{clean_line(text, 40)!r} is no job id: give an id, at least 4 signs of its "
-                "beginning or end, or 'last'"
-            )
-        part = text.upper()
-        ids = [str(job["id"]) for job in self.jobs(q=part)]
-        meant = [found for found in ids if found.startswith(part)]
-        meant = meant or [found for found in ids if found.endswith(part)]
-        if len(meant) > 1:
-            raise RefusedError(f"{text} means {len(meant)} jobs: {', '.join(meant[:5])}")
-        if not meant:
-            raise NotFoundError(f"you have no job {text}")
-        return meant[0]
+        return find_id(text, self.jobs)
 
     def job(self, id: str) -> Job:
         """Take a job by its id, or what `find` takes."""
@@ -349,19 +324,29 @@ class Connection:
 
     def stop(self, id: str) -> Document:
         """Ask a job to stop early and keep its result."""
-        return self._post(f"/jobs/{self.find(id)}/stop")
+        return self._end("stop", id)
 
     def cancel(self, id: str) -> Document:
         """Ask for a job's end; its result does not matter."""
-        return self._post(f"/jobs/{self.find(id)}/cancel")
+        return self._end("cancel", id)
 
-    def resume(self, id: str, *, seed: int | None = None, **change: Any) -> Document:
-        """Continue a fit that has ended with what it has: ``samples=50000, wall="4:00:00"``."""
-        return self._again("resume", id, seed, change)
+    def resume(
+        self, id: str, *, seed: int | None = None, new: bool = False, **change: Any
+    ) -> Document:
+        """Continue a fit that has ended with what it has: ``samples=50000, wall="4:00:00"``.
 
-    def rerun(self, id: str, *, seed: int | None = None, **change: Any) -> Document:
-        """Run a job that has ended once more from its start, with some options changed."""
-        return self._again("rerun", id, seed, change)
+        Parameters
+        ----------
+        new
+            Ask for another attempt even if the same request, cut short before, may have made one.
+        """
+        return self._again("resume", id, seed, change, new=new)
+
+    def rerun(
+        self, id: str, *, seed: int | None = None, new: bool = False, **change: Any
+    ) -> Document:
+        """Run a job that has ended once more from its start: see `resume`."""
+        return self._again("rerun", id, seed, change, new=new)
 
     def delete(self, id: str) -> None:
         """Forget a job that has ended, with its results."""
@@ -371,19 +356,20 @@ class Connection:
         except NotFoundError:
             return  # it was there: an earlier answer got lost
 
-    def _again(self, verb: str, id: str, seed: int | None, change: dict[str, Any]) -> Document:
+    def _again(
+        self, verb: str, id: str, seed: int | None, change: dict[str, Any], *, new: bool
+    ) -> Document:
         resources = {RESOURCES[key]: change.pop(key) for key in list(change) if key in RESOURCES}
         body: Document = {"options": change, "resources": check_resources(resources)}
         if seed is not None:
             body["seed"] = seed
-        path = f"/jobs/{self.find(id)}/{verb}"
-        call = Call(method="POST", path=path, json=body, key=str(uuid4()))
-        return self.transport.document(call)
+        return self.submitter().repeat(verb, self.find(id), body, new=new).job
 
     def _get(self, path: str) -> Document:
         return self.transport.document(Call(method="GET", path=path))
 
-    def _post(self, path: str) -> Document:
+    def _end(self, verb: str, id: str) -> Document:
+        path = f"/jobs/{self.find(id)}/{verb}"
         return self.transport.document(Call(method="POST", path=path, harmless=True))
 
 

@@ -1,13 +1,13 @@
 """What was about to be submitted, so that a dead laptop neither loses a job nor makes two.
 
-Before anything is sent, the submission is written down with its Idempotency-Key; after the answer
-it is struck out. Whoever submits the same content again meanwhile uses the same key, and so finds
-the job that the first one may have made.
+Before anything is sent, a submission or another attempt of a job is written down with its
+Idempotency-Key; after the answer it is struck out. Whoever asks for the same again meanwhile uses
+the same key, and so finds the job or the attempt that the first one may have made.
 
 ===================  ==================================================================
 file                 holds
 ===================  ==================================================================
-``<content>.json``   an entry, named by the digest of what it submits; never changed
+``<content>.json``   an entry, named by the digest of what it asks for; never changed
 ``<key>.problem``    the id of its problem, once the server has it; from then on the job
                      itself may have been sent
 ===================  ==================================================================
@@ -61,19 +61,47 @@ class Draft:
     job: Document
     """Body of POST /jobs, still without its problem."""
 
+    @property
+    def title(self) -> str:
+        """What it is, for people."""
+        return f"submission of {self.entry}"
+
     def digest(self) -> str:
         """Name the content: the same content has the same name, wherever its files lie."""
         document = asdict(self)
         document["files"] = sorted((file.name, file.digest) for file in self.files)
-        text = json.dumps(document, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return _digest(document)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repetition:
+    """Everything that a request for another attempt of a job says."""
+
+    url: str
+    user: str
+    verb: str
+    """``resume`` or ``rerun``."""
+
+    job: str
+    """Id of the job."""
+
+    body: Document
+
+    @property
+    def title(self) -> str:
+        """What it is, for people."""
+        return f"{self.verb} of {self.job}"
+
+    def digest(self) -> str:
+        """Name the content."""
+        return _digest(asdict(self))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A submission that has begun and of which we know no end."""
+    """Something that was begun and of which we know no end."""
 
-    draft: Draft
+    draft: Draft | Repetition
     key: str
     begun: datetime
     path: Path
@@ -100,19 +128,20 @@ class Entry:
 
 
 class Journal:
-    """The submissions under way of this user on this computer."""
+    """What this user has under way on this computer."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or state_folder() / "journal"
 
-    def begin(self, draft: Draft) -> Entry:
-        """Write a submission down, or find it where it already stands."""
+    def begin(self, draft: Draft | Repetition) -> Entry:
+        """Write something down, or find it where it already stands."""
         private_folder(self.folder.parent)
         private_folder(self.folder)
         path = self.folder / f"{draft.digest()}.json"
         key = str(uuid.uuid4())
         begun = datetime.now(timezone.utc)
-        document = {"format": 1, "key": key, "begun": begun.isoformat(), "draft": asdict(draft)}
+        what = "draft" if isinstance(draft, Draft) else "repetition"
+        document = {"format": 1, "key": key, "begun": begun.isoformat(), what: asdict(draft)}
         if not _write_once(path, json.dumps(document, indent=1)):
             return self._read(path)
         return Entry(draft=draft, key=key, begun=begun, path=path)
@@ -140,10 +169,8 @@ class Journal:
     def _read(self, path: Path) -> Entry:
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
-            draft: Mapping[str, Any] = document["draft"]
-            files: Sequence[Mapping[str, Any]] = draft["files"]
             return Entry(
-                draft=Draft(**{**draft, "files": tuple(LocalFile(**file) for file in files)}),
+                draft=_read_draft(document),
                 key=str(document["key"]),
                 begun=datetime.fromisoformat(document["begun"]),
                 path=path,
@@ -154,6 +181,19 @@ class Journal:
                 f"the journal's {path} cannot be read ({error}). Look with 'bumps-remote list' "
                 "whether its job exists, then delete that file"
             ) from error
+
+
+def _read_draft(document: Mapping[str, Any]) -> Draft | Repetition:
+    if "repetition" in document:
+        return Repetition(**document["repetition"])
+    draft: Mapping[str, Any] = document["draft"]
+    files: Sequence[Mapping[str, Any]] = draft["files"]
+    return Draft(**{**draft, "files": tuple(LocalFile(**file) for file in files)})
+
+
+def _digest(document: Document) -> str:
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def digest_file(path: Path) -> tuple[str, int]:

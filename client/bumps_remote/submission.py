@@ -10,7 +10,7 @@ from typing import Any
 from bumps_remote.errors import RefusedError, UsageError
 from bumps_remote.faults import crash_point
 from bumps_remote.files import Bundle
-from bumps_remote.journal import Draft, Entry, Journal
+from bumps_remote.journal import Draft, Entry, Journal, LocalFile, Repetition
 from bumps_remote.text import clean_line
 from bumps_remote.transport import Call, Document, Notice, Transport
 
@@ -39,6 +39,10 @@ class Wanted:
     cluster: str | None = None
     resources: Mapping[str, object] = field(default_factory=dict)
     """Slurm's long names, such as ``cpus_per_task``."""
+
+    def files(self) -> tuple[LocalFile, ...]:
+        """List what has to be there before the job."""
+        return self.bundle.files
 
     def problem(self) -> Document:
         """Write the body of POST /problems."""
@@ -102,32 +106,39 @@ class Submitter:
             url=self._transport.server.url,
             user=self._user(),
             entry=wanted.bundle.entry,
-            files=wanted.bundle.files,
+            files=wanted.files(),
             problem=wanted.problem(),
             job=wanted.job(),
         )
+        return self.send(self._begin(draft, new=new))
+
+    def repeat(self, verb: str, job: str, body: Document, *, new: bool = False) -> Accepted:
+        """Ask for another attempt of a job, or find the one that was asked for before.
+
+        Parameters
+        ----------
+        verb
+            ``resume`` or ``rerun``.
+        new
+            Ask for one of its own even if the journal holds the same, unfinished.
+        """
+        url = self._transport.server.url
+        wanted = Repetition(url=url, user=self._user(), verb=verb, job=job, body=body)
+        return self.send(self._begin(wanted, new=new))
+
+    def _begin(self, draft: Draft | Repetition, *, new: bool) -> Entry:
         entry = self._journal.begin(draft)
         if new and not entry.is_new:
             self._journal.finish(entry)
             entry = self._journal.begin(draft)
         self._tell(entry)
         crash_point("journaled")
-        return self.send(entry)
+        return entry
 
     def send(self, entry: Entry) -> Accepted:
         """Send what an entry of the journal says, and strike it out once there is an answer."""
         try:
-            problem_id = entry.problem_id or self._make_problem(entry)
-            crash_point("problem")
-            response = self._transport.send(
-                Call(
-                    method="POST",
-                    path="/jobs",
-                    json={**entry.draft.job, "problem": {"id": problem_id}},
-                    key=entry.key,
-                    headers={"X-Correlation-ID": entry.key},
-                )
-            )
+            response = self._transport.send(self._call(entry))
         except RefusedError as error:
             if error.status in _FOR_GOOD:
                 self._journal.finish(entry)
@@ -138,15 +149,26 @@ class Submitter:
         replayed = response.headers.get("Idempotent-Replayed") == "true"
         return Accepted(job=job, replayed=replayed and not entry.is_new)
 
-    def _make_problem(self, entry: Entry) -> str:
-        for file in entry.draft.files:
+    def _call(self, entry: Entry) -> Call:
+        draft = entry.draft
+        if isinstance(draft, Repetition):
+            path, body = f"/jobs/{draft.job}/{draft.verb}", draft.body
+        else:
+            problem_id = entry.problem_id or self._make_problem(entry, draft)
+            crash_point("problem")
+            path, body = "/jobs", {**draft.job, "problem": {"id": problem_id}}
+        headers = {"X-Correlation-ID": entry.key}
+        return Call(method="POST", path=path, json=body, key=entry.key, headers=headers)
+
+    def _make_problem(self, entry: Entry, draft: Draft) -> str:
+        for file in draft.files:
             self._upload(entry, Path(file.path), file.name, file.digest)
         crash_point("uploaded")
         made = self._transport.document(
             Call(
                 method="POST",
                 path="/problems",
-                json=entry.draft.problem,
+                json=draft.problem,
                 key=f"{entry.key}-problem",
             )
         )
@@ -171,22 +193,20 @@ class Submitter:
         return str(self._transport.document(Call(method="GET", path="/me"))["name"])
 
     def _tell(self, entry: Entry) -> None:
+        title = clean_line(entry.draft.title)
         if not entry.is_new:
             self._notice(
-                f"a submission of the same was begun {age_text(entry.age_s)} ago and not "
-                "finished: it goes on (--new makes another job)"
+                f"the same {title} was begun {age_text(entry.age_s)} ago and got no answer: it "
+                "goes on, and finds what it may have made (--new asks for another)"
             )
             return
         others = [
             other
             for other in self._journal.entries()
-            if other.key != entry.key and other.draft.entry == entry.draft.entry
+            if other.key != entry.key and other.draft.title == entry.draft.title
         ]
         if others:
-            self._notice(
-                f"another submission of {clean_line(entry.draft.entry)} is unfinished: "
-                "see 'bumps-remote journal'"
-            )
+            self._notice(f"another {title} is unfinished: see 'bumps-remote journal'")
 
 
 def age_text(seconds: float) -> str:

@@ -178,7 +178,8 @@ class Transport:
         return error
 
     def _once(self, call: Call) -> httpx.Response:
-        extensions = {"trace": crash_when_sent} if call.path == "/jobs" and call.key else {}
+        makes = bool(call.key) and call.path.startswith("/jobs")
+        extensions = {"trace": crash_when_sent} if makes else {}
         arguments: dict[str, Any] = {
             "params": dict(call.params),
             "headers": self._headers(call),

@@ -347,7 +347,7 @@ def test_a_delete_whose_answer_got_lost_is_done(site: Misbehaving, shell: Shell)
 
 
 def test_a_resume_is_one_resume_however_often_it_is_sent(site: Misbehaving, shell: Shell) -> None:
-    site.on("GET", "/methods", Reply(body={"items": []}))
+    serve_submissions(site)
     job = Reply(status=202, body=job_document(attempt=2))
     site.on("POST", f"{JOB}/resume", Reply(status=202, cut_after=-1), Reply(status=503), job)
 

@@ -60,6 +60,10 @@ def state(shell: Shell, id: str) -> str:
     return str(shell.run("status", id, "--json").json["state"])
 
 
+def attempts(shell: Shell, id: str) -> list[str]:
+    return [row["state"] for row in shell.run("info", id, "--json").json["attempts"]]
+
+
 def test_a_model_with_data_and_helper_goes_there_and_back(laptop: Shell) -> None:
     done = laptop.run("model.py", "--fit=lm", "--tag=first", "-o", "here")
 
@@ -163,6 +167,19 @@ def test_a_laptop_that_dies_in_the_middle_finds_its_job(laptop: Shell, point: st
     assert [found["id"] for found in before] in ([], [job])
     assert len(before) == 1 if point == "answered" else True
     assert laptop.run("journal", "--json").json["entries"] == []
+
+
+def test_a_laptop_that_dies_while_asking_for_a_rerun_finds_its_attempt(laptop: Shell) -> None:
+    job = laptop.run("submit", "model.py", "--fit=lm", "--wait", "--json").json["job"]["id"]
+    laptop.run("rerun", job, "--seed=5", code=-9, BUMPS_REMOTE_CRASH_AT="sent")
+    # Its first attempt may have ended by now: the same words then still mean this one.
+    eventually(lambda: attempts(laptop, job) == ["COMPLETED"] * 2, every_s=0.3, what="the rerun")
+
+    again = laptop.run("rerun", job, "--seed=5")
+
+    assert f"{job}: attempt 2" in again.out
+    assert attempts(laptop, job) == ["COMPLETED"] * 2
+    assert "attempt 3" in laptop.run("rerun", job, "--seed=5").out
 
 
 def test_a_bundle_comes_out_the_same_here(laptop: Shell) -> None:

@@ -19,6 +19,9 @@ from bumps_remote.show import err, job_lines, job_table
 from bumps_remote.text import clean
 from bumps_remote.transport import Document
 
+NEW_ATTEMPT = click.option(
+    "--new", is_flag=True, help="Another attempt even if the same is unfinished in the journal."
+)
 _LOG_LOOK_S = 1.0
 _TAIL_BYTES = 65536
 
@@ -155,6 +158,7 @@ def delete(ids: tuple[str, ...], url: str | None, *, insecure: bool, as_json: bo
 @click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Such as samples=1e5.")
 @click.option("--seed", type=WHOLE)
 @resource_options
+@NEW_ATTEMPT
 @click.option("--wait/--no-wait", "waiting", default=False, help="Wait until it has ended.")
 @common
 def resume(id: str, url: str | None, *, insecure: bool, as_json: bool, **given: Any) -> None:
@@ -174,7 +178,7 @@ def again(
     """Ask for another attempt, and wait for it if wished."""
     whole = connection.find(id)
     change = {**given_options(given["changes"], connection.methods()), **resources_of(given)}
-    document = verb(connection, whole, seed=given["seed"], **change)
+    document = verb(connection, whole, seed=given["seed"], new=given["new"], **change)
     if given["waiting"]:
         report(follow(connection.job(whole), None, quiet=as_json), as_json=as_json)
         return

@@ -1,4 +1,4 @@
-"""Tags, and the journal of submissions under way."""
+"""Tags, and the journal of what is under way."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from rich.text import Text
 
 from bumps_remote.commands.common import JSON_OPTION, answer, common, connect
 from bumps_remote.errors import RemoteError, UsageError
-from bumps_remote.journal import Entry, Journal
+from bumps_remote.journal import Draft, Entry, Journal, Repetition
 from bumps_remote.show import job_table, notice
 from bumps_remote.submission import age_text
 from bumps_remote.text import clean_line
@@ -78,7 +78,7 @@ def delete(tag: str, url: str | None, *, insecure: bool, as_json: bool) -> None:
 @click.option("--insecure", is_flag=True, help="Allow plain http to another computer.")
 @JSON_OPTION
 def journal(drop: str | None, *, go_on: bool, insecure: bool, as_json: bool) -> None:
-    """Show the submissions that got no answer; --continue finds or makes their jobs."""
+    """Show requests that got no answer; --continue finds or makes their jobs and attempts."""
     book = Journal()
     entries = book.entries()
     if drop:
@@ -107,7 +107,7 @@ def _continue(entry: Entry, *, insecure: bool) -> Document:
         try:
             return connection.submitter().send(entry).job
         except RemoteError:
-            notice(f"{clean_line(draft.entry)} ({entry.key}) did not go through:")
+            notice(f"{clean_line(draft.title)} ({entry.key}) did not go through:")
             raise
 
 
@@ -120,20 +120,26 @@ def _drop(book: Journal, entries: list[Entry], key: str) -> None:
 
 
 def _entry_line(entry: Entry) -> str:
-    sent = "may have been sent" if entry.problem_id else "not sent yet"
     draft = entry.draft
+    unsent = isinstance(draft, Draft) and not entry.problem_id
+    sent = "not sent yet" if unsent else "may have been sent"
     age = age_text(entry.age_s)
-    return f"{entry.key}  {clean_line(draft.entry)} to {draft.url}, begun {age} ago, {sent}"
+    return f"{entry.key}  {clean_line(draft.title)} to {draft.url}, begun {age} ago, {sent}"
 
 
 def _entry_document(entry: Entry) -> Document:
     draft = entry.draft
-    return {
+    head = {
         "key": entry.key,
         "url": draft.url,
         "user": draft.user,
-        "entry": draft.entry,
         "begun": entry.begun.isoformat(),
+    }
+    if isinstance(draft, Repetition):
+        return {**head, "verb": draft.verb, "job": draft.job, "change": draft.body}
+    return {
+        **head,
+        "entry": draft.entry,
         "problem": entry.problem_id,
         "files": [vars(file) for file in draft.files],
         "job": draft.job,

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from bumps_remote import rerun as bundles
 from bumps_remote.commands.common import answer, common, connect, print_json
-from bumps_remote.commands.jobs import again
+from bumps_remote.commands.jobs import NEW_ATTEMPT, again
 from bumps_remote.commands.outcome import default_folder, say_fetched
 from bumps_remote.commands.parameters import WHOLE, resource_options
 from bumps_remote.connection import Connection
@@ -136,6 +136,7 @@ def script(id: str, url: str | None, *, insecure: bool, as_json: bool) -> None:
 @click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Such as samples=1e5.")
 @click.option("--seed", type=WHOLE)
 @resource_options
+@NEW_ATTEMPT
 @click.option("--wait/--no-wait", "waiting", default=False, help="Wait until it has ended.")
 @common
 def rerun(
