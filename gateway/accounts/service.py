@@ -249,6 +249,10 @@ class Accounts:
         """
         return self._sessions.verify(credentials)
 
+    def stands(self, identity: Identity) -> bool:
+        """Say whether who was verified would still be: for answers that take long to send."""
+        return self._sessions.stands(identity)
+
     # -- API tokens
 
     def make_token(

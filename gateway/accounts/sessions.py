@@ -109,6 +109,24 @@ class Sessions:
             return self._renew(credentials.refresh)
         return Verified(identity=None)
 
+    def stands(self, identity: Identity) -> bool:
+        """Say whether who was verified would still be: for answers that take long to send."""
+        if identity.session_id is not None:
+            try:
+                self._live_session(identity.session_id, identity.user)
+            except InvalidTokenError:
+                return False
+            return True
+        user = self.store.user(identity.user)
+        if user is None or not user.active:
+            return False
+        return any(
+            token.id == identity.token_id
+            and token.epoch == user.token_epoch
+            and (token.expires is None or token.expires > now())
+            for token in self.store.tokens(identity.user)
+        )
+
     def _verify_bearer(self, text: str) -> Identity:
         if text.startswith(f"{TOKEN_PREFIX}_"):
             return self._verify_token(text)

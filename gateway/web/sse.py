@@ -18,6 +18,7 @@ from typing import Any
 from flask import Response, request
 
 from gateway.errors import TooManyRequestsError
+from gateway.web.context import gateway, identity
 
 PING_S = 15.0
 LOOK_S = 4.0
@@ -92,10 +93,13 @@ def event_stream(
     reader
         The user, for the count of streams.
     may_read
-        Asked every few seconds; the stream ends when the answer is no.
+        Asked every few seconds; the stream ends when the answer is no, and also when the session
+        or token that asked for it has ended.
     """
+    accounts, who = gateway().accounts, identity()
     streams.open(reader)
-    response = Response(_lines(read, may_read, last_event_id()), mimetype="text/event-stream")
+    lines = _lines(read, lambda: accounts.stands(who) and may_read(), last_event_id())
+    response = Response(lines, mimetype="text/event-stream")
     response.call_on_close(lambda: streams.close(reader))
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"  # or nginx keeps events until its buffer is full
