@@ -29,22 +29,26 @@ _WANTED = ("SLURM_CONF", "SLURM_BITSTR_LEN")
 """What the library must find in its environment; a job gets what begins with ``SLURM_``."""
 
 
-def task_of(job: Any) -> tuple[str, str]:
-    """Say which job a record is of, and which elements, as squeue writes them.
+def task_of(job: Any) -> str:
+    """Say which job a record is of, or which elements, as squeue writes it.
 
-    Slurm's library gives no value where an index is 0: that is element 0 of an array.
+    Slurm's library gives no index where it is 0: that is element 0, unless nothing of it ever
+    began and it has the array's own id. Then it is what is left of those that were cancelled
+    while they waited, and stands for all elements that have no record of their own.
     """
     if job.array_id is None:
-        return str(job.id), ""
+        return str(job.id)
     if job.array_tasks_waiting:
-        return str(job.array_id), f"_[{job.array_tasks_waiting}]"
-    return str(job.array_id), f"_{job.array_task_id or 0}"
+        return f"{job.array_id}_[{job.array_tasks_waiting}]"
+    if job.array_task_id is None and job.id == job.array_id and job.batch_host is None:
+        return str(job.id)
+    return f"{job.array_id}_{job.array_task_id or 0}"
 
 
 def write_row(job: Any, separator: str) -> str:
     """Write a record as squeue would, so that one reader serves both."""
     fields = (
-        "".join(task_of(job)),
+        task_of(job),
         job.state,
         job.state_reason,
         f"{job.exit_code}:{job.exit_code_signal}",

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -24,6 +25,7 @@ from scheduler.base import (
 )
 from scheduler.faults import SLURM_POINTS
 from scheduler.slurm_api import SlurmApi
+from scheduler.slurm_api_agent import task_of
 from tests.helpers import eventually, processes
 from tests.scheduler.api_site import Double, open_api, release_of, slurm_by_api
 from tests.scheduler.oddities import ODDITIES, run_oddity
@@ -89,14 +91,16 @@ def test_an_unreachable_controller_is_uncertain_and_what_waits_behind_is_not_beg
 ) -> None:
     launches = [api_site.stage(sleeper()) for _ in range(2)]
     double.spoil("submit away")
-    first, second = api_site.scheduler.submit(launches)
+    outcomes = api_site.scheduler.submit(launches)
+    assert all(isinstance(outcome, Uncertain) for outcome in outcomes)
+    tried, left = sorted(launches, key=begun, reverse=True)
+    assert [begun(tried), begun(left)] == [True, False]
+    first, second = (outcomes[launches.index(launch)] for launch in (tried, left))
     assert isinstance(first, Uncertain)
-    assert first.begun
     assert isinstance(second, Uncertain)
-    assert not second.begun
-    assert not begun(launches[1])
-    assert api_site.scheduler.find(launches[0].marker) == []
-    assert isinstance(api_site.scheduler.submit(launches[1:])[0], Submitted)
+    assert [first.begun, second.begun] == [True, False]
+    assert api_site.scheduler.find(tried.marker) == []
+    assert isinstance(api_site.scheduler.submit([left])[0], Submitted)
 
 
 @pytest.mark.parametrize("number", [0, 1001, 5004, 6000])
@@ -172,17 +176,15 @@ def test_a_submission_killed_at_any_point_runs_at_most_once(
         slurm_by_api(slurm_cluster, double.python) as api,
         open_api(slurm_cluster, api) as site,
     ):
-        first, second = (site.stage(sleeper()) for _ in range(2))
-        outcomes = api.submit([first, second])
-        # The second is known not to have been begun: only one process submits.
-        assert [isinstance(one, Uncertain) and one.begun for one in outcomes] == [True, False]
-        api.submit([first])
-        found = api.find(first.marker)
+        launch = site.stage(sleeper())
+        for _ in range(2):
+            (outcome,) = api.submit([launch])
+        assert isinstance(outcome, Submitted if point == "slurm-submit-named" else Uncertain)
+        found = api.find(launch.marker)
         assert len(found) == (0 if point == "slurm-submit-locked" else 1)
         for row in found:
             site.end_of(row.native_id)
-        assert len(site.lines(first, "starts")) == len(found)
-        assert not begun(second)
+        assert len(site.lines(launch, "starts")) == len(found)
 
 
 # A library that hangs
@@ -197,21 +199,22 @@ def test_a_hanging_submission_is_ended_and_hangs_nothing_else(hasty: Site, doubl
         target=lambda: outcomes.extend(hasty.scheduler.submit(launches)), daemon=True
     )
     submitting.start()
-    eventually(lambda: begun(launches[0]) and double.spoilt)
+    eventually(lambda: double.spoilt)
     assert hasty.lines(launches[0], "job.sh")[0] == "#!/bin/bash"
-    assert hasty.scheduler.read_claim(launches[1].directory, 1) is None
+    assert hasty.scheduler.read_native_id(launches[1].directory, 1) is None
     assert submitting.is_alive()
     submitting.join(timeout=30)
     assert time.monotonic() - start < HURRY_S + 10
-    first, second = outcomes
+    tried, left = sorted(launches, key=begun, reverse=True)
+    first, second = (outcomes[launches.index(launch)] for launch in (tried, left))
     assert isinstance(first, Uncertain)
     assert f"did not answer within {HURRY_S:g} s" in first.text
     assert first.begun
     assert isinstance(second, Uncertain)
     assert not second.begun
-    (found,) = hasty.scheduler.find(launches[0].marker)
+    (found,) = hasty.scheduler.find(tried.marker)
     assert hasty.end_of(found.native_id).state is JobState.COMPLETED
-    assert isinstance(hasty.scheduler.submit(launches[1:])[0], Submitted)
+    assert isinstance(hasty.scheduler.submit([left])[0], Submitted)
 
 
 def test_a_hanging_question_ends_in_time_and_says_where_it_stood(
@@ -261,6 +264,26 @@ def test_element_0_is_an_element(api_site: Site) -> None:
     rows = {row.task: row for row in api_site.reports(native_id)}
     assert rows[0].state is JobState.RUNNING
     assert rows[None].tasks_waiting == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("record", "written"),
+    [
+        # id, id of the array, index, those that wait, host: as pyslurm gave them
+        ((4, None, None, None, None), "4"),
+        ((129, 129, None, "2-4", None), "129_[2-4]"),
+        ((131, 129, 1, None, "n0"), "129_1"),
+        ((130, 129, None, None, "n0"), "129_0"),
+        ((130, 129, None, None, None), "129_0"),  # put back into the queue
+        ((129, 129, None, None, "n0"), "129_0"),  # the last to begin has the array's id
+        ((129, 129, None, None, None), "129"),  # 2, 3 and 4 were cancelled
+    ],
+)
+def test_a_record_is_told_from_others_of_its_array(
+    record: tuple[object, ...], written: str
+) -> None:
+    names = ("id", "array_id", "array_task_id", "array_tasks_waiting", "batch_host")
+    assert task_of(SimpleNamespace(**dict(zip(names, record, strict=True)))) == written
 
 
 def test_a_held_job_waits_and_says_for_whom(api_site: Site, slurm_cluster: Cluster) -> None:

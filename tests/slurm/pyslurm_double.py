@@ -315,7 +315,7 @@ def _sharing(value: Any) -> bool:
 
 _US = "\x1f"
 _COLUMNS = ("JobID", "ArrayJobID", "ArrayTaskID", "State", "Reason", "exit_code", "StartTime",
-            "EndTime", "RestartCnt", "UserID", "PriorityLong", "Name")  # fmt: skip
+            "EndTime", "BatchHost", "RestartCnt", "UserID", "PriorityLong", "Name")  # fmt: skip
 
 
 class Job:
@@ -341,6 +341,7 @@ class Job:
 
     def _take(self, found: dict[str, str]) -> None:
         status = int(found["exit_code"])
+        self.batch_host = None if found["BatchHost"] in ("", "n/a", "N/A") else found["BatchHost"]
         self.name, self.state, self.state_reason = found["Name"], found["State"], found["Reason"]
         code = status >> 8 & 255
         self.exit_code = code - 128 if code >= 128 else code
