@@ -1,84 +1,155 @@
-"""The store goes away and comes back: 503 with a time to come again, and nothing is lost."""
+"""The store hangs or is gone: 503 within three seconds everywhere, and nothing is lost."""
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import httpx
+import pytest
 
+from tests.api.test_ended_access import cookies_of
 from tests.helpers import eventually
-from tests.live import live_gateway
+from tests.live import Api, LiveGateway, live_gateway
+from tests.redis_server import Store, private_store
+
+DUMMY: dict[str, Any] = {"kind": "dummy", "options": {"seconds": 0}}
+LIMIT_S = 3.0
+PAGES = ("/jobs", "/problems", "/tokens", "/account")
+ROUTES = ("/me", "/jobs", "/problems", "/tokens", "/clusters")
 
 
-@contextmanager
-def serving(folder: Path) -> Iterator[None]:
-    """Run a store on a directory, and end it."""
-    program = shutil.which("redis-server")
-    assert program
-    arguments = ["--port", "0", "--unixsocket", f"{folder}/s", "--dir", str(folder), "--save", "",
-                 "--appendonly", "yes", "--appendfsync", "always",
-                 "--maxmemory-policy", "noeviction"]  # fmt: skip
-    process = subprocess.Popen([program, *arguments], stdout=subprocess.DEVNULL)
-    try:
-        eventually(lambda: Path(folder, "s").exists(), what="the store")
-        yield
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A gateway on a store of its own, which nobody starts again."""
+
+    store: Store
+    live: LiveGateway
 
 
-def test_without_its_store_the_gateway_says_503_and_goes_on_afterwards() -> None:
-    with TemporaryDirectory(prefix="bgw-store-") as name:
-        folder = Path(name)
-        first = serving(folder)
-        first.__enter__()
-        down = False
-        try:
-            with live_gateway(GATEWAY_REDIS_URL=f"unix://{folder}/s") as live:
-                api = live.user()
-                job = api.submit(kind="dummy", options={"seconds": 0})
-                api.wait(job["id"])
-                first.__exit__(None, None, None)
-                down = True
-                key = {"Idempotency-Key": uuid.uuid4().hex}
-                headers = {
-                    "Authorization": api.http.headers["Authorization"],
-                    "Content-Type": "application/json",
-                }
-                for method, path in (
-                    ("POST", "/api/v1/jobs"),
-                    ("GET", f"/api/v1/jobs/{job['id']}"),
-                    ("GET", "/api/v1/me"),
-                    ("GET", "/readyz"),
-                ):
-                    body = b'{"kind": "dummy"}' if method == "POST" else b""
-                    answer = httpx.request(
-                        method,
-                        live.url + path,
-                        headers={**headers, **key},
-                        timeout=10,
-                        content=body,
-                    )
-                    assert answer.status_code == 503, answer.text
-                    assert answer.elapsed.total_seconds() < 3
-                    if answer.request.url.path != "/readyz":
-                        assert int(answer.headers["Retry-After"]) > 0
-                        assert answer.json()["type"] == "/errors/unavailable"
-                        assert "Traceback" not in answer.text
-                assert httpx.get(f"{live.url}/healthz").status_code == 200
-                with serving(folder):
-                    eventually(lambda: api.http.get("/me").status_code == 200, what="the way back")
-                    assert api.job(job["id"])["state"] == "COMPLETED"
-                    made = api.http.post("/jobs", json={"kind": "dummy"}, headers=key)
-                    assert made.status_code == 202
-                    assert api.wait(made.json()["id"])["state"] == "COMPLETED"
-                    assert api.http.get("/jobs").json()["total"] == 2
-        finally:
-            if not down:
-                first.__exit__(None, None, None)
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    with private_store() as store, live_gateway(GATEWAY_REDIS_URL=store.url) as live:
+        yield Stage(store=store, live=live)
+
+
+AWAY: dict[str, tuple[Callable[[Store], None], Callable[[Store], None]]] = {
+    "hangs": (Store.freeze, Store.thaw),
+    "is gone": (Store.stop, Store.start),
+}
+
+
+@pytest.fixture(params=AWAY)
+def away(
+    request: pytest.FixtureRequest, stage: Stage
+) -> Iterator[tuple[Callable[[], None], Callable[[], None]]]:
+    """Give the ways to take the store away and to bring it back; it is back afterwards."""
+    take, bring = AWAY[request.param]
+    is_away = False
+
+    def go() -> None:
+        nonlocal is_away
+        take(stage.store)
+        is_away = True
+
+    def come() -> None:
+        nonlocal is_away
+        if is_away:
+            bring(stage.store)
+            is_away = False
+            eventually(stage.live.ready, what="the way back")
+
+    yield go, come
+    come()
+
+
+def took_s(answer: httpx.Response) -> float:
+    return answer.elapsed.total_seconds()
+
+
+def all_at_once(asked: Sequence[Callable[[], httpx.Response]]) -> list[httpx.Response]:
+    """Ask as several people do: a store that hangs costs each of them two seconds."""
+    with ThreadPoolExecutor(len(asked)) as pool:
+        return list(pool.map(lambda ask: ask(), asked))
+
+
+def is_unavailable(answer: httpx.Response) -> bool:
+    assert answer.status_code == 503, f"{answer.url}: {answer.status_code} {answer.text[:200]}"
+    assert took_s(answer) < LIMIT_S, f"{answer.url} took {took_s(answer):.1f} s"
+    assert int(answer.headers["Retry-After"]) > 0
+    assert "Traceback" not in answer.text
+    assert "redis" not in answer.text.lower()
+    return True
+
+
+def test_each_route_says_503_in_time_and_a_key_makes_its_job_later(
+    stage: Stage, away: tuple[Callable[[], None], Callable[[], None]]
+) -> None:
+    go, come = away
+    api = stage.live.user()
+    api.http.timeout = httpx.Timeout(10)
+    done = api.wait(api.submit(**DUMMY)["id"])
+    key = {"Idempotency-Key": uuid.uuid4().hex}
+    go()
+    job = f"/jobs/{done['id']}"
+    gets = [partial(api.http.get, path) for path in (*ROUTES, job, f"{job}/events")]
+    post = partial(api.http.post, json=DUMMY, headers=key)
+    for answer in all_at_once([*gets, partial(post, "/jobs"), partial(post, "/jobs/preview")]):
+        assert is_unavailable(answer)
+        assert answer.json()["type"] == "/errors/unavailable"
+    assert httpx.get(f"{stage.live.url}/healthz").status_code == 200
+    come()
+    assert api.job(done["id"])["state"] == "COMPLETED"
+    made = api.http.post("/jobs", json=DUMMY, headers=key)
+    assert made.status_code == 202, made.text
+    again = api.http.post("/jobs", json=DUMMY, headers=key)
+    assert again.json()["id"] == made.json()["id"]
+    assert api.wait(made.json()["id"])["state"] == "COMPLETED"
+    assert api.http.get("/jobs").json()["total"] == 2
+
+
+def test_readiness_says_which_part_is_away_in_time(
+    stage: Stage, away: tuple[Callable[[], None], Callable[[], None]]
+) -> None:
+    away[0]()
+    answer = httpx.get(f"{stage.live.url}/readyz", timeout=10)
+    assert answer.status_code == 503
+    assert took_s(answer) < LIMIT_S
+    assert "does not answer" in answer.json()["checks"]["store"]
+
+
+def test_pages_say_503_in_time_as_pages_and_nobody_is_signed_out(
+    stage: Stage, away: tuple[Callable[[], None], Callable[[], None]]
+) -> None:
+    go, come = away
+    name = stage.live.user().name
+    html = {**cookies_of(stage.live, name), "Accept": "text/html"}
+    go()
+    get = partial(httpx.get, headers=html, timeout=10)
+    for answer in all_at_once([partial(get, stage.live.url + path) for path in PAGES]):
+        assert is_unavailable(answer)
+        assert answer.headers["Content-Type"].startswith("text/html")
+        assert "<h1" in answer.text
+        assert "Set-Cookie" not in answer.headers
+    assert httpx.get(f"{stage.live.url}/static/gateway.css").status_code == 200
+    come()
+    assert httpx.get(f"{stage.live.url}/jobs", headers=html).status_code == 200
+
+
+def test_signing_in_says_503_in_time_and_counts_no_guess(
+    stage: Stage, away: tuple[Callable[[], None], Callable[[], None]]
+) -> None:
+    go, come = away
+    api = Api(stage.live, stage.live.user().name)
+    go()
+    wrong = {"name": api.name, "password": "wrong wrong wrong"}
+    url = f"{stage.live.url}/api/v1/auth/login"
+    guess = partial(httpx.post, url, json=wrong, headers={"Origin": stage.live.url}, timeout=10)
+    for answer in all_at_once([guess] * 6):  # one more than are free
+        assert is_unavailable(answer)
+    come()
+    assert cookies_of(stage.live, api.name)
