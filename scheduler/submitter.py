@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import threading
 import traceback
@@ -31,6 +32,7 @@ from scheduler.files import opened_beneath, write_whole
 
 _OUTPUT_BYTES = 64 << 10
 _BROKEN_CHARACTERS = 2000
+_WRITERS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,33 +92,35 @@ class Submitter:
     Parameters
     ----------
     tell
-        Called with each outcome; raises OSError when nobody listens any more.
+        Called with each outcome; may raise OSError when nobody listens any more.
+    is_heard
+        Whether anybody does.
     """
 
-    def __init__(self, commands: Commands, tell: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(
+        self,
+        commands: Commands,
+        tell: Callable[[dict[str, Any]], None],
+        is_heard: Callable[[], bool],
+    ) -> None:
         self._commands = commands
         self._tell = tell
+        self._is_heard = is_heard
         self._telling = threading.Lock()
         self._stop = ""
 
     def submit(self, launches: Sequence[Mapping[str, Any]], parallel: int) -> None:
         """Submit all, unless the controller or the gateway is lost on the way."""
-        with ThreadPoolExecutor(max_workers=parallel) as pool:
-            # In order: each takes the next that is waiting.
+        self._calling = threading.BoundedSemaphore(parallel)
+        # More than may call sbatch: the others write what came of it, and wait for the disk.
+        with ThreadPoolExecutor(max_workers=_WRITERS * parallel) as pool:
             for _ in pool.map(self._one, range(len(launches)), launches):
                 pass
 
     def _one(self, number: int, launch: Mapping[str, Any]) -> None:
-        if self._stop:
-            text = f"not begun: {self._stop}"
-            document = write_outcome(Uncertain(text=text, begun=False))
-        else:
-            document = self._submit(launch)
-        with self._telling:
-            try:
-                self._tell({**document, "number": number})
-            except OSError:
-                self._stop = "the gateway is gone"
+        document = self._submit(launch)
+        with self._telling, suppress(OSError):
+            self._tell({**document, "number": number})
 
     def _submit(self, launch: Mapping[str, Any]) -> dict[str, Any]:
         directory, marker = Path(launch["directory"]), str(launch["marker"])
@@ -128,29 +132,41 @@ class Submitter:
                 text = f"{directory}/job.sh cannot be read: no such plain file"
                 return write_outcome(Refused(text=text))
         try:
-            if not job_directory.take_lock(directory, try_number):
-                # A job can write anything into its directory: only Slurm says whose an id is.
-                return {**write_outcome(earlier(directory, try_number)), "earlier": True}
-            crash_point("slurm-submit-locked")
-            return write_outcome(self._call(directory, marker, try_number))
+            with self._calling:
+                if not self._is_heard():
+                    self._stop = "the gateway is gone"
+                if self._stop:
+                    return write_outcome(Uncertain(text=f"not begun: {self._stop}", begun=False))
+                if not job_directory.take_lock(directory, try_number):
+                    # A job can write anything into its directory: only Slurm says whose an id is.
+                    return {**write_outcome(earlier(directory, try_number)), "earlier": True}
+                crash_point("slurm-submit-locked")
+                answer = self._call(directory, marker, try_number)
+            return write_outcome(_write_down(directory, try_number, answer))
         except (OSError, SchedulerError) as error:
             return write_outcome(Uncertain(text=f"submission was cut short: {error}"))
 
-    def _call(self, directory: Path, marker: str, try_number: int) -> Submission:
+    def _call(self, directory: Path, marker: str, try_number: int) -> Answer:
         argv = slurm_argv.sbatch(marker, str(directory), try_number)
         answer = self._commands.run(argv, cwd=str(directory))
         crash_point("slurm-submit-called")
-        outcome = slurm_text.classify(answer.status, answer.stdout, answer.stderr)
-        match outcome:
-            case Submitted(native_id=native_id):
-                return _keep(directory, try_number, native_id)
-            case Refused(text=text):
-                return _refuse(directory, try_number, text)
-            case Uncertain(text=text):
-                if slurm_text.is_communication_error(answer.stderr):
-                    self._stop = f"another submission of the same call met: {text[:500]}"
-                _note(directory, try_number, answer)
-                return outcome
+        if answer.status != 0 and slurm_text.is_communication_error(answer.stderr):
+            said = answer.stderr.strip()[:500]
+            self._stop = f"another submission of the same call met: {said}"
+        return answer
+
+
+def _write_down(directory: Path, try_number: int, answer: Answer) -> Submission:
+    """Take the claim for what sbatch answered, and write it beside the lock."""
+    outcome = slurm_text.classify(answer.status, answer.stdout, answer.stderr)
+    match outcome:
+        case Submitted(native_id=native_id):
+            return _keep(directory, try_number, native_id)
+        case Refused(text=text):
+            return _refuse(directory, try_number, text)
+        case Uncertain():
+            _note(directory, try_number, answer)
+            return outcome
 
 
 def _keep(directory: Path, try_number: int, native_id: str) -> Submission:
@@ -231,9 +247,14 @@ def run_apart(
     def tell(document: dict[str, Any]) -> None:
         os.write(writer, json.dumps(document).encode() + b"\n")
 
+    def is_heard() -> bool:
+        line = select.poll()
+        line.register(writer, 0)  # nothing is asked for, so only an error is told
+        return not line.poll(0)
+
     try:  # from here on another process, which must not come back
         _let_go_of_everything_but(writer)
-        Submitter(commands, tell).submit(launches, parallel)
+        Submitter(commands, tell, is_heard).submit(launches, parallel)
     except BaseException:
         with suppress(OSError):
             tell({"broken": traceback.format_exc()[-_BROKEN_CHARACTERS:]})
