@@ -33,7 +33,7 @@ ROWS: dict[str, tuple[int | None, ...]] = {
     "POST /auth/login": _OPEN,
     "POST /auth/tokens": _OPEN,
     "POST /auth/register": (403,) * 5,
-    "POST /auth/refresh": (401, None, 403, None, None),
+    "POST /auth/refresh": (401, 403, 403, 403, 403),
     "POST /auth/logout": _READ,
     "GET /me": _READ,
     "PUT /me/password": _WRITE,
