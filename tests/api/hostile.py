@@ -69,6 +69,41 @@ with open(top / "events.0.jsonl", "ab") as events:
     events.write(EVENTS)
 os._exit(0)
 """
+ODD = """
+import hashlib, json, os, pathlib, socket, stat
+top = pathlib.Path.cwd()
+while not (top / "job.json").exists():
+    top = top.parent
+out = top / "out"
+out.mkdir(exist_ok=True)
+os.mkfifo(out / "pipe")
+if os.geteuid() == 0:
+    os.mknod(out / "zero", stat.S_IFCHR | 0o666, os.makedev(1, 5))
+    os.mknod(out / "full", stat.S_IFCHR | 0o666, os.makedev(1, 7))
+os.symlink("/etc/passwd", out / "link")
+os.symlink("/etc", out / "folder")
+try:
+    os.link("/etc/passwd", out / "hard")
+except OSError:
+    pass
+(out / "directory").mkdir()
+os.chdir(out)
+socket.socket(socket.AF_UNIX).bind("socket")
+(out / "plain").write_bytes(b"plain")
+(top / "result.0.json").write_bytes(b'{"status": "done", "chisq": 1}')
+files = []
+def name(path, content):
+    digest = hashlib.sha256(content).hexdigest()
+    files.append({"path": path, "size": len(content), "sha256": digest})
+for odd in ("pipe", "zero", "full", "directory", "socket"):
+    name(f"out/{odd}", b"")
+for stolen in ("link", "folder/passwd", "hard"):
+    name(f"out/{stolen}", pathlib.Path("/etc/passwd").read_bytes())
+name("out/plain", b"plain")
+name("result.0.json", (top / "result.0.json").read_bytes())
+(top / "manifest.0.json").write_text(json.dumps({"format": 1, "files": files}))
+os._exit(0)
+"""
 EVENTS_LINK = """
 import os, pathlib
 top = pathlib.Path.cwd()

@@ -183,6 +183,21 @@ def test_a_forged_manifest_makes_nothing_complete(user: Api, name: str) -> None:
     everything(user, ended["id"])
 
 
+def test_what_is_no_plain_file_is_never_opened_though_a_manifest_names_it(user: Api) -> None:
+    ended = run(user, hostile.ODD)
+    assert ended["final"]
+    assert not user.results(ended["id"])["complete"]
+    listed = {file["path"] for file in user.results(ended["id"])["files"]}
+    odd = ("pipe", "zero", "full", "link", "folder/passwd", "hard", "directory", "socket")
+    assert not {f"out/{name}" for name in odd} & listed
+    assert "out/plain" in listed
+    for name in odd:
+        answer = user.http.get(f"/jobs/{ended['id']}/files/out/{name}")
+        assert answer.status_code == 404, name
+        assert answer.elapsed.total_seconds() < _QUICK_S
+    everything(user, ended["id"])
+
+
 def test_nothing_of_it_was_an_unexpected_error(gateway: LiveGateway) -> None:
     wrong = [
         line
