@@ -7,6 +7,7 @@ changed, and when the account is gone.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -27,6 +28,7 @@ from scheduler.connect import connect
 from scheduler.hosts import Hop, Identity, SSHRoute
 from scheduler.shell import LocalShell, Shell
 from scheduler.slurm import Slurm, SlurmConfig
+from scheduler.slurm_api import SlurmApi
 from scheduler.ssh import SSHShell
 
 _IDLE_S = 900.0
@@ -173,6 +175,9 @@ def open_scheduler(
         state = settings.state_directory / "local" / name
         options = {"state_directory": state, "cpus": cluster.cpus, "sandbox": cluster.sandbox}
         return connect("local", options), lambda: None
+    if cluster.scheduler == "pyslurm":
+        api = SlurmApi(name, slurm_config(cluster, account))
+        return api, api.close
     shell = open_shell(settings, name, account)
     slurm = Slurm(shell, slurm_config(cluster, account))
 
@@ -199,7 +204,9 @@ def slurm_config(cluster: ClusterSettings, account: ClusterAccount | None) -> Sl
         base = f"{cluster.base_of(account.login)}/{account.user}"
     return SlurmConfig(
         base=base,
-        python=cluster.login_python or cluster.python,
+        # Slurm's library is used where the gateway is, and by default in the same environment.
+        python=cluster.login_python
+        or (sys.executable if cluster.scheduler == "pyslurm" else cluster.python),
         programs=cluster.programs,
         slurm_conf=cluster.slurm_conf,
         command_timeout_s=cluster.command_timeout_s,

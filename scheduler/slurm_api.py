@@ -18,7 +18,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -114,19 +114,18 @@ class ApiLink(Link):
     def _start(self) -> Stream:
         stream = self._shell.start([self._config.python, "-P", "-m", "scheduler.slurm_api_agent"])
         self._rest = b""
-        try:
-            stream.send(Frame(document=self._greeting()).encode(), _START_S)
-            answer = self._checked(self._receive(stream, _START_S))
-        except (SchedulerError, FrameError) as error:
-            # Also what must be installed: jobs wait until it is.
-            stream.close()
-            why = str(error).removeprefix(f"{self.name}: ")
-            raise SchedulerUnavailableError(
-                f"{self.name}: Slurm's library cannot be used: {why}"
-            ) from error
-        except BaseException:
-            stream.close()
-            raise
+        with ExitStack() as undo:
+            undo.callback(stream.close)
+            try:
+                stream.send(Frame(document=self._greeting()).encode(), _START_S)
+                answer = self._checked(self._receive(stream, _START_S))
+            except (SchedulerError, FrameError) as error:
+                # Also what must be installed: jobs wait until it is.
+                why = str(error).removeprefix(f"{self.name}: ")
+                raise SchedulerUnavailableError(
+                    f"{self.name}: Slurm's library cannot be used: {why}"
+                ) from error
+            undo.pop_all()
         self._stream, self.hello = stream, answer.document
         return stream
 
