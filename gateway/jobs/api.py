@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from apiflask import APIBlueprint
-from flask import Response, current_app, jsonify, request
+from flask import Response, current_app, jsonify, make_response, request
 
 from gateway.accounts.models import Identity
 from gateway.accounts.rights import Right, may
@@ -223,7 +223,8 @@ def get_results(job_id: str) -> Any:
     dataset = _dataset(job)
     if dataset is None:
         if not job.final:
-            return _accepted(job)
+            document, status, headers = _accepted(job)
+            return make_response(jsonify(document), status, headers)
         raise NotFoundError(f"job {job_id} left no results: {job.attempt.reason_text}")
     return _results(job, dataset)
 

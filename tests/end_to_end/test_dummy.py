@@ -20,6 +20,17 @@ def test_a_dummy_job_ends_as_completed_with_its_verdict(api: Api) -> None:
     assert ended["progress"]["step"] == 3
 
 
+def test_results_of_a_job_that_runs_are_the_job_as_it_is(api: Api) -> None:
+    job = api.submit(kind="dummy", options={"seconds": 60})
+
+    answer = api.http.get(f"/jobs/{job['id']}/results")
+
+    assert (answer.status_code, answer.json()["id"]) == (202, job["id"])
+    assert answer.headers["location"].endswith(f"/jobs/{job['id']}")
+    api.http.post(f"/jobs/{job['id']}/cancel")
+    assert api.wait(job["id"])["state"] == "CANCELLED"
+
+
 def test_the_same_key_makes_the_same_job(api: Api) -> None:
     key = uuid.uuid4().hex
     request = {"kind": "dummy", "options": {"seconds": 0.1}}
