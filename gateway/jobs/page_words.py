@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from gateway.jobs.models import Attempt, Job, Progress, Stage, Tracking, Wish
 from gateway.jobs.result_view import ResultView
@@ -26,6 +26,12 @@ _NOT_THERE_YET = frozenset({"not_converged", "stopped", "time_limit"})
 _EXACT = frozenset({"dream", ""})
 """Methods whose planned steps are what they do; others may end sooner."""
 
+_DOUBTS = {
+    Tracking.STALE: "not reached",
+    Tracking.UNCONFIRMED: "not listed",
+    Tracking.LOST: "lost",
+}
+_LAST_T = 1 << 36
 _SURE_STEPS = 3
 _SURE_S = 5.0
 _FRESH_S = 60.0
@@ -82,8 +88,6 @@ def notes_on(job: Job) -> list[Word]:
                 tone="warn",
             )
         )
-    if not job.final and (note := _tracking_note(attempt)):
-        notes.append(note)
     if attempt.twins:
         text = f"The scheduler made {attempt.twins} more of it, which ended at once: one ran."
         notes.append(Word(text=text))
@@ -92,17 +96,9 @@ def notes_on(job: Job) -> list[Word]:
     return notes
 
 
-def _tracking_note(attempt: Attempt) -> Word | None:
-    since = f" since {ago(attempt.tracking_since)}" if attempt.tracking_since else ""
-    texts = {
-        Tracking.STALE: f"The cluster cannot be reached{since}: this state may be out of date."
-        + (f" {attempt.error[:1].upper()}{attempt.error[1:]}." if attempt.error else ""),
-        Tracking.UNCONFIRMED: f"The scheduler does not list it{since}; that proves nothing yet.",
-        Tracking.LOST: f"No trace of it{since}: neither the scheduler nor its files say how it "
-        "ended. It is still being looked for.",
-    }
-    text = texts.get(attempt.tracking)
-    return None if text is None else Word(text=text.replace(" ago", ""), tone="warn")
+def doubt(job: Job) -> str:
+    """Say in two words why the state may be old; empty when it is from just now."""
+    return "" if job.final else _DOUBTS.get(job.attempt.tracking, "")
 
 
 def times(count: int) -> str:
@@ -151,6 +147,15 @@ def of_this_attempt(attempt: Attempt, progress: Progress | None) -> Progress | N
     return None
 
 
+def instant(t: float) -> datetime | None:
+    """Read a moment that a job told; None when no clock can say so.
+
+    >>> instant(1e300), instant(0.5)
+    (None, datetime.datetime(1970, 1, 1, 0, 0, 0, 500000, tzinfo=datetime.timezone.utc))
+    """
+    return datetime.fromtimestamp(t, UTC) if 0 < t < _LAST_T else None
+
+
 def fraction(progress: Progress | None) -> float | None:
     """Say which part of the planned steps is done, from 0 to 1; None when nobody knows."""
     if progress is None or not progress.steps or progress.steps < 0:
@@ -161,6 +166,8 @@ def fraction(progress: Progress | None) -> float | None:
 def time_left(job: Job, progress: Progress | None) -> str:
     """Say how long it may take yet; empty where that would be a guess."""
     part, attempt = fraction(progress), job.attempt
+    if attempt.tracking is not Tracking.FRESH:
+        return ""
     if attempt.state is not JobState.RUNNING or job.elements or not part or progress is None:
         return ""
     if attempt.started is None or progress.step < _SURE_STEPS:

@@ -44,6 +44,7 @@ _FILTERS = {
     "size_text": size_text,
     "plain": plain,
     "interval": interval_text,
+    "doubt": words.doubt,
     "state_word": words.state_word,
     "verdict_word": words.verdict_word,
     "status_word": words.status_word,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.jobs.models import Attempt, Job, Progress
+from gateway.jobs.words import tracking_text
 from gateway.records import Document, now, time_text, to_document
 
 API = "/api/v1/jobs"
@@ -16,6 +17,7 @@ def present(job: Job, progress: Progress | None) -> Document:
     return {
         **_identity(job),
         **_attempt_state(attempt),
+        "tracking_text": tracking_text(job),
         "wish": job.wish.value,
         "final": job.final,
         "progress": to_document(progress),

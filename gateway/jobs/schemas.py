@@ -298,6 +298,7 @@ class JobSchema(Schema):
     submission = fields.String(required=True)
     tracking = fields.String(required=True)
     tracking_since = fields.String(required=True, allow_none=True)
+    tracking_text = fields.String(required=True)
     task_states = fields.Dict(required=True)
     wish = fields.String(required=True)
     final = fields.Boolean(required=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from gateway.jobs.models import Job, Tracking
+from gateway.records import time_text
 from scheduler.base import JobReport, JobState
 
 _STATES = {
@@ -54,3 +56,25 @@ def reason_text(report: JobReport) -> str:
 def state_text(state: JobState) -> str:
     """Say a state in plain words."""
     return _STATES[state]
+
+
+def tracking_text(job: Job) -> str:
+    """Say what the state is worth when it is not from just now; empty when it is.
+
+    The state itself never changes by silence: this says who saw it last, and what is in the way.
+    """
+    attempt = job.attempt
+    if job.final or attempt.tracking is Tracking.FRESH:
+        return ""
+    seen = "not seen there yet"
+    if attempt.observed is not None:
+        seen = f"last seen at {time_text(attempt.observed)} by {attempt.source or 'the scheduler'}"
+    since = f" since {time_text(attempt.tracking_since)}" if attempt.tracking_since else ""
+    cluster = f"the cluster {job.cluster}"
+    troubles = {
+        Tracking.STALE: f"{cluster} cannot be reached{since}: {attempt.error or 'no answer'}",
+        Tracking.UNCONFIRMED: f"{cluster} does not list it{since}, which proves nothing yet",
+        Tracking.LOST: f"no trace of it{since}: neither {cluster} nor its files say how it "
+        "ended; it is still being looked for",
+    }
+    return f"{seen}; {troubles[attempt.tracking]}"

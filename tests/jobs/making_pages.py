@@ -70,10 +70,10 @@ class Fits:
         """Run a fit to its end; answer its id."""
         return str(self.api.wait(self.fit(problem, **request))["id"])
 
-    def waiting(self, seconds: float = 60.0) -> str:
+    def waiting(self, seconds: float = 60.0, **request: Any) -> str:
         """Start a job that only waits; answer its id."""
         options = {"seconds": seconds, "steps": int(seconds * 10)}
-        job = self.api.submit(kind="dummy", options=options, title="waits")
+        job = self.api.submit(kind="dummy", options=options, title="waits", **request)
         return str(self.api.wait_for_state(job["id"], "RUNNING")["id"])
 
 

@@ -16,10 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.jobs.concise import concise, plus_minus
-from gateway.jobs.models import Attempt, Progress
+from gateway.jobs.models import Attempt, Progress, Tracking
 from gateway.jobs.page_words import of_this_attempt, plain_log
 from gateway.jobs.parameter_table import to_csv, to_json, to_latex
 from gateway.jobs.result_view import ElementView, ResultsView, read_result
+from gateway.jobs.words import tracking_text
+from scheduler.base import JobState
+from tests.jobs.making import make_job
 
 ROOT = Path(__file__).parents[2]
 VENDOR = ROOT / "templates/html/static/vendor"
@@ -146,3 +149,17 @@ def test_vendored_files_are_those_that_were_looked_at() -> None:
     for name, digest in known.items():
         assert hashlib.sha256(files[name].read_bytes()).hexdigest() == digest
         assert (files[name].parent / "LICENSE").is_file()
+
+
+def test_a_job_that_nobody_has_seen_at_its_cluster_is_not_said_to_have_been() -> None:
+    since = datetime(2026, 1, 1, tzinfo=UTC)
+    silent = {"tracking": Tracking.STALE, "tracking_since": since, "error": "no route"}
+    waits = make_job(cluster="hpc", **silent)
+    assert tracking_text(waits) == (
+        "not seen there yet; "
+        "the cluster hpc cannot be reached since 2026-01-01T00:00:00.000000Z: no route"
+    )
+    lost = make_job(observed=since, source="sacct", tracking=Tracking.LOST)
+    assert tracking_text(lost).startswith("last seen at 2026-01-01T00:00:00.000000Z by sacct; ")
+    ended = make_job(state=JobState.COMPLETED, collected=True, **silent)
+    assert tracking_text(ended) == tracking_text(make_job()) == ""

@@ -1,5 +1,5 @@
 // Follows a running fit: chi-square and best curve as they come, by events or, failing those, by asking.
-import { element, getJson, number } from "./page.js";
+import { age, element, getJson, number } from "./page.js";
 import { LiveCurves } from "./live-curve.js";
 import { Plot } from "./plot.js";
 
@@ -152,6 +152,7 @@ export class Follower {
     if (Number.isFinite(chisq)) words.push(`best χ² ${number(chisq, 5)}`);
     const text = document.getElementById("progress-text");
     if (text) text.textContent = words.join(" · ");
+    if (Number.isFinite(this.last.t)) document.getElementById("progress-age")?.replaceChildren("· told ", age(this.last.t));
   }
 
   close() {

@@ -1,5 +1,5 @@
 // The best curve of each model while its fit runs, beside the data.
-import { ago, element, number } from "./page.js";
+import { age, element, number } from "./page.js";
 import { Plot, toolbar } from "./plot.js";
 
 export class LiveCurves {
@@ -9,7 +9,6 @@ export class LiveCurves {
     this.select.addEventListener("change", () => this.choose(Number(this.select.value)));
     this.chooser = element("label", { class: "plot-tools", text: "Model " });
     this.chooser.append(this.select);
-    this.time = element("time", { "data-ago": true });
     this.note = element("p", { class: "faint", id: "live-curve-note" });
   }
 
@@ -40,9 +39,7 @@ export class LiveCurves {
     else this.make(found);
     this.list();
     const far = y ? worst(found) : "";
-    this.time.dateTime = new Date(found.t * 1000).toISOString();
-    this.time.textContent = ago(found.t * 1000);
-    this.note.replaceChildren("Best curve, ", this.time, `: ${theory.length} points${far}.`);
+    this.note.replaceChildren("Best curve, ", age(found.t), `: ${theory.length} points${far}.`);
     this.place.dataset.t = found.t;
   }
 

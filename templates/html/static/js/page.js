@@ -37,9 +37,16 @@ export function duration(seconds) {
   return `${whole} s`;
 }
 
-export function ago(moment) {
+function ago(moment) {
   const seconds = (Date.now() - moment) / 1000;
   return seconds < 1 ? "just now" : `${duration(seconds)} ago`;
+}
+
+// A moment in seconds as text that grows older; a clock that nobody can believe is no moment.
+export function age(t) {
+  const moment = new Date(t * 1000);
+  if (Number.isNaN(moment.getTime())) return "at a time that is none";
+  return element("time", { datetime: moment.toISOString(), title: moment.toISOString(), "data-ago": true, text: ago(moment) });
 }
 
 function growOlder() {
@@ -79,6 +86,13 @@ function isBusy(part) {
   return Boolean(typing) || [...part.querySelectorAll("details[open] form")].length > 0;
 }
 
+// What is shown stays, and says how old it is.
+function silent(answered) {
+  const note = element("p", { class: "note", id: "silent", role: "alert" });
+  note.append("The gateway does not answer. What you see is from ", age(answered), "; this page asks again by itself.");
+  document.querySelector("main").prepend(note);
+}
+
 // Ask for the changing part of this page; the answer is nothing while nothing has changed.
 export class Live {
   constructor(every, changed) {
@@ -87,6 +101,7 @@ export class Live {
     this.etag = null;
     this.asking = false;
     this.failures = 0;
+    this.answered = Date.now() / 1000;
     this.timer = null;
     document.addEventListener("visibilitychange", () => (document.hidden ? this.pause() : this.refresh()));
     if (this.isOn()) this.plan();
@@ -111,9 +126,10 @@ export class Live {
     try {
       await this.ask();
       this.failures = 0;
+      document.getElementById("silent")?.remove();
     } catch (error) {
       this.failures += 1;
-      if (this.failures === 2) say("The gateway does not answer; what you see may be old.");
+      if (this.failures === 2) silent(this.answered);
     } finally {
       this.asking = false;
     }
@@ -126,6 +142,7 @@ export class Live {
     address.searchParams.set("part", "live");
     const headers = this.etag ? { "If-None-Match": this.etag } : {};
     const answer = await fetch(address, { headers, cache: "no-store" });
+    if (answer.ok || answer.status === 304) this.answered = Date.now() / 1000;
     if (answer.status === 304) return;
     if (answer.redirected || answer.status === 401 || answer.status === 404) {
       location.reload();
