@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
 import structlog
+from redis import RedisError
 
 from gateway.datasets.models import Dataset
 from gateway.datasets.store import DatasetStore
 from gateway.errors import NotFoundError
 from gateway.faults import crash_point
-from gateway.jobs import outcome, words
-from gateway.jobs.collect import Collected, Collector, read_chisq, read_verdict
+from gateway.jobs import outcome
+from gateway.jobs.backoff import Backoff
+from gateway.jobs.collect import Collected, Collector
 from gateway.jobs.follow import Follower
-from gateway.jobs.kinds import is_resumable_method
+from gateway.jobs.judge import close
 from gateway.jobs.live_store import LiveStore
-from gateway.jobs.models import Attempt, Job, Verdict, Wish, dataset_id
-from gateway.jobs.store import JobStore
+from gateway.jobs.models import Job, Wish, dataset_id
+from gateway.jobs.store import JobStore, StaleError
 from gateway.records import Document, now, to_document
-from scheduler.base import JobState, Scheduler
+from scheduler.base import Scheduler, SchedulerUnavailableError
 
 _log = structlog.get_logger("conclude")
 
@@ -33,6 +34,7 @@ class Concluder:
     datasets: DatasetStore
     collector: Collector
     follower: Follower
+    backoff: Backoff = field(default_factory=Backoff)
 
     def by_files(self, scheduler: Scheduler, job: Job) -> Job:
         """End a job that its scheduler has forgotten, if its exit files say how it ended."""
@@ -44,7 +46,17 @@ class Concluder:
         return self.store.replace(decided) if decided != job else job
 
     def conclude(self, scheduler: Scheduler, job: Job) -> Job:
-        """Fetch what a job left, make its dataset, and close the attempt."""
+        """Fetch what a job left, make its dataset, and close the attempt.
+
+        What failed is not tried again at once: each time all is fetched from the beginning.
+        """
+        name = dataset_id(job, job.attempt)
+        if self.backoff.waits(name):
+            return job
+        with self.backoff.trying(name, SchedulerUnavailableError, StaleError, RedisError):
+            return self._conclude(scheduler, job)
+
+    def _conclude(self, scheduler: Scheduler, job: Job) -> Job:
         crash_point("collect-before")
         self.follower.finish(scheduler, job)
         collected = self.collector.collect(scheduler, job)
@@ -53,7 +65,7 @@ class Concluder:
         dataset = self._dataset(job, collected)
         crash_point("collect-after-dataset")
         try:
-            closed = self.store.replace(_close(job, collected, exits, dataset))
+            closed = self.store.replace(close(job, collected, exits, dataset))
         except NotFoundError:
             if dataset is not None:  # deleted meanwhile, and what it left may be swept already
                 self.datasets.delete(dataset)
@@ -98,81 +110,3 @@ def _provenance(job: Job) -> Document:
         "seed": job.seed,
         "resumed_from": attempt.resumed_from,
     }
-
-
-def _close(
-    job: Job,
-    collected: Collected,
-    exits: Sequence[outcome.ExitRecord],
-    dataset: Dataset | None,
-) -> Job:
-    attempt = job.attempt
-    first = collected.results[0] if collected.results else {}
-    ended = [record.ended for record in exits if record.ended]
-    closed = replace(
-        attempt,
-        collected=True,
-        dataset=dataset.id if dataset else None,
-        ended=max(ended) if ended else attempt.ended or now(),
-        verdict=_verdict(job, collected),
-        chisq=read_chisq(first),
-        resumable=_is_resumable(attempt, collected, first),
-        exit_code=attempt.exit_code
-        if attempt.exit_code is not None
-        else max((record.rc for record in exits), default=None),
-        error="; ".join(collected.faults)[:2000],
-    )
-    return replace(job, attempts=(*job.attempts[:-1], _judged(job, closed, collected)))
-
-
-def _judged(job: Job, attempt: Attempt, collected: Collected) -> Attempt:
-    """Scheduler's word + exit file + complete manifest + the result's own word.
-
-    A script that ended well with a failed fit is FAILED for a person and for a program that asks;
-    the scheduler's own word stays in ``raw_state``.
-    """
-    if attempt.state is not JobState.COMPLETED:
-        return attempt
-    if not collected.results:
-        return replace(
-            attempt,
-            state=JobState.FAILED,
-            reason="NoResult",
-            reason_text=words.NO_RESULT,
-            source="result",
-        )
-    statuses = [result.get("status") for result in collected.results]
-    if all(status == "failed" for status in statuses):
-        text = attempt.verdict.text if attempt.verdict else words.NO_RESULT
-        return replace(
-            attempt, state=JobState.FAILED, reason="FitFailed", reason_text=text, source="result"
-        )
-    if "stopped" in statuses:
-        asked = job.wish is Wish.STOP
-        reason, text = ("Stopped", words.STOPPED) if asked else ("TimeLimit", words.TIME_LIMIT)
-        return replace(attempt, reason=reason, reason_text=text)
-    return replace(attempt, reason_text=words.state_text(attempt.state))
-
-
-def _verdict(job: Job, collected: Collected) -> Verdict | None:
-    """Take the word of a single result; sum up those of an array."""
-    if not job.elements:
-        return read_verdict(collected.results[0]) if collected.results else None
-    states = [row.get("status") for result in collected.results for row in _rows(result)]
-    kept = sum(1 for state in states if state in ("done", "stopped"))
-    text = f"{kept} of {job.elements} elements have a result"
-    if stopped := states.count("stopped"):
-        text = f"{text}; {stopped} of them were stopped early"
-    whole = states.count("done") == job.elements
-    return Verdict(code="elements" if whole else "partial", text=f"{text}.")
-
-
-def _rows(result: Document) -> list[Document]:
-    rows = result.get("elements")
-    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-
-
-def _is_resumable(attempt: Attempt, collected: Collected, result: Document) -> bool:
-    if not collected.has_session or not is_resumable_method(attempt.method):
-        return False
-    return result.get("resumable") is not False

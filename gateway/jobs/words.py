@@ -39,6 +39,7 @@ _REASONS = {
 STOPPED_BEFORE_START = "Stopped before it had started, so there is nothing to keep."
 CANCELLED_BEFORE_START = "Cancelled before it had started."
 STOPPED = "Stopped early; the result was kept."
+STOPPED_WITHOUT_RESULT = "Stopped as asked, and it left no result: see its log."
 TIME_LIMIT = "Its time was nearly up, so it stopped and saved what it had: it can be continued."
 NO_RESULT = "It ended without a result: see its log."
 UNCERTAIN = "Handed over, but the answer got lost: looking for it before anything else is tried."
@@ -51,6 +52,15 @@ def reason_text(report: JobReport) -> str:
     if report.reason and report.reason not in ("None", ""):
         return _REASONS.get(report.reason, f"{_STATES[report.state]} ({report.reason})")
     return _STATES[report.state]
+
+
+def stopped_array(kept: int, elements: int) -> str:
+    """Say what is left of an array that was stopped.
+
+    >>> stopped_array(3, 10)
+    'Stopped as asked: 3 of 10 elements have a result, which was kept.'
+    """
+    return f"Stopped as asked: {kept} of {elements} elements have a result, which was kept."
 
 
 def state_text(state: JobState) -> str:

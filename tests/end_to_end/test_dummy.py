@@ -78,6 +78,25 @@ def test_a_job_on_this_host_gives_way_to_requests(api: Api) -> None:
     assert {os.getpriority(os.PRIO_PROCESS, one.pid) for one in running} == {5}
 
 
+def test_a_stopped_array_says_how_many_results_it_kept(api: Api) -> None:
+    elements = [{"label": f"s{number}"} for number in range(40)]
+    job = api.submit(
+        kind="dummy", options={"seconds": 60, "steps": 600}, elements=elements, pack=1
+    )["id"]
+    api.wait_for_state(job, "RUNNING")
+    eventually(lambda: (api.job(job)["progress"] or {}).get("step"), what="a step")
+
+    assert api.http.post(f"/jobs/{job}/stop").status_code == 202
+
+    ended = api.wait(job)
+    assert ended["state"] == "COMPLETED"
+    assert ended["raw_state"] == "CANCELLED"
+    rows = [row for result in api.results(job)["results"] for row in result["elements"]]
+    assert 0 < len(rows) < len(elements)
+    assert ended["reason"] == "Stopped"
+    assert f"{len(rows)} of 40 elements have a result" in ended["reason_text"]
+
+
 def test_a_stopped_job_keeps_what_it_has(api: Api) -> None:
     job = api.submit(kind="dummy", options={"seconds": 60, "steps": 600})
     api.wait_for_state(job["id"], "RUNNING")

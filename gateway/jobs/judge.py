@@ -1,0 +1,125 @@
+"""What to say of an attempt that has ended: its state, its reason and its verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gateway.datasets.models import Dataset
+from gateway.jobs import words
+from gateway.jobs.collect import Collected, read_chisq, read_verdict
+from gateway.jobs.kinds import is_resumable_method
+from gateway.jobs.models import Attempt, Job, Verdict, Wish
+from gateway.jobs.outcome import ExitRecord
+from gateway.records import Document, now
+from scheduler.base import JobState
+
+_KEPT = ("done", "stopped")
+
+
+def close(
+    job: Job,
+    collected: Collected,
+    exits: Sequence[ExitRecord],
+    dataset: Dataset | None,
+) -> Job:
+    """Write down how the current attempt of a job has ended."""
+    attempt = job.attempt
+    first = collected.results[0] if collected.results else {}
+    ended = [record.ended for record in exits if record.ended]
+    closed = replace(
+        attempt,
+        collected=True,
+        dataset=dataset.id if dataset else None,
+        ended=max(ended) if ended else attempt.ended or now(),
+        verdict=_verdict(job, collected),
+        chisq=read_chisq(first),
+        resumable=_is_resumable(attempt, collected, first),
+        exit_code=attempt.exit_code
+        if attempt.exit_code is not None
+        else max((record.rc for record in exits), default=None),
+        error="; ".join(collected.faults)[:2000],
+    )
+    return replace(job, attempts=(*job.attempts[:-1], _judged(job, closed, collected)))
+
+
+def _judged(job: Job, attempt: Attempt, collected: Collected) -> Attempt:
+    """Scheduler's word + exit file + complete manifest + the result's own word.
+
+    A script that ended well with a failed fit is FAILED for a person and for a program that asks.
+    An array that was stopped with some of its tasks still waiting has ended as it was asked to,
+    with what it has. Its scheduler says CANCELLED of those: so do ``raw_state``, ``task_states``.
+    """
+    kept = _kept(job, collected)
+    if attempt.state is JobState.CANCELLED and job.wish is Wish.STOP:
+        if kept:
+            return _stopped(job, replace(attempt, state=JobState.COMPLETED, source="result"), kept)
+        text = words.STOPPED_WITHOUT_RESULT if attempt.started else words.STOPPED_BEFORE_START
+        return replace(attempt, reason="Stopped", reason_text=text)
+    if attempt.state is not JobState.COMPLETED:
+        return attempt
+    if not collected.results:
+        return replace(
+            attempt,
+            state=JobState.FAILED,
+            reason="NoResult",
+            reason_text=words.NO_RESULT,
+            source="result",
+        )
+    statuses = [result.get("status") for result in collected.results]
+    if all(status == "failed" for status in statuses):
+        text = attempt.verdict.text if attempt.verdict else words.NO_RESULT
+        return replace(
+            attempt, state=JobState.FAILED, reason="FitFailed", reason_text=text, source="result"
+        )
+    if "stopped" in _words_of(job, collected):
+        if job.wish is Wish.STOP:
+            return _stopped(job, attempt, kept)
+        return replace(attempt, reason="TimeLimit", reason_text=words.TIME_LIMIT)
+    return replace(attempt, reason_text=words.state_text(attempt.state))
+
+
+def _stopped(job: Job, attempt: Attempt, kept: int) -> Attempt:
+    text = words.stopped_array(kept, job.elements) if job.elements else words.STOPPED
+    return replace(attempt, reason="Stopped", reason_text=text)
+
+
+def _words_of(job: Job, collected: Collected) -> list[object]:
+    """List what each element that began, or the only result, says of itself."""
+    if not job.elements:
+        return [result.get("status") for result in collected.results]
+    rows = [row for result in collected.results for row in _rows(result)]
+    return [row.get("status") for row in rows if _began(row)]
+
+
+def _began(row: Document) -> bool:
+    """Whether an element was worked on: the driver gives one that was not an empty table."""
+    return row.get("status") != "stopped" or row.get("parameters") != []
+
+
+def _kept(job: Job, collected: Collected) -> int:
+    """Count the results that are worth something."""
+    return sum(1 for status in _words_of(job, collected) if status in _KEPT)
+
+
+def _verdict(job: Job, collected: Collected) -> Verdict | None:
+    """Take the word of a single result; sum up those of an array."""
+    if not job.elements:
+        return read_verdict(collected.results[0]) if collected.results else None
+    states = _words_of(job, collected)
+    text = f"{_kept(job, collected)} of {job.elements} elements have a result"
+    if stopped := states.count("stopped"):
+        text = f"{text}; {stopped} of them were stopped early"
+    whole = states.count("done") == job.elements
+    return Verdict(code="elements" if whole else "partial", text=f"{text}.")
+
+
+def _rows(result: Document) -> list[Document]:
+    rows = result.get("elements")
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
+def _is_resumable(attempt: Attempt, collected: Collected, result: Document) -> bool:
+    if not collected.has_session or not is_resumable_method(attempt.method):
+        return False
+    return result.get("resumable") is not False

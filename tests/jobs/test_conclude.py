@@ -1,0 +1,223 @@
+"""How an attempt is closed: what is said of a stopped array, and what happens when it cannot be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import redis as redis_client
+
+from gateway.datasets.blobs import BlobStore
+from gateway.datasets.store import DatasetStore
+from gateway.errors import NoSpaceError, NotFoundError
+from gateway.jobs import outcome
+from gateway.jobs.backoff import Backoff
+from gateway.jobs.collect import Collector
+from gateway.jobs.conclude import Concluder
+from gateway.jobs.follow import Follower, LogFolder
+from gateway.jobs.live_store import LiveStore
+from gateway.jobs.models import Job, Stage, Wish, dataset_id
+from gateway.jobs.store import JobStore, StaleError
+from gateway.records import Document
+from gateway.settings import load_settings
+from gateway.sidecars import Sidecars
+from scheduler.base import JobReport, JobState, Scheduler
+from scheduler.connect import connect
+from scheduler.local import stop_executor
+from tests.jobs.making import make_job
+
+DONE = {"status": "done", "parameters": [{"label": "a", "value": 1.0}]}
+STOPPED = {"status": "stopped", "parameters": [{"label": "a", "value": 1.0}]}
+NOT_BEGUN = {"status": "stopped", "parameters": []}
+FAILED = {"status": "failed", "parameters": []}
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Site:
+    """What closes attempts, on real files."""
+
+    redis: redis_client.Redis
+    folder: Path
+    scheduler: Scheduler
+    clock: Clock
+    concluder: Concluder
+
+    def ended(
+        self, states: Sequence[JobState], results: dict[int, list[Document]], **changes: object
+    ) -> Job:
+        """Have an array whose tasks ended so, with the results that some of them left."""
+        job = make_job(
+            tasks=len(states), elements=len(states), stage=Stage.SUBMITTED, native_id="7", **changes
+        )
+        directory = self.folder / "jobs" / job.id / "1"
+        directory.mkdir(parents=True)
+        for task, rows in results.items():
+            text = json.dumps({"status": "partial", "elements": rows})
+            (directory / f"result.{task}.json").write_text(text)
+            (directory / f"manifest.{task}.json").write_text('{"files": []}')
+        job = job.with_attempt(directory=str(directory))
+        self.concluder.store.add(job)
+        reports = [
+            JobReport(native_id="7", task=task, marker=job.marker, state=state,
+                      raw_state=state.value)
+            for task, state in enumerate(states)
+        ]  # fmt: skip
+        return outcome.observe(job, reports)
+
+    def close(
+        self, states: Sequence[JobState], results: dict[int, list[Document]], **changes: object
+    ) -> Job:
+        job = self.concluder.conclude(self.scheduler, self.ended(states, results, **changes))
+        assert job.final
+        return job
+
+
+@pytest.fixture
+def site(redis: redis_client.Redis, tmp_path: Path) -> Iterator[Site]:
+    state = tmp_path / "state"
+    scheduler = connect("local", {"state_directory": state, "cpus": 1})
+    settings = load_settings(with_secret=False)
+    live, clock = LiveStore(redis, 600), Clock()
+    concluder = Concluder(
+        store=JobStore(redis, Sidecars(tmp_path / "jobs-sidecars")),
+        live=live,
+        datasets=DatasetStore(redis, Sidecars(tmp_path / "datasets")),
+        collector=Collector(BlobStore(tmp_path / "blobs"), settings.limits),
+        follower=Follower(live, LogFolder(tmp_path / "logs", 1000)),
+        backoff=Backoff(clock),
+    )
+    yield Site(redis, tmp_path, scheduler, clock, concluder)
+    stop_executor(state)
+
+
+C, X, F = JobState.COMPLETED, JobState.CANCELLED, JobState.FAILED
+
+
+def test_a_stopped_array_says_how_many_of_its_results_were_kept(site: Site) -> None:
+    job = site.close([C, C, X, X], {0: [DONE], 1: [STOPPED]}, wish=Wish.STOP)
+    attempt = job.attempt
+    assert (attempt.state, attempt.reason) == (C, "Stopped")
+    assert attempt.reason_text == (
+        "Stopped as asked: 2 of 4 elements have a result, which was kept."
+    )
+    assert attempt.raw_state == "CANCELLED"
+    assert attempt.task_states == {"COMPLETED": 2, "CANCELLED": 2}
+    assert attempt.verdict is not None
+    assert attempt.verdict.code == "partial"
+    assert attempt.verdict.text == ("2 of 4 elements have a result; 1 of them were stopped early.")
+    dataset = site.concluder.datasets.get(attempt.dataset or "")
+    assert not dataset.complete, "two manifests are missing, and nobody hides that"
+
+
+def test_an_element_that_never_began_is_not_counted_as_kept(site: Site) -> None:
+    job = site.close([C, X], {0: [STOPPED, NOT_BEGUN, NOT_BEGUN]}, wish=Wish.STOP)
+    assert "1 of 2 elements" in job.attempt.reason_text
+
+
+def test_an_array_that_was_stopped_before_any_result_is_cancelled(site: Site) -> None:
+    job = site.close([X, X], {}, wish=Wish.STOP)
+    assert job.attempt.state is X
+    assert job.attempt.reason_text == (
+        "Stopped before it had started, so there is nothing to keep."
+    )
+    job = site.close([C, X], {0: [NOT_BEGUN]}, wish=Wish.STOP)
+    assert (job.attempt.state, job.attempt.reason) == (X, "Stopped")
+
+
+def test_a_cancelled_array_is_cancelled_whatever_it_left(site: Site) -> None:
+    job = site.close([C, X], {0: [DONE]}, wish=Wish.CANCEL)
+    assert job.attempt.state is X
+    assert job.attempt.verdict is not None
+    assert job.attempt.verdict.text == "1 of 2 elements have a result."
+    job = site.close([C, X], {0: [DONE]})
+    assert job.attempt.state is X, "nobody here has asked for it"
+
+
+def test_a_task_that_failed_is_not_hidden_by_a_stop(site: Site) -> None:
+    job = site.close([F, X, C], {2: [DONE]}, wish=Wish.STOP)
+    assert job.attempt.state is F
+
+
+def test_an_array_that_ended_before_its_stop_arrived_is_finished(site: Site) -> None:
+    job = site.close([C, C], {0: [DONE], 1: [DONE]}, wish=Wish.STOP)
+    assert (job.attempt.state, job.attempt.reason_text) == (C, "Finished.")
+
+
+def test_a_stopped_array_of_which_all_had_begun_says_so_as_well(site: Site) -> None:
+    job = site.close([C, C], {0: [STOPPED], 1: [FAILED]}, wish=Wish.STOP)
+    assert "1 of 2 elements" in job.attempt.reason_text
+
+
+def test_what_cannot_be_kept_is_fetched_again_only_after_longer_and_longer_times(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = site.ended([C], {0: [DONE]})
+    tries: list[float] = []
+    add = BlobStore.add
+
+    def counted(self: BlobStore, *arguments: object, **named: object) -> object:
+        tries.append(site.clock.now)
+        return add(self, *arguments, **named)  # type: ignore[arg-type]  # as it was called
+
+    monkeypatch.setattr(BlobStore, "add", counted)
+    monkeypatch.setattr("gateway.disk._RESERVE", 1.0)
+    while site.clock.now < 300:
+        with suppress(NoSpaceError):
+            assert not site.concluder.conclude(site.scheduler, job).attempt.collected
+        site.clock.now += 0.5
+    assert tries == [0, 1, 3, 7, 15, 31, 63, 123, 183, 243]
+
+    monkeypatch.setattr("gateway.disk._RESERVE", 0.0)
+    site.clock.now += 60
+    closed = site.concluder.conclude(site.scheduler, job)
+    assert (closed.attempt.state, closed.attempt.collected) == (C, True)
+    assert site.concluder.store.get(job.id) == closed
+
+
+def test_one_job_that_fails_does_not_keep_another_waiting(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = site.ended([C], {0: [DONE]})
+    with monkeypatch.context() as patch:
+        patch.setattr("gateway.disk._RESERVE", 1.0)
+        with pytest.raises(NoSpaceError):
+            site.concluder.conclude(site.scheduler, job)
+    assert not site.concluder.conclude(site.scheduler, job).attempt.collected
+    assert site.close([C], {0: [DONE]}).attempt.collected
+
+
+def test_somebody_elses_change_in_between_is_no_failure(site: Site) -> None:
+    job = site.ended([C], {0: [DONE]})
+    store = site.concluder.store
+    newer = store.change(job.id, lambda found: replace(found, title="changed"))
+    for _ in range(2):
+        with pytest.raises(StaleError):
+            site.concluder.conclude(site.scheduler, job)
+    fresh = outcome.observe(newer, [
+        JobReport(native_id="7", task=0, marker=job.marker, state=C, raw_state="COMPLETED")
+    ])  # fmt: skip
+    assert site.concluder.conclude(site.scheduler, fresh).attempt.collected
+
+
+def test_the_results_of_a_job_that_was_deleted_meanwhile_go_with_it(site: Site) -> None:
+    job = site.ended([C], {0: [DONE]})
+    store = site.concluder.store
+    store.delete(store.get(job.id))
+    with pytest.raises(NotFoundError):
+        site.concluder.conclude(site.scheduler, job)
+    with pytest.raises(NotFoundError):
+        site.concluder.datasets.get(dataset_id(job, job.attempt))
