@@ -71,6 +71,20 @@ def test_no_schema_is_described_twice(contract: Contract) -> None:
     assert [name for name in names if re.sub(r"\d+$", "", name) in names - {name}] == []
 
 
+def test_each_operation_says_who_may_and_that_strangers_may_not(contract: Contract) -> None:
+    operations = [
+        operation for path in contract.document["paths"].values() for operation in path.values()
+    ]
+    names = [operation["operationId"] for operation in operations]
+    assert len(names) == len(set(names))
+    for operation in operations:
+        closed = operation["security"] != []
+        assert closed == (operation.get("x-scope") in {"read", "submit", "admin"})
+        assert not closed or "401" in operation["responses"]
+    assert contract.document["paths"]["/api/v1/users"]["get"]["x-scope"] == "admin"
+    assert contract.document["paths"]["/api/v1/auth/login"]["post"]["security"] == []
+
+
 def test_every_operation_says_in_a_sentence_what_it_does(contract: Contract) -> None:
     silent = [
         f"{method} {path}"

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 from apiflask import APIBlueprint, APIFlask, Schema
 from apiflask.fields import Integer, List, Nested, String
 from apiflask.validators import Range
-from flask import Response, current_app, request
+from flask import Flask, Response, current_app, request
 from flask.testing import FlaskClient
 
 from gateway.accounts.models import Scope
@@ -29,6 +30,7 @@ from gateway.web.idempotency import idempotency_key
 from gateway.web.install import STREAMS
 from gateway.web.logs import configure_logs
 from gateway.web.sse import Event, event_stream
+from tests.contract import Contract
 
 SECRET = "0123456789abcdef0123456789abcdef-for-tests"  # noqa: S105 - of no other site
 PASSWORD = "four calm otters swim"  # noqa: S105
@@ -130,6 +132,42 @@ class Site:
         return [line for line in self.lines() if line["event"] == "request"]
 
 
+_UNDESCRIBED = ("/api/v1/probe", "/api/v1/openapi.json", "/api/spec.html")
+
+
+class CheckedClient(FlaskClient):
+    """Holds each answer of the API against its description."""
+
+    def open(self, *args: Any, **kwargs: Any) -> Any:
+        """Ask, and check the answer."""
+        answer = super().open(*args, **kwargs)
+        path, method = answer.request.path, answer.request.method
+        if path.startswith("/api/") and not path.startswith(_UNDESCRIBED) and method != "OPTIONS":
+            asked = httpx.Request(method, f"{ORIGIN}{path}")
+            headers = {"Content-Type": answer.headers.get("Content-Type", "")}
+            shown = httpx.Response(
+                answer.status_code, headers=headers, content=answer.data, request=asked
+            )
+            faults = contract_of(self.application).faults(shown)
+            assert not faults, faults
+        return answer
+
+
+_contracts: dict[tuple[str, ...], Contract] = {}
+
+
+def contract_of(app: Flask) -> Contract:
+    """Describe an app, once for all that have the same routes."""
+    routes = tuple(sorted(f"{rule.rule} {rule.methods}" for rule in app.url_map.iter_rules()))
+    if routes not in _contracts:
+        assert isinstance(app, APIFlask)
+        with app.test_request_context():
+            document = app.spec
+        assert isinstance(document, dict)
+        _contracts[routes] = Contract(document)
+    return _contracts[routes]
+
+
 class Browser:
     """Keeps cookies, sends Origin and the CSRF token of its session."""
 
@@ -219,4 +257,5 @@ def make_site(redis_server: Path, state: Path, **environment: str) -> Site:
     configure_logs(log)
     app = create_app(settings)
     app.register_blueprint(probe)
+    app.test_client_class = CheckedClient
     return Site(app=app, services=app.extensions[EXTENSION], log=log)
