@@ -199,7 +199,7 @@ def get_log(job_id: str, query: dict[str, Any]) -> Document:
         "next_offset": offset + len(content),
         "size": size,
         "text": content.decode("utf-8", "replace"),
-        "cut": size >= logs.limit_bytes,
+        "cut": logs.is_cut(path),
     }
 
 

@@ -67,6 +67,11 @@ class LogFolder:
         """Say at the end of a log, once, that there is more of it."""
         line = f"\n[cut here: {size} bytes of this log are kept; print less]\n"
         self.append(path, size, line.encode())
+        _cut_mark(path).touch(mode=0o600)
+
+    def is_cut(self, path: Path) -> bool:
+        """Whether a job printed more into this log than is here; its size alone does not say."""
+        return _cut_mark(path).exists()
 
     def remove(self, id: str) -> None:
         """Remove all logs of a job; no logs are no error."""
@@ -82,6 +87,10 @@ class LogFolder:
                 return start, file.read(limit_bytes), size
         except FileNotFoundError:
             return 0, b"", 0
+
+
+def _cut_mark(path: Path) -> Path:
+    return path.with_suffix(".cut")
 
 
 @dataclass(frozen=True, kw_only=True)

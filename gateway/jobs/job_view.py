@@ -190,8 +190,9 @@ def _log(services: Gateway, job: Job, attempt: Attempt, asked: Mapping[str, str]
     task = min(_index(asked.get("task")) or 0, attempt.tasks - 1)
     logs = services.logs
     offset = _index(asked.get("offset"))
+    path = logs.path(job.id, attempt.number, stream, task)
     start, content, size = logs.read(
-        logs.path(job.id, attempt.number, stream, task),
+        path,
         -_LOG_BYTES if offset is None else offset,
         _LOG_BYTES,
     )
@@ -206,7 +207,7 @@ def _log(services: Gateway, job: Job, attempt: Attempt, asked: Mapping[str, str]
         "size": size,
         "earlier": max(0, start - _LOG_BYTES) if start else None,
         "later": end if end < size else None,
-        "cut": size >= logs.limit_bytes,
+        "cut": logs.is_cut(path),
     }
 
 

@@ -149,7 +149,8 @@ def log(job_id: str) -> Page:
     number = find_attempt(found, query["attempt"]).number
     logs = gateway().logs
     path = logs.path(found.id, number, query["stream"], query["task"])
-    _, content, _ = logs.read(path, 0, logs.limit_bytes)
+    size = logs.read(path, 0, 0)[2]
+    _, content, _ = logs.read(path, 0, size)
     name = f"{found.id}-{number}-{query['stream']}.{query['task']}.txt"
     return as_user_file(Response(content, mimetype="text/plain"), name)
 

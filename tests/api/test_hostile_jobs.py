@@ -79,6 +79,8 @@ def test_a_gigabyte_of_output_is_cut_with_a_line_that_says_so(user: Api) -> None
     log = user.http.get(f"/jobs/{ended['id']}/log").json()
     assert log["cut"]
     assert "[cut here: " in log["text"][-200:]
+    errors = user.http.get(f"/jobs/{ended['id']}/log", params={"stream": "stderr"}).json()
+    assert not errors["cut"]
     state = user.live.state
     kept = [path for path in state.rglob("*") if path.is_file() and path.stat().st_size > 100 << 20]
     assert kept == []

@@ -130,12 +130,38 @@ def test_what_is_left_of_short_files_is_read_whole_at_the_end(
     assert len(live.events(job.id, "0", 1)) == 200  # what is read at once
     assert {seen["event"] for seen in shown(live, job)} == {"step"}
     for task, cut in enumerate((False, False, True)):
-        log = logs.path(job.id, 1, "stdout", task).read_text()
+        path = logs.path(job.id, 1, "stdout", task)
+        log = path.read_text()
         assert log.startswith("x" * (_LOG_BYTES - 1))
         assert (
             log.endswith(f"[cut here: {_LOG_BYTES} bytes of this log are kept; print less]\n")
             == cut
         )
+        assert logs.is_cut(path) == cut
+
+
+def test_each_log_says_of_itself_alone_that_it_was_cut(
+    tmp_path: Path, scheduler: Scheduler, live: LiveStore, logs: LogFolder
+) -> None:
+    job, directory = place(tmp_path, make_job(tasks=2))
+    (directory / "stdout.0.txt").write_bytes(b"x" * (_LOG_BYTES // 2))
+    (directory / "stderr.0.txt").write_bytes(b"x" * (2 * _LOG_BYTES))
+    (directory / "stdout.1.txt").write_text(
+        "[cut here: 5 bytes of this log are kept; print less]\n"
+    )
+    follower = Follower(live, logs)
+    follower.follow(scheduler, job, [0, 1])
+    assert not logs.is_cut(logs.path(job.id, 1, "stdout", 0))
+    follower.finish(scheduler, job)
+    cut = {
+        (stream, task)
+        for stream in ("stdout", "stderr")
+        for task in (0, 1)
+        if logs.is_cut(logs.path(job.id, 1, stream, task))
+    }
+    assert cut == {("stderr", 0)}
+    logs.remove(job.id)
+    assert not logs.is_cut(logs.path(job.id, 1, "stderr", 0))
 
 
 def test_what_is_no_result_leaves_the_results_their_room(
