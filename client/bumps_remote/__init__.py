@@ -13,8 +13,9 @@ try:
 except PackageNotFoundError:  # run from its folder, not installed
     __version__ = "0"
 
-from bumps_remote.connection import Connection, submit
+from bumps_remote.connection import Connection
 from bumps_remote.errors import RemoteError
 from bumps_remote.job import Job
+from bumps_remote.shortcuts import map, submit  # noqa: A004 - as executors have it
 
-__all__ = ["Connection", "Job", "RemoteError", "__version__", "submit"]
+__all__ = ["Connection", "Job", "RemoteError", "__version__", "map", "submit"]

@@ -18,7 +18,6 @@ from bumps_remote.errors import RemoteError, UsageError
 from bumps_remote.text import clean
 
 _INTERRUPTED = 130
-_MODELS = (".py", ".json")
 
 
 class Program(click.Group):
@@ -28,7 +27,7 @@ class Program(click.Group):
         """Put in the word ``run`` where a user of bumps has left it out."""
         first = next((word for word in args if not word.startswith("-")), "")
         is_command = first in self.commands
-        if not is_command and any(word.endswith(_MODELS) for word in args):
+        if not is_command and any(word.endswith(submit.MODELS) for word in args):
             args = ["run", *args]
         elif not is_command and first and Path(first).is_file():
             raise click.UsageError(f"{first} is no model: it must end in .py or .json")

@@ -8,33 +8,27 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from bumps_remote.array import choose_pack, make_elements
 from bumps_remote.config import Server, check_url, find_server
-from bumps_remote.errors import NotFoundError, RefusedError
+from bumps_remote.errors import NotFoundError, UsageError
 from bumps_remote.events import Event, Follower
-from bumps_remote.fetch import Fetched, Fetcher, fetch_whole
 from bumps_remote.files import make_bundle
-from bumps_remote.ids import find_id
 from bumps_remote.job import Job
 from bumps_remote.journal import Journal
 from bumps_remote.options import (
     RESOURCES,
-    Methods,
-    built_in_methods,
     check_fit,
     check_resources,
-    methods_of,
     read_pars,
     read_text,
 )
+from bumps_remote.reading import PAGE, Reading
 from bumps_remote.submission import Submitter, Wanted
 from bumps_remote.tags import Tags
 from bumps_remote.transport import Call, Document, Notice, Patience, Transport
 
-_PAGE = 200
-_LOG_BYTES = 500_000
 
-
-class Connection:
+class Connection(Reading):
     """Somebody's connection to a gateway; best used in a ``with`` statement.
 
     Parameters
@@ -55,8 +49,8 @@ class Connection:
         notice: Notice | None = None,
     ) -> None:
         server = find_server(url, token, insecure=insecure)
+        super().__init__(Transport(server, patience, notice))
         self._notice = notice
-        self.transport = Transport(server, patience, notice)
 
     @classmethod
     def login(
@@ -112,29 +106,10 @@ class Connection:
         """Revoke the token in use."""
         self.transport.send(Call(method="POST", path="/auth/logout", harmless=True))
 
-    # ---- what there is
-
-    @property
-    def server(self) -> Server:
-        """The server, with the token in use."""
-        return self.transport.server
-
     @property
     def tags(self) -> Tags:
         """The tags of one's jobs."""
         return Tags(self)
-
-    def me(self) -> Document:
-        """Say who one is there."""
-        return self._get("/me")
-
-    def clusters(self) -> list[Document]:
-        """List where jobs can run, with the limits of each."""
-        return list(self._get("/clusters")["items"])
-
-    def methods(self) -> Methods:
-        """List the fit methods of the server with their options."""
-        return methods_of(self._get("/methods")) or built_in_methods()
 
     # ---- submitting
 
@@ -156,6 +131,9 @@ class Connection:
         notes: str = "",
         tags: Sequence[str] = (),
         cluster: str | None = None,
+        files: Sequence[str | Path] = (),
+        replace: str | None = None,
+        pack: int | None = None,
         new: bool = False,
         **options: Any,
     ) -> Job:
@@ -172,6 +150,8 @@ class Connection:
             Replace the data by theory and so many percent of noise; None: as uncertain as the data.
         pars
             A ``.par`` file with start values.
+        files, replace, pack
+            Makes it an array: see `map`.
 
         Raises
         ------
@@ -183,8 +163,10 @@ class Connection:
         }
         given = {**({"fit": fit} if fit else {}), **options}
         check_fit(given, self.methods())
+        bundle = make_bundle(model, args=args, data=data, automatic=automatic)
+        elements = make_elements(bundle, files, replace) if files else ()
         wanted = Wanted(
-            bundle=make_bundle(model, args=args, data=data, automatic=automatic),
+            bundle=bundle,
             options=given,
             mode=mode,
             seed=seed,
@@ -196,8 +178,42 @@ class Connection:
             tags=tuple(tags),
             cluster=cluster,
             resources=check_resources(resources),
+            elements=elements,
+            pack=choose_pack(len(elements), pack),
         )
         return self.send(wanted, new=new)
+
+    def map(
+        self,
+        model: str | Path,
+        files: Sequence[str | Path],
+        *,
+        replace: str | None = None,
+        pack: int | None = None,
+        **wanted: Any,
+    ) -> Job:
+        """Fit one model to many data files: one job with an element for each.
+
+        Parameters
+        ----------
+        files
+            Paths, or patterns such as ``data/*.dat``.
+        replace
+            Name of the model's data file that each of them replaces; None if it has only one.
+        pack
+            So many elements are done by one process, one after the other; None: so many as make 20
+            processes.
+        wanted
+            As in `submit`.
+
+        Raises
+        ------
+        UsageError
+            When there are no files, or it is not clear which one they replace.
+        """
+        if not files:
+            raise UsageError("map: which files? There are none")
+        return self.submit(model, files=files, replace=replace, pack=pack, **wanted)
 
     def send(self, wanted: Wanted, *, new: bool = False) -> Job:
         """Submit what is wanted; the same content, cut short before, finds its job."""
@@ -212,47 +228,18 @@ class Connection:
 
     # ---- looking
 
-    def jobs(self, **query: str | int | None) -> Iterator[Document]:
-        """Walk through one's jobs, newest first, narrowed by *state, kind, tag, q*."""
-        params = {name: value for name, value in query.items() if value is not None}
-        params.setdefault("limit", _PAGE)
-        while True:
-            page = self.transport.document(Call(method="GET", path="/jobs", params=params))
-            yield from page["items"]
-            if not page.get("next_cursor"):
-                return
-            params["cursor"] = page["next_cursor"]
-
     def list(self, limit: int = 50, **query: str | None) -> Sequence[Job]:
         """List one's newest jobs, narrowed by *state, kind, tag, q*."""
         found: Any = []
-        for document in self.jobs(**query, limit=min(limit, _PAGE)):
+        for document in self.jobs(**query, limit=min(limit, PAGE)):
             found.append(Job(self, document))
             if len(found) >= limit:
                 break
         return tuple(found)
 
-    def find(self, text: str) -> str:
-        """Find the whole id: from ``last``, or from its unique beginning or end.
-
-        Raises
-        ------
-        NotFoundError
-            When no job of one's own, or more than one, is meant.
-        """
-        return find_id(text, self.jobs)
-
     def job(self, id: str) -> Job:
         """Take a job by its id, or what `find` takes."""
         return Job(self, self.info(id))
-
-    def info(self, id: str) -> Document:
-        """Read everything about a job."""
-        return self._get(f"/jobs/{self.find(id)}")
-
-    def status(self, id: str) -> str:
-        """Read a job's state, in Slurm's words."""
-        return str(self.info(id)["state"])
 
     def events(self, id: str, timeout_s: float | None = None) -> Iterator[Event]:
         """Follow a job live until it has ended."""
@@ -261,64 +248,6 @@ class Connection:
     def wait(self, id: str, timeout_s: float | None = None) -> Document:
         """Wait until a job has ended, and answer it."""
         return self.job(id).wait(timeout_s).document
-
-    def results(self, id: str) -> Document:
-        """Read what came out, with the list of files."""
-        response = self.transport.send(Call(method="GET", path=f"/jobs/{self.find(id)}/results"))
-        if response.status_code != 200:
-            raise RefusedError(f"job {id} has no results yet", response.status_code)
-        return self.transport.read(response)
-
-    def script(self, id: str) -> Document:
-        """Read the batch script that was, or will be, submitted."""
-        return self._get(f"/jobs/{self.find(id)}/script")
-
-    def log_part(self, id: str, stream: str = "stdout", offset: int = 0, task: int = 0) -> Document:
-        """Read a part of a log, from *offset* in bytes; a negative one counts from the end."""
-        params: dict[str, str | int] = {
-            "stream": stream,
-            "task": task,
-            "offset": offset,
-            "limit": _LOG_BYTES,
-        }
-        call = Call(method="GET", path=f"/jobs/{self.find(id)}/log", params=params)
-        return self.transport.document(call)
-
-    def log(
-        self, id: str, stream: str = "stdout", *, offset: int = 0, task: int = 0
-    ) -> Iterator[str]:
-        """Read a log piece by piece, as far as it goes now."""
-        whole = self.find(id)
-        while True:
-            part = self.log_part(whole, stream, offset, task)
-            yield str(part["text"])
-            if part["next_offset"] >= part["size"] or part["next_offset"] == part["offset"]:
-                return
-            offset = int(part["next_offset"])
-
-    def fetch(
-        self,
-        id: str,
-        folder: str | Path,
-        only: Sequence[str] = (),
-        *,
-        replace: bool = False,
-    ) -> Fetched:
-        """Fetch result files into a folder, each checked against its digest."""
-        whole = self.find(id)
-        fetcher = Fetcher(self.transport, whole, Path(folder))
-        return fetcher.fetch(self.results(whole), only, replace=replace)
-
-    def fetch_bundle(self, id: str, target: str | Path) -> Path:
-        """Fetch everything that is needed to do a job again, as one zip file.
-
-        Raises
-        ------
-        UsageError
-            When there is a file of that name already.
-        """
-        path = f"/jobs/{self.find(id)}/bundle.zip"
-        return fetch_whole(self.transport, path, Path(target))
 
     # ---- acting
 
@@ -365,14 +294,6 @@ class Connection:
             body["seed"] = seed
         return self.submitter().repeat(verb, self.find(id), body, new=new).job
 
-    def _get(self, path: str) -> Document:
-        return self.transport.document(Call(method="GET", path=path))
-
     def _end(self, verb: str, id: str) -> Document:
         path = f"/jobs/{self.find(id)}/{verb}"
         return self.transport.document(Call(method="POST", path=path, harmless=True))
-
-
-def submit(model: str | Path, **wanted: Any) -> Job:
-    """Submit to the server of the last login: see `Connection.submit`."""
-    return Connection().submit(model, **wanted)

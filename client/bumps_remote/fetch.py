@@ -21,7 +21,7 @@ import httpx
 from bumps_remote.errors import RefusedError, RemoteError, UnreachableError, UsageError
 from bumps_remote.journal import digest_file
 from bumps_remote.text import clean_line
-from bumps_remote.transport import Document, Transport
+from bumps_remote.transport import Call, Document, Transport
 
 MANIFEST = "manifest.json"
 _CHUNK = 1 << 18
@@ -152,6 +152,28 @@ class Fetcher:
         }
         path = safe_path(self._folder, MANIFEST)
         path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+def read_document(transport: Transport, job_id: str, file: RemoteFile) -> Document:
+    """Read a small result file that holds a JSON object, checked against its digest.
+
+    Raises
+    ------
+    RemoteError
+        When it is not what the server listed, or holds something else.
+    """
+    call = Call(method="GET", path=f"/jobs/{job_id}/files/{quote(file.path)}")
+    content = transport.send(call).content
+    name = clean_line(file.path)
+    if hashlib.sha256(content).hexdigest() != file.digest:
+        raise RemoteError(f"{name} came with another digest than listed: ask for it again")
+    try:
+        document = json.loads(content)
+    except ValueError as error:
+        raise RemoteError(f"{name} cannot be read: {error}") from error
+    if not isinstance(document, dict):
+        raise RemoteError(f"{name} holds no JSON object")
+    return document
 
 
 def fetch_whole(transport: Transport, url_path: str, target: Path) -> Path:

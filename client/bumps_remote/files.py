@@ -30,6 +30,9 @@ class Bundle:
     hints: tuple[str, ...] = ()
     """What the user should look at."""
 
+    folder: Path = Path()
+    """Where the model lies."""
+
     @property
     def size(self) -> int:
         """Bytes in all."""
@@ -73,9 +76,10 @@ def make_bundle(
     return Bundle(
         type="script" if is_script else "json",
         entry=script.name,
-        files=tuple(_measured(name, path) for name, path in sorted(found.items())),
+        files=tuple(measured(name, path) for name, path in sorted(found.items())),
         args=tuple(args),
         hints=tuple(hints),
+        folder=script.parent,
     )
 
 
@@ -175,17 +179,41 @@ def _given(text: str, root: Path) -> dict[str, Path]:
     name, equals, target = text.partition("=")
     if not equals or _is_file(Path(text)):
         name, target = "", text
-    path = Path(target).expanduser()
-    if not name and is_pattern(target) and not path.exists():
-        matches = [Path(match).absolute() for match in _matching(target, root)]
+    found = find_files(target, root, "--data")
+    if name and len(found) > 1:
+        raise UsageError(f"--data {clean_line(text)!r} gives one name to {len(found)} files")
+    if name:
+        return {check_name(name): found[0]}
+    return {_own_name(path, root): path for path in found}
+
+
+def find_files(text: str, root: Path, option: str) -> list[Path]:
+    """Find a file, or all that a pattern matches: from where we are, else from a folder.
+
+    Parameters
+    ----------
+    option
+        What asked for it, for the message.
+
+    Raises
+    ------
+    UsageError
+        When there is none.
+    """
+    path = Path(text).expanduser()
+    shown = clean_line(text)
+    if is_pattern(text) and not path.exists():
+        matches = [Path(match).absolute() for match in _matching(text, root)]
         if not matches:
-            raise UsageError(f"--data {clean_line(target)!r} matches no file")
-        return {_own_name(match, root): match for match in matches}
+            raise UsageError(f"{option} {shown!r} matches no file")
+        return matches
     if not path.is_file() and (root / path).is_file():
         path = root / path
+    if path.is_dir():
+        raise UsageError(f"{option}: {shown} is a folder; '{shown.rstrip('/')}/*' means its files")
     if not path.is_file():
-        raise UsageError(f"--data: there is no file {clean_line(target)}")
-    return {check_name(name) if name else _own_name(path.absolute(), root): path.absolute()}
+        raise UsageError(f"{option}: there is no file {shown}")
+    return [path.absolute()]
 
 
 def _matching(pattern: str, root: Path) -> list[str]:
@@ -202,7 +230,14 @@ def _own_name(path: Path, root: Path) -> str:
     return path.name if ".." in PurePosixPath(name).parts else name
 
 
-def _measured(name: str, path: Path) -> LocalFile:
+def measured(name: str, path: Path) -> LocalFile:
+    """Take the digest and the size of a file.
+
+    Raises
+    ------
+    UsageError
+        When it cannot be read, or its name is not one for the server.
+    """
     try:
         digest, size = digest_file(path)
     except OSError as error:

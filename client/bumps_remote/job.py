@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bumps_remote.array import summaries
 from bumps_remote.errors import JobFailedError
 from bumps_remote.text import clean, clean_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from bumps_remote.connection import Connection
     from bumps_remote.events import Event
@@ -98,13 +99,28 @@ class Job:
         document: dict[str, Any] = found[0]
         return document
 
+    def elements(self, timeout_s: float | None = None) -> list[dict[str, Any]]:
+        """Wait for an array and answer what came out of each element, in their order.
+
+        Each has ``index``, ``label``, ``status``, ``verdict``, ``chisq``, ``parameters`` and
+        ``error``; those that failed are among them.
+        """
+        self.wait(timeout_s)
+        return summaries(self.results()["results"])
+
+    def element(self, which: str | int) -> dict[str, Any]:
+        """Read the whole result of one element of an array, by its label or number."""
+        return self._connection.element(self.id, which)
+
     def results(self) -> Document:
         """Read everything that came out, with the list of files."""
         return self._connection.results(self.id)
 
-    def fetch(self, folder: str | Path, *, replace: bool = False) -> Fetched:
-        """Fetch its files into a folder, each checked against its digest."""
-        return self._connection.fetch(self.id, folder, replace=replace)
+    def fetch(
+        self, folder: str | Path, *, elements: Sequence[str | int] = (), replace: bool = False
+    ) -> Fetched:
+        """Fetch its files into a folder: see `Connection.fetch`."""
+        return self._connection.fetch(self.id, folder, elements=elements, replace=replace)
 
     def log(self, stream: str = "stdout") -> str:
         """Read its log; it is the job's own text, with whatever it wrote."""

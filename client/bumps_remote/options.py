@@ -39,6 +39,10 @@ RESOURCES = {
 }
 """Our short names -> Slurm's long ones."""
 
+LISTS = ("--args", "--array")
+"""Options that take all words up to the next option."""
+
+_NUMBER = re.compile(r"-\d+(\.\d*)?([eE][+-]?\d+)?|-")
 _SLURM_TIME = re.compile(r"(\d+-)?\d{1,9}(:\d{1,2}){0,2}")
 _MEMORY = re.compile(r"\d+(\.\d+)?[KMGT]?B?", re.IGNORECASE)
 _SECONDS_PER_HOUR = 3600
@@ -245,28 +249,29 @@ def read_pars(text: str) -> list[float]:
     return values
 
 
-def split_args(tokens: Sequence[str]) -> tuple[list[str], list[str] | None]:
-    """Take ``--args a b c`` out of a command line as bumps does: up to the next option.
+def split_args(tokens: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
+    """Take ``--args a b c`` and ``--array ...`` out of a command line: up to the next option.
 
     >>> split_args(["model.py", "--args", "a", "-1", "--fit=de"])
-    (['model.py', '--fit=de'], ['a', '-1'])
+    (['model.py', '--fit=de'], {'--args': ['a', '-1']})
     """
     rest: list[str] = []
-    args: list[str] | None = None
-    taking = False
+    lists: dict[str, list[str]] = {}
+    taking = ""
     for token in tokens:
-        is_option = token.startswith("-") and not re.fullmatch(
-            r"-\d+(\.\d*)?([eE][+-]?\d+)?|-", token
-        )
-        if token == "--args" or token.startswith("--args="):  # noqa: S105 - a word, no secret
-            args, taking = [], token == "--args"  # noqa: S105
-            args += [token.partition("=")[2]] if "=" in token else []
+        is_option = token.startswith("-") and not _NUMBER.fullmatch(token)
+        name, equals, value = token.partition("=")
+        if is_option and name in LISTS:
+            taking = "" if equals else name
+            # As in bumps, the last --args counts.
+            before = lists.get(name, []) if name != "--args" else []
+            lists[name] = [*before, value] if equals else before
         elif taking and not is_option:
-            args = [*(args or []), token]
+            lists[taking].append(token)
         else:
-            taking = False
+            taking = ""
             rest.append(token)
-    return rest, args
+    return rest, lists
 
 
 def _read_table(text: str) -> dict[str, FitOption]:

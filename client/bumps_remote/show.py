@@ -5,7 +5,6 @@ Whatever a server or a job said is cleaned here, and never read as markup.
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -19,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bumps_remote.events import Event
+from bumps_remote.numbers import number
 from bumps_remote.submission import age_text
 from bumps_remote.text import clean, clean_line
 from bumps_remote.transport import Document
@@ -58,36 +58,6 @@ def size_text(size: float) -> str:
             return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
         size /= _BYTES
     return f"{size:.1f} GB"
-
-
-def number(value: object, digits: int = 6) -> str:
-    """Write a number; what is none is a dash.
-
-    >>> number(1.23456789), number(None)
-    ('1.23457', '-')
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return "-"
-    return f"{value:.{digits}g}"
-
-
-def with_uncertainty(value: object, uncertainty: object) -> str:
-    """Write a value with the digits that its uncertainty leaves it.
-
-    >>> with_uncertainty(238.94212918, 2.7070075241), with_uncertainty(5.5e-4, 7.3e-6)
-    ('238.9 ± 2.7', '0.0005500 ± 0.0000073')
-    >>> with_uncertainty(3.0, None)
-    '3'
-    """
-    plain = number(value, 8)
-    if not isinstance(value, int | float) or not isinstance(uncertainty, int | float):
-        return plain
-    if not math.isfinite(uncertainty) or uncertainty <= 0:
-        return plain
-    places = 1 - math.floor(math.log10(uncertainty))
-    if not -4 <= places <= 10 or abs(value) > 1e12:
-        return f"{value:.8g} ± {uncertainty:.2g}"
-    return f"{value:.{max(0, places)}f} ± {uncertainty:.{max(0, places)}f}"
 
 
 def job_table(jobs: Iterable[Document]) -> Table:
@@ -141,53 +111,6 @@ def progress_text(progress: Mapping[str, Any]) -> str:
     phase = clean_line(progress.get("phase") or "")
     parts = (phase, step, f"chi² {number(progress.get('chisq'))}")
     return ", ".join(part for part in parts if part)
-
-
-def result_tables(result: Document) -> Iterable[Table | Text]:
-    """Draw what came out of a job."""
-    if isinstance(result.get("elements"), list):
-        yield _elements(result["elements"])
-        return
-    if result.get("chisq") is not None:
-        points, dof = result.get("points"), result.get("dof")
-        yield Text(
-            f"chi² {number(result['chisq'], 8)}  ({points} points, {dof} degrees of freedom)"
-        )
-    if result.get("parameters"):
-        yield _parameters(result["parameters"])
-    error = result.get("error")
-    if error:
-        where = f"{error.get('file')}, line {error.get('line')}: " if error.get("file") else ""
-        yield Text(clean(f"{where}{error.get('type')}: {error.get('message')}"), style="red")
-
-
-def _parameters(rows: Iterable[Mapping[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("parameter", "value", "68 %", ""):
-        table.add_column(name)
-    for row in rows:
-        interval = row.get("interval_68")
-        shown = " … ".join(number(end) for end in interval) if isinstance(interval, list) else ""
-        limit = row.get("at_limit")
-        table.add_row(
-            Text(clean_line(row.get("label", ""))),
-            Text(with_uncertainty(row.get("value"), row.get("uncertainty"))),
-            Text(shown),
-            Text(f"at its {clean_line(limit)} limit" if limit else "", style="yellow"),
-        )
-    return table
-
-
-def _elements(rows: Iterable[Mapping[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("element", "status", "chi²", "verdict"):
-        table.add_column(name)
-    for row in rows:
-        verdict = (row.get("verdict") or {}).get("text", "")
-        label = row.get("label") or row.get("index")
-        cells = (clean_line(label), clean_line(row.get("status", "")), number(row.get("chisq")))
-        table.add_row(*map(Text, cells), Text(clean_line(verdict)))
-    return table
 
 
 class FitProgress:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bumps_remote.array import Element
 from bumps_remote.errors import RefusedError, UsageError
 from bumps_remote.faults import crash_point
 from bumps_remote.files import Bundle
@@ -40,9 +41,13 @@ class Wanted:
     resources: Mapping[str, object] = field(default_factory=dict)
     """Slurm's long names, such as ``cpus_per_task``."""
 
+    elements: Sequence[Element] = ()
+    pack: int = 1
+    """So many elements are done by one process, one after the other."""
+
     def files(self) -> tuple[LocalFile, ...]:
         """List what has to be there before the job."""
-        return self.bundle.files
+        return (*self.bundle.files, *(element.file for element in self.elements))
 
     def problem(self) -> Document:
         """Write the body of POST /problems."""
@@ -65,6 +70,8 @@ class Wanted:
             "tags": list(self.tags) or None,
             "cluster": self.cluster,
             "resources": dict(self.resources) or None,
+            "elements": [element.document() for element in self.elements] or None,
+            "pack": self.pack if self.elements else None,
         }
         return {
             "kind": "fit",
@@ -161,7 +168,7 @@ class Submitter:
         return Call(method="POST", path=path, json=body, key=entry.key, headers=headers)
 
     def _make_problem(self, entry: Entry, draft: Draft) -> str:
-        for file in draft.files:
+        for file in {file.digest: file for file in draft.files}.values():
             self._upload(entry, Path(file.path), file.name, file.digest)
         crash_point("uploaded")
         made = self._transport.document(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import signal
 import zipfile
@@ -209,6 +211,28 @@ def test_watching_ends_by_ctrl_c_and_the_job_goes_on(laptop: Shell) -> None:
     assert "the job goes on" in said
     assert state(laptop, job) == "RUNNING"
     laptop.run("cancel", job)
+
+
+def test_many_files_are_fitted_as_one_job_with_a_line_for_each(laptop: Shell) -> None:
+    for slope in range(1, 5):
+        rows = [f"{i} {slope * i + 1 + (0.1 if i % 2 else -0.1)} 0.1" for i in range(20)]
+        laptop.write(f"runs/s{slope}.dat", "\n".join(rows) + "\n")
+    laptop.write("runs/s9.dat", "no numbers")
+    words = ("--array", "runs/s*.dat", "--pack=3", "--fit=lm", "--wait")
+
+    done = laptop.run("submit", "model.py", *words)
+    table = list(csv.DictReader(io.StringIO(laptop.run("results", "last", "--csv").out)))
+    laptop.run("fetch", "last", "--element=s3", "-o", "third")
+
+    assert "5 elements (s1 … s9" in done.err
+    assert "s4" in done.out
+    assert [row["element"] for row in table] == ["s1", "s2", "s3", "s4", "s9"]
+    assert [row["status"] for row in table] == [*["done"] * 4, "failed"]
+    assert [float(row["m"]) for row in table[:4]] == pytest.approx([1, 2, 3, 4], abs=0.05)
+    assert (laptop.work / "third" / "out" / "2" / "session.h5").is_file()
+    assert not (laptop.work / "third" / "out" / "1").exists()
+    whole = laptop.run("results", "last", "--element=s9", "--json").json
+    assert whole["error"]["file"] == "model.py"
 
 
 def test_the_log_of_a_job_can_be_read(laptop: Shell) -> None:

@@ -114,7 +114,8 @@ def test_methods_that_only_the_server_has_are_known_from_its_answer() -> None:
 def test_args_are_taken_as_argparse_takes_them(
     tokens: list[str], rest: list[str], args: list[str] | None
 ) -> None:
-    assert split_args(tokens) == (rest, args)
+    found, lists = split_args(tokens)
+    assert (found, lists.get("--args")) == (rest, args)
     like_bumps = argparse.ArgumentParser()
     like_bumps.add_argument("filename", nargs="*")
     like_bumps.add_argument("--args", nargs="*")

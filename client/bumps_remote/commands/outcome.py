@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
+from rich.console import RenderableType
 
 from bumps_remote.commands.common import answer
 from bumps_remote.errors import JobFailedError, NotFoundError
 from bumps_remote.fetch import Fetched
 from bumps_remote.job import Job, succeeded
-from bumps_remote.show import FitProgress, job_lines, notice, result_tables
+from bumps_remote.show import FitProgress, job_lines, notice, out
+from bumps_remote.tables import results_tables
 from bumps_remote.transport import Document
 
 _MESSAGE = "the job goes on; watch it: bumps-remote watch {id} · stop it: bumps-remote stop {id}"
@@ -64,9 +66,8 @@ def _show(job: Job, results: Document, fetched: Fetched | None, *, as_json: bool
     document = {"job": job.document, "results": results.get("results", [])}
     if fetched:
         document["folder"] = str(fetched.folder)
-    lines = [*job_lines(job.document)]
-    for result in results.get("results", []):
-        lines += result_tables(result)  # type: ignore[arg-type]  # tables and texts
+    lines: list[RenderableType] = [*job_lines(job.document)]
+    lines += results_tables(results.get("results", []), out().width)
     answer(document, lines, as_json=as_json)
     if fetched:
         say_fetched(fetched)

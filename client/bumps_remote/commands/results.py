@@ -21,7 +21,9 @@ from bumps_remote.commands.outcome import default_folder, say_fetched
 from bumps_remote.commands.parameters import WHOLE, resource_options
 from bumps_remote.connection import Connection
 from bumps_remote.errors import JobFailedError, UsageError
-from bumps_remote.show import job_lines, notice, number, result_tables
+from bumps_remote.numbers import number
+from bumps_remote.show import job_lines, notice, out
+from bumps_remote.tables import results_tables, to_csv
 from bumps_remote.text import clean
 
 _SESSION = "session.h5"
@@ -29,22 +31,43 @@ _SESSION = "session.h5"
 
 @click.command()
 @click.argument("id")
+@click.option("--element", metavar="N|LABEL", help="The whole result of one element of an array.")
+@click.option("--csv", "as_csv", is_flag=True, help="The parameters with all digits, as CSV.")
 @common
-def results(id: str, url: str | None, *, insecure: bool, as_json: bool) -> None:
-    """Show what came out of the job ID: parameters, chi-square, files."""
+def results(
+    id: str,
+    element: str | None,
+    url: str | None,
+    *,
+    as_csv: bool,
+    insecure: bool,
+    as_json: bool,
+) -> None:
+    """Show what came out of the job ID: parameters, chi-square; of an array, a line each."""
     with connect(url, insecure=insecure) as connection:
         job = connection.job(id)
         document = job.results()
-    lines: list[Any] = [*job_lines(job.document)]
-    for result in document["results"]:
-        lines += result_tables(result)
-    answer(document, lines, as_json=as_json)
+        found = document["results"]
+        if element is not None:
+            found = [job.element(element)]
+    if as_csv:
+        click.echo(to_csv(found), nl=False)
+        return
+    lines: list[Any] = [*job_lines(job.document), *results_tables(found, out().width)]
+    answer(document if element is None else found[0], lines, as_json=as_json)
 
 
 @click.command()
 @click.argument("id")
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Folder for the files.")
 @click.option("--only", multiple=True, metavar="PATH", help="Only this file; may be repeated.")
+@click.option(
+    "--element",
+    "elements",
+    multiple=True,
+    metavar="N|LABEL",
+    help="Only the files of this element of an array; may be repeated.",
+)
 @click.option("--bundle", is_flag=True, help="Everything to do it again, as one zip.")
 @click.option("--force", is_flag=True, help="Replace files that are there with another content.")
 @common
@@ -52,6 +75,7 @@ def fetch(
     id: str,
     output: Path | None,
     only: tuple[str, ...],
+    elements: tuple[str, ...],
     *,
     bundle: bool,
     force: bool,
@@ -67,7 +91,7 @@ def fetch(
             answer({"job": job.id, "bundle": str(path)}, [Text(str(path))], as_json=as_json)
             return
         folder = output or default_folder(job)
-        fetched = connection.fetch(job.id, folder, only, replace=force)
+        fetched = connection.fetch(job.id, folder, only, elements=elements, replace=force)
     files = [path.relative_to(fetched.folder).as_posix() for path in fetched.files]
     document = {
         "job": job.id,

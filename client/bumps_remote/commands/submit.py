@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.text import Text
 
+from bumps_remote.array import Element, choose_pack, make_elements
 from bumps_remote.commands.common import answer, common, connect, print_json
 from bumps_remote.commands.outcome import default_folder, follow, report
 from bumps_remote.commands.parameters import (
@@ -63,6 +64,8 @@ NEEDLESS = {
 }
 """Options of bumps that change nothing here."""
 
+MODELS = (".py", ".json")
+_ARGS, _ARRAY = "bumps_remote.args", "bumps_remote.array"
 _SESSION = "out/session.h5"
 _INTERRUPTED = (
     "interrupted while it was being submitted: the same command finds its job or makes it, and "
@@ -76,8 +79,10 @@ class LikeBumps(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take ``--args a b`` as bumps does, and ask the server about options unknown here."""
-        rest, model_args = split_args(args)
-        ctx.meta["bumps_remote.args"] = tuple(model_args or ())
+        rest, lists = split_args(args)
+        ctx.meta[_ARGS] = tuple(lists.get("--args", ()))
+        ctx.meta[_ARRAY] = None if "--array" not in lists else tuple(lists["--array"])
+        _check_order(rest, lists)
         names = [token.partition("=")[0] for token in rest]
         for name in names:
             if name in NOT_HERE:
@@ -98,6 +103,18 @@ class LikeBumps(click.Command):
             return  # then the nearest name that we know is proposed
         known = {param.name for param in self.params}
         self.params += [option for option in learned if option.name not in known]
+
+
+def _check_order(rest: Sequence[str], lists: Mapping[str, Sequence[str]]) -> None:
+    """Refuse a model that a list of words before it has swallowed."""
+    if any(not token.startswith("-") for token in rest):
+        return
+    for option, words in lists.items():
+        if words and words[-1].endswith(MODELS):
+            raise UsageError(
+                f"{option} takes all words up to the next option, also {clean_line(words[-1], 80)}:"
+                f" put the model before {option}"
+            )
 
 
 def like_bumps(function: Any) -> Any:
@@ -123,6 +140,12 @@ _OPTIONS = (
     click.option("--check", is_flag=True, help="Only load the problem and say what is odd."),
     click.option("--data", multiple=True, metavar="FILE",
                  help="Take this along, too (*.dat, NAME=FILE)."),
+    click.option("--array", metavar="FILE...", expose_value=False,
+                 help="Fit each of these data files: one job, one element for each."),
+    click.option("--replace", metavar="NAME",
+                 help="With --array: which data file they replace, if the model has several."),
+    click.option("--pack", type=WHOLE,
+                 help="With --array: so many elements to a process; else so many as make 20."),
     click.option("--no-auto", is_flag=True, help="Take along only the model and --data."),
     click.option("--cluster", help="Where to run."),
     click.option("--title", default="", help="What the job is called."),
@@ -167,13 +190,12 @@ def _submit(
     as_json: bool,
     **given: Any,
 ) -> None:
-    bundle = _bundle(ctx, given, quiet=as_json)
+    wanted = _wanted(ctx, given, quiet=as_json)
     if dry_run:
-        wanted = _wanted(bundle, given)
         print_json({"problem": wanted.problem(), "job": wanted.job()})
         return
     with connect(url, insecure=insecure) as connection:
-        job = _send(connection, bundle, given)
+        job = _send(connection, wanted, new=given["new"])
         if waiting or fetching or given["session"]:
             fetching = fetching or bool(given["output"] or given["session"])
             _finish(job, given, fetching=fetching, as_json=as_json)
@@ -185,9 +207,9 @@ def _submit(
 def _run(
     ctx: click.Context, /, *, url: str | None, insecure: bool, as_json: bool, **given: Any
 ) -> None:
-    bundle = _bundle(ctx, given, quiet=as_json)
+    wanted = _wanted(ctx, given, quiet=as_json)
     with connect(url, insecure=insecure) as connection:
-        job = _send(connection, bundle, given)
+        job = _send(connection, wanted, new=given["new"])
         notice(f"job {job.id}")
         _finish(job, given, fetching=not given["chisq"] and not given["check"], as_json=as_json)
 
@@ -215,7 +237,7 @@ def _copy_session(fetched: Fetched, target: Path | None) -> None:
 def _bundle(ctx: click.Context, given: Mapping[str, Any], *, quiet: bool) -> Bundle:
     bundle = make_bundle(
         given["model"],
-        args=ctx.meta["bumps_remote.args"],
+        args=ctx.meta[_ARGS],
         data=given["data"],
         automatic=not given["no_auto"],
     )
@@ -230,17 +252,52 @@ def _bundle(ctx: click.Context, given: Mapping[str, Any], *, quiet: bool) -> Bun
     return bundle
 
 
-def _send(connection: Connection, bundle: Bundle, given: Mapping[str, Any]) -> Job:
-    wanted = _wanted(bundle, given)
+def _elements(
+    ctx: click.Context, bundle: Bundle, given: Mapping[str, Any], *, quiet: bool
+) -> tuple[Element, ...]:
+    """Read what makes an array."""
+    files = ctx.meta[_ARRAY]
+    if files is None:
+        for name in ("replace", "pack"):
+            if given[name] is not None:
+                raise UsageError(f"--{name} belongs to --array FILE...: say which files")
+        return ()
+    if given["session"]:
+        raise UsageError(
+            "--session: each element of an array has a session of its own; they are fetched as "
+            "out/0/session.h5 and so on"
+        )
+    if _mode(given) != "fit":
+        raise UsageError("--array is for fits: try --check or --chisq with the model alone")
+    elements = make_elements(bundle, files, given["replace"])
+    if not quiet:
+        notice(_about(elements, choose_pack(len(elements), given["pack"])))
+    return elements
+
+
+def _about(elements: Sequence[Element], pack: int) -> str:
+    size = size_text(sum(element.file.size for element in elements))
+    first, last = elements[0], elements[-1]
+    span = first.label if first is last else f"{first.label} … {last.label}"
+    packed = f", {pack} to a process" if pack > 1 else ", each in a process of its own"
+    return (
+        f"{len(elements)} elements ({span}; {size}), each in the place of "
+        f"{clean_line(first.replaces, 80)}{packed}"
+    )
+
+
+def _send(connection: Connection, wanted: Wanted, *, new: bool) -> Job:
     check_fit(wanted.options, connection.methods())
     try:
-        return connection.send(wanted, new=given["new"])
+        return connection.send(wanted, new=new)
     except KeyboardInterrupt:
         notice(_INTERRUPTED)
         raise click.Abort from None
 
 
-def _wanted(bundle: Bundle, given: Mapping[str, Any]) -> Wanted:
+def _wanted(ctx: click.Context, given: Mapping[str, Any], *, quiet: bool) -> Wanted:
+    bundle = _bundle(ctx, given, quiet=quiet)
+    elements = _elements(ctx, bundle, given, quiet=quiet)
     options = {
         name.removeprefix(PREFIX): value
         for name, value in given.items()
@@ -261,6 +318,8 @@ def _wanted(bundle: Bundle, given: Mapping[str, Any]) -> Wanted:
         tags=given["tags"],
         cluster=given["cluster"],
         resources=_resources(given, options),
+        elements=elements,
+        pack=choose_pack(len(elements), given["pack"]),
     )
 
 
