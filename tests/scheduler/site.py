@@ -77,9 +77,6 @@ class Site:
     refusal: str = "999999"
     """What the scheduler says of more processors than there are."""
 
-    brief: tuple[str, int] = ("0:30", 29)
-    """A time limit, and how long before its end a signal comes: nearly at once."""
-
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def stage(
@@ -196,7 +193,6 @@ def open_slurm(cluster: Cluster, scheduler: Slurm, folder: Path) -> Iterator[Sit
         scheduler=scheduler,
         base=folder,
         refusal="More processors requested than permitted",
-        brief=("1", 59),
         _numbers=_SLURM_NUMBERS,
     )
     cluster.clear()

@@ -251,9 +251,9 @@ def test_the_time_limit_is_announced_and_then_kept(local_site: Site) -> None:
     assert 2.5 < (end.ended - end.started).total_seconds() < 6.0
 
 
-def test_a_driver_that_stops_when_told_completes_before_its_time_limit(site: Site) -> None:
-    limit, lead_s = site.brief
-    launch = site.stage(sleeper(60), resources={"time": limit}, lead_s=lead_s)
+def test_a_driver_that_stops_when_told_completes_before_its_time_limit(local_site: Site) -> None:
+    site = local_site
+    launch = site.stage(sleeper(60), resources={"time": "0:30"}, lead_s=29)
     end = site.end_of(site.submit(launch))
     assert (end.state, end.exit_code) == (JobState.COMPLETED, 0)
     assert site.lines(launch, "signal.0") == ["2"]

@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -44,16 +44,32 @@ def site(slurm_site: Site) -> Site:
 # How a job may end; the longest first, so that the other tests pass meanwhile
 
 
+@dataclass(frozen=True, kw_only=True)
+class Limited:
+    """Two jobs with the shortest time limit there is: one that heeds the signal, one that not."""
+
+    site: Site
+    obedient: Launch
+    stubborn: Launch
+    ids: tuple[str, str]
+
+
 @pytest.fixture(scope="module", autouse=True)
-def limited(slurm_cluster: Cluster, slurm: Slurm) -> Iterator[tuple[Site, Launch, str]]:
-    """A job with the shortest time limit there is, begun before all tests of this file."""
+def limited(slurm_cluster: Cluster, slurm: Slurm) -> Iterator[Limited]:
+    """Begin them before all tests of this file: Slurm looks at limits every half a minute.
+
+    A controller that is started again does so half a minute later, so here it stays up.
+    """
     with open_slurm(slurm_cluster, slurm, slurm_cluster.folder / "jobs") as site:
-        stubborn = sleeper(600).replace("        sys.exit(0)\n", "        pass\n")
-        launch = site.stage(stubborn, resources={"time": "1", "partition": "wide"}, lead_s=30)
-        native_id = site.submit(launch)
-        slurm_cluster.spared.add(native_id)
-        yield site, launch, native_id
-        slurm_cluster.spared.remove(native_id)
+        deaf = sleeper(600).replace("        sys.exit(0)\n", "        pass\n")
+        obedient, stubborn = (
+            site.stage(text, resources={"time": "1", "partition": "wide"}, lead_s=30)
+            for text in (sleeper(600), deaf)
+        )
+        ids = (site.submit(obedient), site.submit(stubborn))
+        slurm_cluster.spared |= {*ids}
+        yield Limited(site=site, obedient=obedient, stubborn=stubborn, ids=ids)
+        slurm_cluster.spared -= {*ids}
 
 
 def test_a_twin_made_by_hand_exits_at_once_and_without_a_trace(
@@ -149,35 +165,6 @@ def test_a_controller_that_stood_still_while_a_job_was_submitted_has_it_once(
         assert len(site.lines(launch, "starts")) == 1
 
 
-def test_nothing_is_concluded_while_no_controller_is_there(
-    site: Site, slurm_cluster: Cluster
-) -> None:
-    launch = site.stage(sleeper(60), resources={"partition": "wide"})
-    other = tiny(site)
-    native_id = site.submit(launch)
-    site.runs(launch, native_id)
-    slurm_cluster.end("slurmctld")
-    try:
-        for ask in (
-            lambda: site.scheduler.states([native_id]),
-            lambda: site.scheduler.find("gw-J999-1"),
-            lambda: site.scheduler.cancel([native_id]),
-            lambda: site.scheduler.check(other.directory),
-        ):
-            with pytest.raises(SchedulerUnavailableError):
-                ask()
-        (outcome,) = site.scheduler.submit([other])
-        assert isinstance(outcome, Uncertain)
-    finally:
-        slurm_cluster.restart_slurmctld()
-    assert eventually(lambda: site.reports(native_id)[0].state) is JobState.RUNNING
-    site.wake(launch)
-    assert site.end_of(native_id).state is JobState.COMPLETED
-    assert site.scheduler.find(other.marker) == []
-    assert site.end_of(site.settle(other)).state is JobState.COMPLETED
-    assert len(site.lines(other, "starts")) == 1
-
-
 def test_a_line_that_is_cut_during_sbatch_ends_neither_it_nor_what_follows_it(
     site: Site, slurm_cluster: Cluster, tmp_path: Path
 ) -> None:
@@ -247,12 +234,18 @@ def agents() -> list[int]:
     return [pid for pid in found if ours in Path(f"/proc/{pid}/status").read_text()]
 
 
-def test_a_job_out_of_time_is_told_first_and_ends_as_timeout(
-    limited: tuple[Site, Launch, str],
-) -> None:
-    site, launch, native_id = limited
-    row = eventually(lambda: [r for r in site.reports(native_id) if r.state.final], within_s=110)[0]
-    assert row.state is JobState.TIMEOUT
-    assert site.lines(launch, "signal.0")[0] == "2"
-    assert "15" in site.lines(launch, "signal.0")
-    assert site.scheduler.read(launch.directory, "exit.0.json", 0, 9) == b'{"rc": 14'
+def test_a_driver_that_stops_when_told_completes_before_its_time_limit(limited: Limited) -> None:
+    site, native_id = limited.site, limited.ids[0]
+    end = eventually(lambda: [r for r in site.reports(native_id) if r.state.final], within_s=110)[0]
+    assert (end.state, end.exit_code) == (JobState.COMPLETED, 0)
+    assert site.lines(limited.obedient, "signal.0") == ["2"]
+
+
+def test_a_job_out_of_time_is_told_first_and_ends_as_timeout(limited: Limited) -> None:
+    site, native_id = limited.site, limited.ids[1]
+    end = eventually(lambda: [r for r in site.reports(native_id) if r.state.final], within_s=110)[0]
+    assert end.state is JobState.TIMEOUT
+    signals = site.lines(limited.stubborn, "signal.0")
+    assert signals[0] == "2"
+    assert "15" in signals
+    assert site.scheduler.read(limited.stubborn.directory, "exit.0.json", 0, 9) == b'{"rc": 14'

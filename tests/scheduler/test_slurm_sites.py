@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from scheduler.base import (
+    JobState,
     Launch,
     Refused,
     SchedulerError,
@@ -17,6 +18,7 @@ from scheduler.base import (
     StagedFile,
     StagedJob,
     Submitted,
+    Uncertain,
 )
 from scheduler.shell import LocalShell
 from scheduler.slurm import Slurm
@@ -224,3 +226,32 @@ def test_a_site_without_the_commands_is_told_what_to_say(
     config = replace(slurm_config(slurm_cluster), programs=str(tmp_path))
     with slurm_here(config) as slurm, pytest.raises(SchedulerError, match="squeue is not on this"):
         slurm.states(["1"])
+
+
+def test_nothing_is_concluded_while_no_controller_is_there(
+    site: Site, slurm_cluster: Cluster
+) -> None:
+    launch = site.stage(sleeper(60), resources={"partition": "wide"})
+    other = site.stage(sleeper(), resources={"partition": "wide"})
+    native_id = site.submit(launch)
+    site.runs(launch, native_id)
+    slurm_cluster.end("slurmctld")
+    try:
+        for ask in (
+            lambda: site.scheduler.states([native_id]),
+            lambda: site.scheduler.find("gw-J999-1"),
+            lambda: site.scheduler.cancel([native_id]),
+            lambda: site.scheduler.check(other.directory),
+        ):
+            with pytest.raises(SchedulerUnavailableError):
+                ask()
+        (outcome,) = site.scheduler.submit([other])
+        assert isinstance(outcome, Uncertain)
+    finally:
+        slurm_cluster.restart_slurmctld()
+    assert eventually(lambda: site.reports(native_id)[0].state) is JobState.RUNNING
+    site.wake(launch)
+    assert site.end_of(native_id).state is JobState.COMPLETED
+    assert site.scheduler.find(other.marker) == []
+    assert site.end_of(site.settle(other)).state is JobState.COMPLETED
+    assert len(site.lines(other, "starts")) == 1
