@@ -329,10 +329,14 @@ class _Remote:
             self._run("/bin/test", "-e", python)
         except SchedulerError:
             return f"{python} is not on the login node: make sure that compute nodes have it"
+        variables = [f"{key}={text}" for key, text in self._cluster.environment.items()]
         try:
-            version, own = self._run(python, "-c", _VERSION_OF_BUMPS).split()
+            said = self._run("/usr/bin/env", *variables, python, "-c", _VERSION_OF_BUMPS)
         except SchedulerError as error:
-            raise SchedulerError(f"{error}; install bumps and h5py there") from error
+            if self._cluster.prolog:
+                return f"{python} has none by itself: see that prolog brings it on compute nodes"
+            raise SchedulerError(f"{python}: {error}; install bumps and h5py there") from error
+        version, own = said.split()[-2:]
         return f"bumps {version} on Python {own} ({python})"
 
 

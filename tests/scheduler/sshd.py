@@ -51,6 +51,11 @@ class Account:
         """What the account signs in with."""
         return Identity(key_file=self.key_file)
 
+    @property
+    def uid(self) -> int:
+        """Its number, and that of its group."""
+        return self.home.stat().st_uid
+
     def bashrc(self, text: str) -> None:
         """Have the login shell run something first."""
         (self.home / ".bashrc").write_text(text)
