@@ -142,12 +142,15 @@ class Preparer:
         if problem.convert is None:
             return request
         rows = []
+        known: dict[str, str] = {}  # many elements may have the same file
         for index, row in enumerate(request.elements):
-            files = {}
             for name, digest in row["files"].items():
-                pointer = f"/elements/{index}/files/{name}"
-                content = problem.convert(self._files.read(identity.user, digest, pointer), pointer)
-                files[name] = self._files.put(identity.user, name, content).digest
+                if digest not in known:
+                    pointer = f"/elements/{index}/files/{name}"
+                    raw = self._files.read(identity.user, digest, pointer)
+                    content = problem.convert(raw, pointer)
+                    known[digest] = self._files.put(identity.user, name, content).digest
+            files = {name: known[digest] for name, digest in row["files"].items()}
             rows.append({**row, "files": files})
         return replace(request, elements=tuple(rows))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from gateway.errors import FieldError, InvalidError
@@ -100,7 +100,8 @@ def _json(
     except InvalidError as error:
         raise InvalidError([_in_file(item) for item in error.errors]) from error
     return Examined(
-        bundle=bundle,
+        # Without a function any Python will do.
+        bundle=replace(bundle, python=content.python if report.functions else None),
         content=content,
         classification=report.classification,
         warnings=report.warnings,

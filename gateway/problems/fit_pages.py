@@ -31,7 +31,10 @@ FORM_PARTS = 2_000
 PATH = "/fits/new"
 _MODES = {"check": "check"}
 _SENDS = ("fit", "check")
-_CLEARS = {"drop_data": ("data_digest", "data_name"), "drop_json": ("json_digest", "json_name")}
+_CLEARS = {
+    "drop_data": ("data_digest", "data_name"),
+    "drop_json": ("json_digest", "json_name", "json_python"),
+}
 
 
 @bp.record_once

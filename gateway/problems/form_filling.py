@@ -170,7 +170,9 @@ def _row(item: Document) -> Row:
 
 
 def _json(content: Document) -> FormValues:
-    return {"json_digest": content["file"]["digest"], "json_name": content["file"]["name"]}
+    file, python = content["file"], content.get("python")
+    said = {"json_python": python} if python else {}
+    return {"json_digest": file["digest"], "json_name": file["name"], **said}
 
 
 def _script(content: Document) -> FormValues:

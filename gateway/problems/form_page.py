@@ -81,7 +81,7 @@ class FormPage:
             **self._stamps(),
             **_problem_choices(services, who, values),
             **_fit_choices(kind),
-            **_places(services, values),
+            **_places(services, who, values),
             "rows": self.look.rows if self.look else (),
             "units": _units(values),
         }
@@ -153,11 +153,13 @@ def _fit_choices(kind: str) -> Document:
     }
 
 
-def _places(services: Gateway, values: Values) -> Document:
+def _places(services: Gateway, who: Identity, values: Values) -> Document:
     clusters = services.settings.clusters
     chosen = values.get("cluster", "")
     known = chosen if chosen in clusters else services.settings.default_cluster
+    needs = clusters[known].is_per_user
     return {
+        "account_missing": needs and services.cluster_accounts.find(known, who.user) is None,
         "clusters": [(name, cluster.title or name) for name, cluster in clusters.items()],
         "cluster": clusters[known],
         "account_note": shared_account_note(clusters[known]),

@@ -294,7 +294,8 @@ def _json(values: Values) -> Document:
     if not values.get("json_digest"):
         raise InvalidError.at("/json/file", "choose the JSON file that bumps wrote")
     name = values.get("json_name") or "problem.json"
-    return {"file": {"digest": values["json_digest"], "name": name}}
+    python = values.get("json_python") or None
+    return {"file": {"digest": values["json_digest"], "name": name}, "python": python}
 
 
 def _script(values: Values) -> Document:

@@ -82,6 +82,9 @@ class JsonDocument:
     """A problem that bumps has serialised."""
 
     file: FileRef
+    python: str | None = None
+    """The minor version of Python that pickled its functions, as the sender says: bumps does not
+    write it down."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,8 +189,9 @@ def content_json(document: Document) -> dict[str, Any]:
     match document.content:
         case CurveDocument() as curve:
             return {"type": "curve", "curve": _curve_json(curve)}
-        case JsonDocument(file=file):
-            return {"type": "json", "json": {"file": _file_json(file)}}
+        case JsonDocument(file=file, python=python):
+            said = {"python": python} if python else {}
+            return {"type": "json", "json": {"file": _file_json(file), **said}}
         case ScriptDocument() as script:
             files = [_file_json(file) for file in sorted(script.files, key=lambda f: f.name)]
             body = {"entry": script.entry, "files": files, "args": list(script.args)}

@@ -252,9 +252,16 @@ class CurveSchema(_Strict):
 
 
 class JsonProblemSchema(_Strict):
-    """A problem that bumps has serialised."""
+    """A problem that bumps has serialised, and the Python that pickled its functions."""
 
     file = fields.Nested(FileRefSchema, required=True)
+    python = fields.String(
+        allow_none=True,
+        load_default=None,
+        validate=validate.Regexp(
+            r"\A3\.\d{1,2}\Z", error="A minor version of Python, such as 3.11."
+        ),
+    )
 
     @post_load
     def make(self, data: dict[str, Any], **_: Any) -> JsonDocument:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 from gateway.accounts.models import Identity
 from gateway.accounts.rights import Right, require_may, require_own
 from gateway.datasets.service import Files
-from gateway.errors import NotFoundError, TooManyRequestsError
+from gateway.errors import FieldError, InvalidError, NotFoundError, TooManyRequestsError
 from gateway.ids import new_id
 from gateway.jobs.models import ProblemRef
 from gateway.jobs.prepare import Convert, ProblemForJob
+from gateway.problems.bumps_json import check_json
 from gateway.problems.bundle import render_element
 from gateway.problems.examine import Examined, examine
+from gateway.problems.json_reading import JsonLimits
 from gateway.problems.models import (
     CurveDocument,
     Document,
@@ -172,7 +175,7 @@ class ProblemService:
             files=kept.bundle.files,
             n_parameters=kept.n_parameters,
             n_points=kept.n_points,
-            convert=_converter(kept),
+            convert=self._converter(kept),
         )
 
     def examine(self, identity: Identity, document: Document) -> Examined:
@@ -230,21 +233,37 @@ class ProblemService:
             self._settings.problems.allowed_classes,
         )
 
+    def _converter(self, kept: KeptVersion) -> Convert | None:
+        """Say how the files of an array's elements are checked and made what the model reads."""
+        converters: dict[str, Convert] = {
+            "curve": partial(_read_curve, kept),
+            "json": self._read_json,
+        }
+        return converters.get(kept.version.type)
+
+    def _read_json(self, raw: bytes, pointer: str) -> bytes:
+        """Look at another JSON problem as at the first; it is loaded in its place."""
+        limits = JsonLimits(size_bytes=self._settings.limits.model_bytes)
+        try:
+            check_json(raw, self._settings.problems.allowed_classes, limits)
+        except InvalidError as error:
+            raise InvalidError([_at(pointer, item) for item in error.errors]) from error
+        return raw
+
     def _own(self, identity: Identity, id: str, right: Right) -> FitProblem:
         return require_own(self._store.get, identity, right, id, "problem")
 
 
-def _converter(kept: KeptVersion) -> Convert | None:
-    """Read the data of an array's elements by the columns of the curve; scripts read their own."""
-    if kept.version.type != "curve":
-        return None
+def _read_curve(kept: KeptVersion, raw: bytes, pointer: str) -> bytes:
+    """Read the data of an element by the columns of the curve."""
+    # Most jobs have no elements, and reading the schema takes a tenth of a submission.
+    curve: CurveDocument = CurveSchema().load(dict(kept.version.document["curve"]))
+    return render_element(curve, raw, pointer)
 
-    def convert(raw: bytes, pointer: str) -> bytes:
-        # Most jobs have no elements, and reading the schema takes a tenth of a submission.
-        curve: CurveDocument = CurveSchema().load(dict(kept.version.document["curve"]))
-        return render_element(curve, raw, pointer)
 
-    return convert
+def _at(pointer: str, item: FieldError) -> FieldError:
+    detail = f"at {item.pointer}: {item.detail}" if item.pointer else item.detail
+    return FieldError(pointer=pointer, detail=detail)
 
 
 def _problem(owner: str, kept: KeptVersion, document: Document) -> FitProblem:

@@ -33,6 +33,7 @@ def keep_uploads(
         if upload is not None and upload.filename:
             kept = _keep(files, who, upload, name)
             values[f"{prefix}_digest"], values[f"{prefix}_name"] = kept.digest, kept.name
+            values.pop(f"{prefix}_python", None)  # it was said of another file
     added = [_keep(files, who, upload, _SCRIPT) for upload in uploads.getlist(_SCRIPT)
              if upload.filename]  # fmt: skip
     add_files(values, added)
