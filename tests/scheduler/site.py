@@ -25,6 +25,7 @@ from scheduler.base import (
     Uncertain,
 )
 from scheduler.connect import connect
+from scheduler.elements import OUR_PREFIX
 from scheduler.local import stop_executor
 from scheduler.processes import holders
 from scheduler.shell import LocalShell
@@ -125,8 +126,10 @@ class Site:
         return self.submit(replace(launch, try_number=2))
 
     def reports(self, native_id: str) -> list[JobReport]:
-        """Ask how one job is."""
-        return self.scheduler.states([native_id])[native_id]
+        """Ask how one job is, and believe what has a name of ours, as the gateway does."""
+        # For some seconds sacct calls the last element to begin an "allocation" without an index.
+        rows = self.scheduler.states([native_id])[native_id]
+        return [row for row in rows if row.marker.startswith(OUR_PREFIX)]
 
     def ended(self, native_id: str) -> list[JobReport]:
         """Wait until a job has ended."""
