@@ -149,6 +149,10 @@ def submitted(job: Job, result: Submission) -> Job:
             )
         case Refused(text=text):
             return refused(job, text)
+        case Uncertain(begun=False, text=text):
+            # The cluster was not reached and the try is as good as new: it costs none of the few.
+            back = {"stage": Stage.STAGED, "try_number": job.attempt.try_number - 1}
+            return stale(job.with_attempt(**back, reason_text=words.NOT_REACHED), text)
         case Uncertain():
             return job.with_attempt(looked=now())
 

@@ -259,7 +259,8 @@ class Reconciler:
                 stage=job.attempt.stage.value,
                 correlation_id=job.correlation_id,
             )
-        return stored
+        # What was not reached is tried again in the next round, not in the next breath.
+        return [job for job in stored if job.attempt.stage is not Stage.STAGED]
 
     def _adopt(self, scheduler: Scheduler, job: Job, native_id: str, twins: tuple[str, ...]) -> Job:
         """Believe an id that holds the claim; only then end its twins."""

@@ -43,6 +43,7 @@ STOPPED_WITHOUT_RESULT = "Stopped as asked, and it left no result: see its log."
 TIME_LIMIT = "Its time was nearly up, so it stopped and saved what it had: it can be continued."
 NO_RESULT = "It ended without a result: see its log."
 UNCERTAIN = "Handed over, but the answer got lost: looking for it before anything else is tried."
+NOT_REACHED = "Waits to be handed over: its cluster cannot be reached now."
 RESTORED = "it was restored from files and is not at its cluster: run it again if you want it"
 LOST = "The scheduler no longer knows it and it left no exit file; it is still being looked for."
 
