@@ -10,7 +10,7 @@ from marshmallow import ValidationError, validates_schema
 from gateway.accounts.models import NAME_LENGTH, NAME_PATTERN, NAME_RULE, Scope
 from gateway.accounts.passwords import LONGEST, SHORTEST
 from gateway.web.fields import Instant
-from gateway.web.paging import PageSchema
+from gateway.web.paging import PageSchema, cursor_like
 
 LABEL_LENGTH = 100
 _YEARS_DAYS = 3660
@@ -173,6 +173,12 @@ class AuditSchema(Schema):
 class AuditQuerySchema(PageSchema):
     """Which part of the audit trail."""
 
+    # An entry's id, two numbers with a hyphen, the first not 0: the store fails on anything else.
+    cursor = String(
+        load_default=None,
+        validate=cursor_like("3[1-9](?:3[0-9]){0,18}2d(?:3[0-9]){1,19}"),
+        metadata={"description": "where to go on: next_cursor of the page before"},
+    )
     everybody = Boolean(
         load_default=False, metadata={"description": "of all users: for administrators"}
     )

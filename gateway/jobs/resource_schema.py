@@ -18,10 +18,15 @@ from scheduler.units import format_memory, format_time
 MAIL_TYPES = ("BEGIN", "END", "FAIL", "REQUEUE", "TIME_LIMIT", "TIME_LIMIT_90", "TIME_LIMIT_80",
               "TIME_LIMIT_50", "ARRAY_TASKS", "INVALID_DEPEND")  # fmt: skip
 _LONGEST = timedelta(days=366)
+_TEXT_OR_NUMBER = ["string", "integer"]
 
 
 class TimeField(fields.Field[timedelta]):
     """A time limit in Slurm's forms; a number is minutes."""
+
+    def __init__(self, **options: Any) -> None:
+        words = "minutes, or a text such as 90, 1:30:00 or 2-12 (days-hours)"
+        super().__init__(metadata={"type": _TEXT_OR_NUMBER, "description": words}, **options)
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> timedelta:
         if isinstance(value, bool) or not isinstance(value, str | int):
@@ -40,6 +45,10 @@ class TimeField(fields.Field[timedelta]):
 
 class MemoryField(fields.Field[int]):
     """A size with K, M, G or T; a bare number is megabytes, as in Slurm."""
+
+    def __init__(self, **options: Any) -> None:
+        words = "megabytes, or a text such as 512M or 2G"
+        super().__init__(metadata={"type": _TEXT_OR_NUMBER, "description": words}, **options)
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, str | int):
@@ -70,6 +79,10 @@ class OptionField(fields.String):
 
 class MailTypesField(fields.Field[tuple[str, ...]]):
     """Events that send a mail: a list, or names with commas."""
+
+    def __init__(self, **options: Any) -> None:
+        items = {"type": "string", "enum": list(MAIL_TYPES)}
+        super().__init__(metadata={"type": ["array", "string"], "items": items}, **options)
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> tuple[str, ...]:
         words = value.split(",") if isinstance(value, str) else value

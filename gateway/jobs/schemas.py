@@ -13,6 +13,8 @@ from gateway.ids import is_id
 from gateway.jobs.resource_schema import ResourcesSchema
 from gateway.jobs.resources import Resources
 from gateway.records import Document
+from gateway.web.paging import CURSOR
+from scheduler.base import JobState
 
 MODES = ("fit", "check", "chisq", "simulate")
 _MAX_SEED = 2**32 - 1
@@ -59,6 +61,9 @@ class _Strict(Schema):
 
 class NumberField(fields.Field[float]):
     """A finite number; text and truth values are none."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(metadata={"type": "number"}, **options)
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> float:
         if type(value) not in (int, float) or value != value or abs(value) > 1e308:
@@ -191,11 +196,15 @@ class AgainSchema(_Strict):
 class JobListQuery(_Strict):
     """Which jobs, and how many of them."""
 
-    state = fields.String(validate=validate.Length(max=32))
+    state = fields.String(
+        validate=validate.OneOf(
+            tuple(JobState.__members__), error="{input!r} is no state; known: {choices}"
+        )
+    )
     kind = fields.String(validate=validate.Length(max=64))
     tag = fields.String(validate=validate.Length(max=_TAG))
     q = fields.String(validate=validate.Length(max=200))
-    cursor = fields.String(validate=validate.Length(max=200))
+    cursor = fields.String(validate=[validate.Length(max=200), CURSOR])
     limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=200))
 
 

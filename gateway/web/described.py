@@ -13,7 +13,12 @@ _ATTRIBUTE = "_described"
 HEADERS: dict[str, dict[str, Any]] = {
     "Idempotency-Key": {
         "description": "new for each submission; the same key again answers with the same thing",
-        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+        "schema": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 255,
+            "pattern": r'^("([ !#-\[\]-~]|\\["\\])+"|[!#-~][!-~]*)$',
+        },
     },
     "If-Match": {
         "description": "the ETag of the version that is changed, or *",

@@ -144,11 +144,14 @@ def complete(app: APIFlask, spec: Any) -> Any:
     for path in spec["paths"].values():
         for operation in path.values():
             endpoint, method = views[operation["operationId"]]
-            _complete_operation(operation, app.view_functions[endpoint], method)
+            schemas = spec["components"]["schemas"]
+            _complete_operation(operation, app.view_functions[endpoint], method, schemas)
     return spec
 
 
-def _complete_operation(operation: dict[str, Any], view: Any, method: str) -> None:
+def _complete_operation(
+    operation: dict[str, Any], view: Any, method: str, schemas: dict[str, Any]
+) -> None:
     access = access_of(view)
     statuses = [*_ANY]
     if access.public:
@@ -169,7 +172,17 @@ def _complete_operation(operation: dict[str, Any], view: Any, method: str) -> No
     if access.any_type:
         content: dict[str, Any] = {"application/octet-stream": {"schema": {}}}
         operation["requestBody"] = {"required": False, "content": content}  # a file may be empty
+    _require_body(operation, schemas)
     _complete_answers(operation["responses"], statuses)
+
+
+def _require_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Say that a body must be there where a field of it must."""
+    body = operation.get("requestBody", {})
+    for part in body.get("content", {}).values():
+        name = str(part["schema"].get("$ref", "")).rpartition("/")[2]
+        if schemas.get(name, {}).get("required"):
+            body["required"] = True
 
 
 def _complete_answers(responses: dict[str, Any], statuses: list[HTTPStatus]) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ from urllib.parse import urlencode
 
 from apiflask import Schema
 from apiflask.fields import Integer, String
-from apiflask.validators import Length, Range
+from apiflask.validators import Length, Range, Regexp
 from flask import request
 from marshmallow import post_load
 
@@ -20,6 +19,7 @@ from gateway.errors import InvalidError
 MOST = 200
 USUAL = 50
 _CURSOR_LENGTH = 500
+_NONE_OF_OURS = "is not a cursor of this list: take next_cursor of the page before"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,15 @@ class Page:
     limit: int = USUAL
     after: str | None = None
     """Where the page before ended; whatever text the list's own store gave as its end."""
+
+
+def cursor_like(pattern: str, error: str = _NONE_OF_OURS) -> Regexp:
+    """Take only cursors of such a form, and say so in the description."""
+    return Regexp(f"^(?:{pattern})$", error=error)
+
+
+CURSOR = cursor_like("(?:[0-7][0-9a-f])+")
+"""What every cursor is: ASCII in hexadecimal, so that the description can say what is read."""
 
 
 class PageSchema(Schema):
@@ -41,7 +50,7 @@ class PageSchema(Schema):
     )
     cursor = String(
         load_default=None,
-        validate=Length(max=_CURSOR_LENGTH),
+        validate=[Length(max=_CURSOR_LENGTH), CURSOR],
         metadata={"description": "where to go on: next_cursor of the page before"},
     )
 
@@ -69,23 +78,19 @@ def page_of(query: dict[str, Any]) -> Page:
 
 
 def make_cursor(after: str) -> str:
-    """Write where a page ends.
+    """Write where a page ends; an id or a name, so it is ASCII.
 
     >>> read_cursor(make_cursor("01J"))
     '01J'
     """
-    return base64.urlsafe_b64encode(after.encode()).decode().rstrip("=")
+    return after.encode("ascii").hex()
 
 
 def read_cursor(text: str) -> str:
     """Read where the page before ended."""
-    try:
-        padded = text.encode("ascii") + b"=" * (-len(text) % 4)
-        return base64.b64decode(padded, altchars=b"-_", validate=True).decode()
-    except (UnicodeError, binascii.Error) as error:
-        raise InvalidError.at(
-            "/query/cursor", "is not a cursor of this list: take next_cursor of the page before"
-        ) from error
+    if not re.fullmatch("(?:[0-7][0-9a-f])+", text):
+        raise InvalidError.at("/query/cursor", _NONE_OF_OURS)
+    return bytes.fromhex(text).decode("ascii")
 
 
 def paged(items: Sequence[Any], after: str | None) -> tuple[dict[str, Any], int, dict[str, str]]:

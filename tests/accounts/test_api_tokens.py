@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import redis as redis_client
 
 from gateway.accounts.tokens import has_checksum
@@ -296,3 +297,13 @@ def test_no_secret_that_was_given_out_lies_in_the_store_or_the_log(
         assert secret
         assert secret not in site.log.getvalue()
         assert secret.encode() not in stored
+
+
+@pytest.mark.parametrize("text", ["0-0", "x", "1", "-", "1-", "9" * 20 + "-1", "1-1\n", "", "+"])
+def test_a_cursor_that_is_no_entry_of_the_trail_is_refused(site: Site, text: str) -> None:
+    for cursor in (text.encode().hex(), text):
+        answer = signed_in(site).get("/api/v1/me/audit", query_string={"cursor": cursor})
+        assert answer.status_code == 422, answer.text
+        assert answer.json["errors"][0]["pointer"] == "/query/cursor"
+    entry = b"1767323045000-12".hex()
+    assert signed_in(site).get(f"/api/v1/me/audit?cursor={entry}").status_code == 200

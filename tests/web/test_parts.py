@@ -68,7 +68,7 @@ def test_the_same_request_has_the_same_hash_in_any_order() -> None:
     assert request_hash({"a": "1"}) != request_hash({"a": 1})
 
 
-@pytest.mark.parametrize("text", ["01J", "", "ä/ö", "a" * 300])
+@pytest.mark.parametrize("text", ["01J", "1767323045000-12", "a.b-c_d", "a" * 250])
 def test_a_cursor_comes_back_as_it_went(text: str) -> None:
     assert read_cursor(make_cursor(text)) == text
 
