@@ -37,6 +37,7 @@ from scheduler.slurm_calls import AccountingError, Calls
 from scheduler.ssh_line import HostKeyError, SignInError, check_identities
 
 _PROBE_S = 60.0
+_TICK_S = 0.01
 _OUTPUT_BYTES = 1 << 20
 _OLDEST = (3, 10)
 _CLOCK_S = 10.0
@@ -87,10 +88,10 @@ def _taken(name: str, steps: Sequence[_Step]) -> Iterator[Finding]:
         try:
             yield Finding(what=what, good=True, text=step.look())
         except (SchedulerError, SettingsError, OSError, subprocess.TimeoutExpired) as error:
-            yield Finding(what=what, good=False, text=str(error))
-            if step.needed and steps[number + 1 :]:
-                left = ", ".join(later.what for later in steps[number + 1 :])
-                yield Finding(what=name, good=False, text=f"so not looked at: {left}")
+            left = ", ".join(later.what for later in steps[number + 1 :]) if step.needed else ""
+            text = f"{error}. So not looked at: {left}" if left else str(error)
+            yield Finding(what=what, good=False, text=text)
+            if left:
                 return
 
 
@@ -189,7 +190,10 @@ class _Remote:
             deadline = time.monotonic() + _PROBE_S
             while piece := stream.receive(_OUTPUT_BYTES, max(0.0, deadline - time.monotonic())):
                 pieces.append(piece)
-            if status := stream.exit_code():
+            # The word of its end comes after the end of its output.
+            while (status := stream.exit_code()) is None and time.monotonic() < deadline:
+                time.sleep(_TICK_S)
+            if status != 0:
                 said = stream.stderr_tail().strip().rpartition("\n")[2]
                 raise SchedulerError(f"{argv[0]} ends with status {status}: {said[:300]}")
             return b"".join(pieces).decode("utf-8", "replace")
