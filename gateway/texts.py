@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
 
 def size_text(count: int) -> str:
     """Say a number of bytes.
@@ -15,3 +17,25 @@ def size_text(count: int) -> str:
             return f"{size:.0f} {unit}" if unit == "B" or size >= 10 else f"{size:.1f} {unit}"
         size /= 1000
     return ""
+
+
+def duration(seconds: float | None) -> str:
+    """Say a time span in one or two units.
+
+    >>> duration(0.02), duration(59.6), duration(125), duration(7300), duration(200000)
+    ('0.02 s', '60 s', '2 min 5 s', '2 h 1 min', '2 d 7 h')
+    """
+    if seconds is None:
+        return "-"
+    if seconds < _MINUTE:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    whole = round(seconds)
+    for size, large, part, small in (
+        (_DAY, "d", _HOUR, "h"),
+        (_HOUR, "h", _MINUTE, "min"),
+        (_MINUTE, "min", 1, "s"),
+    ):
+        if whole >= size:
+            rest = whole % size // part
+            return f"{whole // size} {large}" + (f" {rest} {small}" if rest else "")
+    return f"{whole} s"

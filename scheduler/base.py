@@ -137,6 +137,9 @@ class JobReport:
     started: datetime | None = None
     ended: datetime | None = None
     restarts: int = 0
+    max_rss_bytes: int | None = None
+    """The most memory that it was seen to take; None where nobody measured."""
+
     tasks_waiting: tuple[int, ...] = ()
     """The indices that a folded row of pending array elements stands for."""
 

@@ -313,6 +313,7 @@ def _report(
         signal=task.signal,
         started=_instant(task.started),
         ended=_instant(task.ended),
+        max_rss_bytes=task.max_rss_bytes,
         tasks_waiting=waiting_tasks,
         source="local",
     )

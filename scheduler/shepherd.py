@@ -118,6 +118,7 @@ class Shepherd:
         self._verdict: tuple[JobState, str] | None = None
         self._kill_at = float("inf")
         self._disk_at = 0.0
+        self._most_bytes = 0
 
     def run(self) -> None:
         """Start the script, unless it was ever started before, and stay until it has ended."""
@@ -252,7 +253,7 @@ class Shepherd:
         if most and len(pids) > most:
             self._finish(JobState.FAILED, f"had more than {most} processes at once", now, 0.0)
         memory = self._wanted.memory_bytes
-        if memory and resident_bytes(pids) > memory and proportional_bytes(pids) > memory:
+        if memory and self._memory_of(pids, memory) > memory:
             reason = f"used more than the {memory >> 20} MB of memory that it asked for"
             self._finish(JobState.OUT_OF_MEMORY, reason, now, 0.0)
         disk = self._config.disk_limit_bytes
@@ -261,6 +262,14 @@ class Shepherd:
             if used_bytes(Path(self._entry.directory)) > disk:
                 reason = f"wrote more than {disk >> 20} MB into its directory"
                 self._finish(JobState.FAILED, reason, now, 0.0)
+
+    def _memory_of(self, pids: list[int], limit_bytes: int) -> int:
+        """Measure what processes take, more closely where it might be too much."""
+        taken = resident_bytes(pids)
+        if taken > limit_bytes:
+            taken = proportional_bytes(pids)
+        self._most_bytes = max(self._most_bytes, taken)
+        return taken
 
     def _finish(
         self, state: JobState, reason: str, now: float, kill_wait_s: float | None = None
@@ -308,6 +317,7 @@ class Shepherd:
             signal=max(0, -code) or None,
             started=started,
             ended=time.time(),
+            max_rss_bytes=self._most_bytes or None,
         )
 
     # The script

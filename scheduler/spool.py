@@ -88,6 +88,7 @@ class TaskRecord:
     signal: int | None = None
     started: float | None = None
     ended: float | None = None
+    max_rss_bytes: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Write it as a JSON object."""

@@ -17,8 +17,7 @@ from gateway.jobs.asking import Again, Request
 from gateway.jobs.bundle import write_bundle
 from gateway.jobs.documents import result_documents
 from gateway.jobs.listing import JobFilter, find_jobs
-from gateway.jobs.live_store import LiveStore
-from gateway.jobs.models import Job
+from gateway.jobs.models import Job, Progress
 from gateway.jobs.plan import script_sha256
 from gateway.jobs.present import API, present
 from gateway.jobs.schemas import (
@@ -37,8 +36,8 @@ from gateway.jobs.schemas import (
     ResultsSchema,
 )
 from gateway.jobs.service import find_attempt
-from gateway.jobs.store import JobStore
 from gateway.records import Document
+from gateway.services import Gateway
 from gateway.web.context import gateway, identity
 from gateway.web.correlation import request_id
 from gateway.web.described import answers
@@ -100,7 +99,7 @@ def list_jobs(query: dict[str, Any]) -> tuple[dict[str, Any], int, dict[str, str
     services, user = gateway(), identity().user
     jobs, last = find_jobs(services.job_store, user, JobFilter(**query), page.limit, page.after)
     steps = services.live.progress_many([job.id for job in jobs])
-    body, status, headers = paged([present(job, steps.get(job.id)) for job in jobs], last)
+    body, status, headers = paged([_document(job, steps.get(job.id)) for job in jobs], last)
     body["total"] = services.job_store.count(user)
     return body, status, headers
 
@@ -210,7 +209,7 @@ def stream_events(job_id: str) -> Response:
     """Follow a job live (SSE); Last-Event-ID goes on from there."""
     who, services = identity(), gateway()
     services.jobs.get(who, job_id)
-    state = _JobStream(services.job_store, services.live, who, job_id)
+    state = _JobStream(services, who, job_id)
     return event_stream(current_app.extensions[STREAMS], who.user, state.read, state.may_read)
 
 
@@ -263,9 +262,10 @@ def get_bundle(job_id: str) -> Response:
 class _JobStream:
     """What a reader of one job's events is told: its state at first, then what is new."""
 
-    def __init__(self, store: JobStore, live: LiveStore, who: Identity, job_id: str) -> None:
-        self._store = store
-        self._live = live
+    def __init__(self, services: Gateway, who: Identity, job_id: str) -> None:
+        self._store = services.job_store
+        self._live = services.live
+        self._clusters = services.settings.clusters
         self._who = who
         self._id = job_id
         self._version = -1
@@ -287,7 +287,8 @@ class _JobStream:
         if job.version != self._version:
             self._version = job.version
             at = events[-1].id if events else (after or "0-0")
-            document = present(job, self._live.progress(self._id))
+            cluster = self._clusters.get(job.cluster)
+            document = present(job, self._live.progress(self._id), cluster)
             events.append(Event(id=at, event="job", data=document, last=job.final))
         return events
 
@@ -305,7 +306,11 @@ def _request(content: Any) -> Request:
 
 def _present(job: Job) -> Document:
     # Nobody has worked yet on a job that was just accepted.
-    return present(job, gateway().live.progress(job.id) if job.version else None)
+    return _document(job, gateway().live.progress(job.id) if job.version else None)
+
+
+def _document(job: Job, progress: Progress | None) -> Document:
+    return present(job, progress, gateway().settings.clusters.get(job.cluster))
 
 
 def _accepted(job: Job, *, replayed: bool = False) -> tuple[Document, int, dict[str, str]]:

@@ -13,11 +13,13 @@ from gateway.clusters.shared import shared_account_note
 from gateway.errors import NotFoundError
 from gateway.ids import new_id
 from gateway.jobs import page_words as words
+from gateway.jobs.advise import NextRequest, next_request
 from gateway.jobs.kinds import kinds
 from gateway.jobs.listing import JobFilter, find_jobs
 from gateway.jobs.models import Attempt, Job, Progress, Wish
 from gateway.jobs.plan import script_sha256
 from gateway.jobs.present import API
+from gateway.jobs.reported import of_this_attempt
 from gateway.jobs.result_view import ResultsView, ResultView, read_element, read_results
 from gateway.services import Gateway
 from gateway.web.paging import make_cursor, page_of
@@ -59,9 +61,7 @@ def list_page(services: Gateway, who: Identity, query: dict[str, Any]) -> Contex
     page = page_of(query)
     jobs, last = find_jobs(store, who.user, JobFilter(**query), page.limit, page.after)
     steps = services.live.progress_many([job.id for job in jobs])
-    rows = [
-        Row(job=job, progress=words.of_this_attempt(job.attempt, steps.get(job.id))) for job in jobs
-    ]
+    rows = [Row(job=job, progress=of_this_attempt(job.attempt, steps.get(job.id))) for job in jobs]
     counts = store.count_by_state(who.user, [state.value for state in JobState])
     chosen = {key: text for key, text in query.items() if text}
     next_cursor = None if last is None else make_cursor(last)
@@ -95,11 +95,12 @@ def job_page(services: Gateway, who: Identity, job_id: str, asked: Mapping[str, 
         The query: ``attempt``, ``element``, ``stream``, ``task`` and ``offset`` of the log.
     """
     job = services.jobs.get(who, job_id)
-    progress = words.of_this_attempt(job.attempt, services.live.progress(job.id))
+    progress = of_this_attempt(job.attempt, services.live.progress(job.id))
     attempt = _attempt(job, asked.get("attempt"))
     results = _results(services, attempt)
     element = _element(services, attempt, results, asked.get("element"))
     result = element or (results.result if results else None)
+    following = next_request(job, progress, services.settings.clusters.get(job.cluster))
     return {
         "job": job,
         "account_note": shared_account_note(services.settings.clusters.get(job.cluster)),
@@ -113,13 +114,14 @@ def job_page(services: Gateway, who: Identity, job_id: str, asked: Mapping[str, 
         "results": results,
         "result": result,
         "element": _index(asked.get("element")) if element else None,
-        "advice": words.advice(job, result) if attempt is job.attempt else "",
+        "advice": words.advice(job, result, following) if attempt is job.attempt else "",
+        "following": following,
         "plots": _plots(job, attempt, results, _index(asked.get("element")) if element else None),
         "script": _script(services, job, attempt),
         "log": _log(services, job, attempt, asked),
         "may_write": may(who, Right.WRITE, job.owner),
         "can": _can(job),
-        "more": _more(job),
+        "more": _more(job, following),
         "key": new_id(),
         "api": f"{API}/{job.id}",
         "file_url": file_url,
@@ -223,7 +225,7 @@ def _can(job: Job) -> dict[str, bool]:
     }
 
 
-def _more(job: Job) -> list[Context]:
+def _more(job: Job, following: NextRequest | None) -> list[Context]:
     """Give the fields of the form that continues a fit."""
     names = {"dream": ("samples", "Samples"), "de": ("steps", "Steps")}
     fields = []
@@ -231,8 +233,8 @@ def _more(job: Job) -> list[Context]:
         name, label = found
         value = job.options.get(name)
         fields.append({"name": f"option.{name}", "label": label, "value": value})
-    resources = job.request.get("resources")
-    time = resources.get("time", "") if isinstance(resources, Mapping) else ""
+    wanted = following.resources if following else {}
+    time = wanted.get("time") or job.attempt.resources.get("time", "")
     fields.append({"name": "resource.time", "label": "Time limit", "value": time})
     return fields
 

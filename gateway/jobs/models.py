@@ -81,6 +81,9 @@ class Attempt:
     tasks: int = 1
     method: str = ""
     time_limit_s: float | None = None
+    resources: Mapping[str, Any] = field(default_factory=dict)
+    """What it asks of the machine, as directives; empty in records that are older than this."""
+
     resumed_from: int | None = None
     """Number of the attempt that this one continues; None when it starts afresh."""
 
@@ -113,6 +116,9 @@ class Attempt:
     exit_code: int | None = None
     signal: int | None = None
     restarts: int = 0
+    max_rss_bytes: int | None = None
+    """The most memory that it was seen to take; None where nobody measured."""
+
     collected: bool = False
     dataset: str | None = None
     """Id of the dataset of results; None while there is none."""

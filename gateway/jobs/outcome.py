@@ -60,6 +60,7 @@ def observe(job: Job, reports: Sequence[JobReport]) -> Job:
     state = _overall(reports)
     leading = next(report for report in reports if report.state is state)
     started = [report.started for report in reports if report.started]
+    taken = [report.max_rss_bytes for report in reports if report.max_rss_bytes]
     return job.with_attempt(
         state=state,
         raw_state=leading.raw_state,
@@ -73,6 +74,7 @@ def observe(job: Job, reports: Sequence[JobReport]) -> Job:
         task_states=_counts(job.attempt, reports, counts),
         started=min(started) if started else job.attempt.started,
         restarts=max(report.restarts for report in reports),
+        max_rss_bytes=max(taken) if taken else job.attempt.max_rss_bytes,
         exit_code=leading.exit_code,
         signal=leading.signal,
         error="" if job.attempt.tracking is Tracking.STALE else job.attempt.error,

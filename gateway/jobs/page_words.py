@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from gateway.jobs.advise import EXACT_METHODS, NextRequest
 from gateway.jobs.models import Attempt, Job, Progress, Stage, Tracking, Wish
+from gateway.jobs.resources import parse_time
 from gateway.jobs.result_view import ResultView
 from gateway.records import now
+from gateway.texts import duration
 from scheduler.base import JobState
 
 _TONES = {
@@ -23,9 +26,6 @@ _TONES = {
 _GOOD = frozenset({"converged", "checked", "evaluated", "simulated"})
 _MILD = frozenset({"partial", "not_converged", "stopped", "time_limit", "at_limit", "at_start"})
 _NOT_THERE_YET = frozenset({"not_converged", "stopped", "time_limit"})
-_EXACT = frozenset({"dream", ""})
-"""Methods whose planned steps are what they do; others may end sooner."""
-
 _DOUBTS = {
     Tracking.STALE: "not reached",
     Tracking.UNCONFIRMED: "not listed",
@@ -35,7 +35,7 @@ _LAST_T = 1 << 36
 _SURE_STEPS = 3
 _SURE_S = 5.0
 _FRESH_S = 60.0
-_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_MINUTE = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,35 +118,6 @@ def ago(moment: datetime | None) -> str:
     return "just now" if seconds < 1 else f"{duration(seconds)} ago"
 
 
-def duration(seconds: float | None) -> str:
-    """Say a time span in one or two units.
-
-    >>> duration(0.02), duration(59.6), duration(125), duration(7300), duration(200000)
-    ('0.02 s', '60 s', '2 min 5 s', '2 h 1 min', '2 d 7 h')
-    """
-    if seconds is None:
-        return "-"
-    if seconds < _MINUTE:
-        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
-    whole = round(seconds)
-    for size, large, part, small in (
-        (_DAY, "d", _HOUR, "h"),
-        (_HOUR, "h", _MINUTE, "min"),
-        (_MINUTE, "min", 1, "s"),
-    ):
-        if whole >= size:
-            rest = whole % size // part
-            return f"{whole // size} {large}" + (f" {rest} {small}" if rest else "")
-    return f"{whole} s"
-
-
-def of_this_attempt(attempt: Attempt, progress: Progress | None) -> Progress | None:
-    """Leave out what an earlier attempt reported last: a new one has not begun by that."""
-    if progress is None or attempt.number == 1 or progress.t >= attempt.asked.timestamp():
-        return progress
-    return None
-
-
 def instant(t: float) -> datetime | None:
     """Read a moment that a job told; None when no clock can say so.
 
@@ -178,7 +149,9 @@ def time_left(job: Job, progress: Progress | None) -> str:
         return ""
     left = max(0.0, ran / part * (1 - part) - silent)
     text = duration(_rounded(left))
-    return f"about {text} left" if progress.method in _EXACT else f"at most about {text} left"
+    return (
+        f"about {text} left" if progress.method in EXACT_METHODS else f"at most about {text} left"
+    )
 
 
 def _rounded(seconds: float) -> float:
@@ -191,21 +164,18 @@ def _rounded(seconds: float) -> float:
     return round(seconds / step) * step
 
 
-def advice(job: Job, result: ResultView | None) -> str:
-    """Say what to do next; empty when there is nothing to do."""
-    asked = job.request.get("resources")
-    mem = asked.get("mem") if isinstance(asked, dict) else None
-    by_state = {
-        JobState.OUT_OF_MEMORY: "Run it again with more memory"
-        + (f" than the {mem} it had." if mem else ": ask for some under Resources."),
-        JobState.TIMEOUT: "Run it again with a longer time limit"
-        + (", or continue it from where it was." if job.attempt.resumable else "."),
-        JobState.NODE_FAIL: "Nothing is wrong with the fit itself: run it again.",
-        JobState.PREEMPTED: "Nothing is wrong with the fit itself: run it again.",
-        JobState.BOOT_FAIL: "Nothing is wrong with the fit itself: run it again.",
-    }
-    if job.attempt.state in by_state:
-        return by_state[job.attempt.state]
+def advice(job: Job, result: ResultView | None, following: NextRequest | None) -> str:
+    """Say what to do next; empty when there is nothing to do.
+
+    Parameters
+    ----------
+    following
+        What can be asked for with one click.
+    """
+    if following is not None:
+        return following.why
+    if job.attempt.state in _WITHOUT_NUMBERS:
+        return _WITHOUT_NUMBERS[job.attempt.state]
     if result is None:
         return ""
     codes = [result.code]
@@ -213,6 +183,43 @@ def advice(job: Job, result: ResultView | None) -> str:
         codes.append("at_limit")  # going on does not help against a bound
     labels = _names([row.label for row in result.at_limits])
     return " ".join(filter(None, (_ADVICE.get(code, "") for code in codes))).format(labels=labels)
+
+
+_WITHOUT_NUMBERS = {
+    JobState.OUT_OF_MEMORY: "Run it again with more memory: ask for some under Resources.",
+    JobState.TIMEOUT: "This site gives it no more time: ask for fewer steps, or more processors.",
+    JobState.NODE_FAIL: "Nothing is wrong with the fit itself: run it again.",
+    JobState.PREEMPTED: "Nothing is wrong with the fit itself: run it again.",
+    JobState.BOOT_FAIL: "Nothing is wrong with the fit itself: run it again.",
+}
+
+
+def ask_for(following: NextRequest) -> str:
+    """Name the button that asks for it.
+
+    >>> ask_for(NextRequest(verb="resume", resources={"time": "0-01:30:00", "qos": "long"},
+    ...                     changed=("time",), why=""))
+    'Continue with 1 h 30 min'
+    >>> ask_for(NextRequest(verb="rerun", resources={}, changed=(), why=""))
+    'Run again'
+    """
+    text = {"resume": "Continue", "rerun": "Run again"}[following.verb]
+    more = [_asked(name, str(following.resources[name])) for name in following.changed]
+    return f"{text} with {' and '.join(more)}" if more else text
+
+
+def _asked(name: str, value: str) -> str:
+    if name == "time":
+        return duration(parse_time(value).total_seconds())
+    return f"{value} of memory" + (" for each processor" if name == "mem_per_cpu" else "")
+
+
+def asked_for(attempt: Attempt) -> str:
+    """Say what an attempt asked of the machine, as far as it ever changes by itself."""
+    asked = attempt.resources
+    parts = [] if attempt.time_limit_s is None else [duration(attempt.time_limit_s)]
+    parts += [_asked(name, str(asked[name])) for name in ("mem", "mem_per_cpu") if name in asked]
+    return ", ".join(parts)
 
 
 _ADVICE = {

@@ -26,7 +26,7 @@ from gateway.jobs.parameter_table import FORMATS
 from gateway.jobs.result_view import interval_text, read_results
 from gateway.jobs.schemas import AgainSchema, JobListQuery, JobPatchSchema, LogQuery
 from gateway.jobs.service import find_attempt
-from gateway.texts import size_text
+from gateway.texts import duration, size_text
 from gateway.web.context import gateway, identity
 from gateway.web.correlation import request_id
 from gateway.web.csrf import FIELD
@@ -40,10 +40,12 @@ Page = str | Response | AnyResponse | tuple[str, int]
 
 _FILTERS = {
     "ago": words.ago,
-    "duration": words.duration,
+    "duration": duration,
     "size_text": size_text,
     "plain": plain,
     "interval": interval_text,
+    "ask_for": words.ask_for,
+    "asked_for": words.asked_for,
     "doubt": words.doubt,
     "state_word": words.state_word,
     "verdict_word": words.verdict_word,

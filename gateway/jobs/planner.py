@@ -9,7 +9,7 @@ from gateway.cluster_settings import ClusterSettings
 from gateway.datasets.blobs import BlobStore
 from gateway.errors import ConflictError
 from gateway.jobs.models import Attempt, Plan
-from gateway.jobs.plan import directory, keep_plan, make_plan, script_sha256
+from gateway.jobs.plan import directory, keep_plan, make_plan, script_sha256, with_defaults
 from gateway.jobs.prepare import Prepared
 from gateway.records import now
 from gateway.settings import Settings
@@ -71,6 +71,7 @@ class Planner:
             tasks=wanted.tasks,
             method=str(wanted.options.get("fit", "")),
             time_limit_s=plan.job["run"]["time_limit_s"],
+            resources=with_defaults(wanted.resources, cluster).to_directives(),
             resumed_from=resumed_from,
         )
 

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway.cluster_settings import ClusterSettings
+from gateway.jobs.advise import NextRequest, next_request
 from gateway.jobs.models import Attempt, Job, Progress
+from gateway.jobs.reported import of_this_attempt
 from gateway.jobs.words import tracking_text
 from gateway.records import Document, now, time_text, to_document
 
 API = "/api/v1/jobs"
 
 
-def present(job: Job, progress: Progress | None) -> Document:
-    """Write a job for its reader."""
+def present(job: Job, progress: Progress | None, cluster: ClusterSettings | None) -> Document:
+    """Write a job for its reader.
+
+    Parameters
+    ----------
+    cluster
+        Where it runs, as configured now; None when it is no more.
+    """
     attempt = job.attempt
+    progress = of_this_attempt(attempt, progress)
     return {
         **_identity(job),
         **_attempt_state(attempt),
@@ -21,9 +31,16 @@ def present(job: Job, progress: Progress | None) -> Document:
         "wish": job.wish.value,
         "final": job.final,
         "progress": to_document(progress),
+        "next_request": _next(next_request(job, progress, cluster)),
         "attempts": [_short(item) for item in job.attempts],
         "links": links(job),
     }
+
+
+def _next(found: NextRequest | None) -> Document | None:
+    if found is None:
+        return None
+    return {"verb": found.verb, "resources": dict(found.resources), "why": found.why}
 
 
 def _identity(job: Job) -> Document:
@@ -69,6 +86,7 @@ def _attempt_state(attempt: Attempt) -> Document:
         "tracking_since": _time(attempt.tracking_since),
         "task_states": dict(attempt.task_states),
         "resumable": attempt.resumable,
+        "max_rss_bytes": attempt.max_rss_bytes,
         "started": _time(attempt.started),
         "ended": _time(attempt.ended),
         "exit_code": attempt.exit_code,
@@ -89,6 +107,7 @@ def _short(attempt: Attempt) -> Document:
         "started": _time(attempt.started),
         "ended": _time(attempt.ended),
         "reason_text": attempt.reason_text,
+        "resources": dict(attempt.resources),
         "resumed_from": attempt.resumed_from,
         "verdict": to_document(attempt.verdict),
         "chisq": attempt.chisq,

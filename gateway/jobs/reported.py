@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.jobs.documents import read_document
-from gateway.jobs.models import Progress
+from gateway.jobs.models import Attempt, Progress
 from gateway.records import Document, is_number
 
 LINE_BYTES = 128 * 1024
@@ -91,6 +91,13 @@ def fold_progress(events: Sequence[Document], before: Progress | None) -> Progre
                 method=state.method if state else "",
             )
     return state if state is not before else None
+
+
+def of_this_attempt(attempt: Attempt, progress: Progress | None) -> Progress | None:
+    """Leave out what an earlier attempt reported last: a new one has not begun by that."""
+    if progress is None or attempt.number == 1 or progress.t >= attempt.asked.timestamp():
+        return progress
+    return None
 
 
 def last_curves(events: Sequence[Document]) -> Mapping[int, Document]:

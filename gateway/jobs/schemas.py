@@ -256,6 +256,14 @@ class JobProblemSchema(Schema):
     digest = fields.String(required=True)
 
 
+class NextRequestSchema(Schema):
+    """What to ask for next: POST the resources to the verb."""
+
+    verb = fields.String(required=True, validate=validate.OneOf(("resume", "rerun")))
+    resources = fields.Dict(required=True)
+    why = fields.String(required=True)
+
+
 class AttemptSchema(Schema):
     """One run that the user asked for."""
 
@@ -265,6 +273,7 @@ class AttemptSchema(Schema):
     started = fields.String(required=True, allow_none=True)
     ended = fields.String(required=True, allow_none=True)
     reason_text = fields.String(required=True)
+    resources = fields.Dict(required=True)
     resumed_from = fields.Integer(required=True, allow_none=True)
     verdict = fields.Nested(VerdictSchema, required=True, allow_none=True)
     chisq = fields.Float(required=True, allow_none=True)
@@ -312,6 +321,7 @@ class JobSchema(Schema):
     wish = fields.String(required=True)
     final = fields.Boolean(required=True)
     resumable = fields.Boolean(required=True)
+    max_rss_bytes = fields.Integer(required=True, allow_none=True)
     started = fields.String(required=True, allow_none=True)
     ended = fields.String(required=True, allow_none=True)
     exit_code = fields.Integer(required=True, allow_none=True)
@@ -320,6 +330,7 @@ class JobSchema(Schema):
     script_sha256 = fields.String(required=True)
     dataset = fields.String(required=True, allow_none=True)
     progress = fields.Nested(ProgressSchema, required=True, allow_none=True)
+    next_request = fields.Nested(NextRequestSchema, required=True, allow_none=True)
     verdict = fields.Nested(VerdictSchema, required=True, allow_none=True)
     chisq = fields.Float(required=True, allow_none=True)
     attempts = fields.List(fields.Nested(AttemptSchema), required=True)

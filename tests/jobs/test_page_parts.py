@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from gateway.jobs.concise import concise, plus_minus
 from gateway.jobs.models import Attempt, Progress, Tracking
-from gateway.jobs.page_words import of_this_attempt, plain_log
+from gateway.jobs.page_words import plain_log
 from gateway.jobs.parameter_table import to_csv, to_json, to_latex
+from gateway.jobs.reported import of_this_attempt
 from gateway.jobs.result_view import ElementView, ResultsView, read_result
 from gateway.jobs.words import tracking_text
 from scheduler.base import JobState
