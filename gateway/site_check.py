@@ -26,7 +26,7 @@ from gateway.findings import Finding
 from gateway.jobs.plan import python_of, with_defaults
 from gateway.jobs.resources import Resources, parse_time
 from gateway.jobs.script import render_script, signal_lead
-from gateway.reach import identity, open_shell, route, slurm_config
+from gateway.reach import identity, open_scheduler, open_shell, route, slurm_config
 from gateway.settings import Settings, SettingsError
 from scheduler.base import SchedulerError, StagedFile, StagedJob
 from scheduler.link import Link
@@ -131,6 +131,7 @@ class _Remote:
                 _Step(program, lambda program=program: self._program(program))  # type: ignore[misc]  # a default binds it
                 for program in COMMANDS
             ),
+            *([_Step("pyslurm", self._library)] if self._cluster.scheduler == "pyslurm" else ()),
             _Step("controller", self._controller, needed=True),
             _Step("accounting", self._accounting),
             _Step("array size", self._array_size),
@@ -265,6 +266,13 @@ class _Remote:
         if answer.status:
             raise SchedulerError(f"{path} does not run: {answer.said}")
         return f"{answer.stdout.strip()} ({path})"
+
+    def _library(self) -> str:
+        slurm, close = open_scheduler(self._settings, self._name)
+        try:
+            return slurm.probe().version
+        finally:
+            close()
 
     def _controller(self) -> str:
         self._calls.insist_on_controller()

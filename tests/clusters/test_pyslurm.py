@@ -11,6 +11,7 @@ from gateway.clusters.models import ClusterAccount
 from gateway.jobs.places import Place
 from gateway.reach import Reach, open_scheduler
 from gateway.settings import Settings, load_settings, prepare_state
+from gateway.site_check import check_cluster
 from scheduler.base import JobState, SchedulerUnavailableError
 from scheduler.slurm_api import SlurmApi
 from tests.scheduler.api_site import make_double, open_api, release_of
@@ -66,3 +67,10 @@ def test_where_it_is_missing_jobs_wait_and_one_line_says_what_to_install(
     assert "'bumps-gateway[pyslurm]'" in str(caught.value)
     assert "\n" not in str(caught.value)
     close()
+
+
+def test_a_look_at_the_site_finds_it_missing(tmp_path: Path, slurm_cluster: Cluster) -> None:
+    found = {one.what: one for one in check_cluster(settings_of(tmp_path, slurm_cluster), "hpc")}
+    wrong = [one for one in found.values() if not one.good]
+    assert [one.what for one in wrong] == ["cluster hpc: pyslurm"]
+    assert "'bumps-gateway[pyslurm]'" in wrong[0].text
