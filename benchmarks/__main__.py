@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.fits import measure_fits
-from benchmarks.life import measure_ends, measure_memory, measure_starts
+from benchmarks.life import EVENTS_S, measure_ends, measure_memory, measure_starts
 from benchmarks.measure import Row, save, table
 from benchmarks.requests import measure_requests
 from tests.live import LiveGateway, live_gateway
@@ -48,6 +48,7 @@ def _measure(part: str, times: int) -> list[Row]:
     if part == "starts":
         return measure_starts()
     with live_gateway(
+        GATEWAY_LIMITS__ENDED_EVENTS_S=str(EVENTS_S if part == "memory" else 600),
         GATEWAY_WORKER__TICK_S="0.4",
         GATEWAY_LIMITS__QUEUED_PER_USER="100000",
         GATEWAY_CLUSTERS__LOCAL__TRUSTED_USERS="true",
