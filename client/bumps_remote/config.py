@@ -112,6 +112,11 @@ def state_folder() -> Path:
     return folder("XDG_STATE_HOME", ".local/state")
 
 
+def problems_folder() -> Path:
+    """Say where problems made for submissions under way lie."""
+    return state_folder() / "problems"
+
+
 def private_folder(path: Path) -> Path:
     """Make a folder that only its owner may enter."""
     path.mkdir(parents=True, exist_ok=True, mode=0o700)

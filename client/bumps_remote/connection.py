@@ -8,13 +8,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from bumps_remote.array import choose_pack, make_elements
+from bumps_remote import like_bumps
+from bumps_remote.array import Element, choose_pack, make_elements
 from bumps_remote.config import Server, check_url, find_server
 from bumps_remote.errors import NotFoundError, UsageError
 from bumps_remote.events import Event, Follower
 from bumps_remote.files import make_bundle
 from bumps_remote.job import Job
 from bumps_remote.journal import Journal
+from bumps_remote.live import is_live, live_bundle
+from bumps_remote.live_array import live_elements
 from bumps_remote.options import (
     RESOURCES,
     check_fit,
@@ -26,6 +29,10 @@ from bumps_remote.reading import PAGE, Reading
 from bumps_remote.submission import Submitter, Wanted
 from bumps_remote.tags import Tags
 from bumps_remote.transport import Call, Document, Notice, Patience, Transport
+
+_TITLE = 100
+Model = Any
+"""The path of a ``.py`` script or ``.json`` problem, or a FitProblem of bumps."""
 
 
 class Connection(Reading):
@@ -115,7 +122,7 @@ class Connection(Reading):
 
     def submit(
         self,
-        model: str | Path,
+        model: Model,
         *,
         fit: str | None = None,
         args: Sequence[str] = (),
@@ -137,12 +144,14 @@ class Connection(Reading):
         new: bool = False,
         **options: Any,
     ) -> Job:
-        """Submit a model script or a bumps JSON problem with all that it needs.
+        """Submit a model script, a bumps JSON problem or a problem in memory.
 
         Parameters
         ----------
-        model, args, data, automatic
-            See `files.make_bundle`.
+        model
+            The path of a ``.py`` script or a ``.json`` problem, or a FitProblem of bumps.
+        args, data, automatic
+            Of a script: see `files.make_bundle`.
         fit, options
             The method and its options as bumps names them, such as ``samples=20000``; among
             *options* also ``cpus, wall, mem, partition, account, qos``.
@@ -163,8 +172,16 @@ class Connection(Reading):
         }
         given = {**({"fit": fit} if fit else {}), **options}
         check_fit(given, self.methods())
-        bundle = make_bundle(model, args=args, data=data, automatic=automatic)
-        elements = make_elements(bundle, files, replace) if files else ()
+        elements: tuple[Element, ...] = ()
+        if not is_live(model):
+            bundle = make_bundle(model, args=args, data=data, automatic=automatic)
+            elements = make_elements(bundle, files, replace) if files else ()
+        elif args or data or replace:
+            raise UsageError("args, data and replace are for scripts, not for problems in memory")
+        elif files:
+            bundle, elements = live_elements(model, files)
+        else:
+            bundle = live_bundle(model)
         wanted = Wanted(
             bundle=bundle,
             options=given,
@@ -173,7 +190,7 @@ class Connection(Reading):
             shake=shake,
             simulate={"noise_percent": noise} if simulate else None,
             start=read_pars(read_text(pars)) if pars else (),
-            title=title,
+            title=title or str(getattr(model, "name", "") or "")[:_TITLE],
             notes=notes,
             tags=tuple(tags),
             cluster=cluster,
@@ -183,9 +200,13 @@ class Connection(Reading):
         )
         return self.send(wanted, new=new)
 
+    def fit(self, problem: Model, method: str = "amoeba", **wanted: Any) -> Any:
+        """Fit there as ``bumps.fitters.fit`` does here: see `like_bumps.fit`."""
+        return like_bumps.fit(self, problem, method, **wanted)
+
     def map(
         self,
-        model: str | Path,
+        model: Model,
         files: Sequence[str | Path],
         *,
         replace: str | None = None,
@@ -196,10 +217,13 @@ class Connection(Reading):
 
         Parameters
         ----------
+        model
+            The path of a script; or a FitProblem of one Curve, whose x, y and dy the three columns
+            of each file replace; or a function that makes the FitProblem of a path.
         files
             Paths, or patterns such as ``data/*.dat``.
         replace
-            Name of the model's data file that each of them replaces; None if it has only one.
+            Of a script: name of the data file that each of them replaces; None if it has only one.
         pack
             So many elements are done by one process, one after the other; None: so many as make 20
             processes.

@@ -33,6 +33,9 @@ class Bundle:
     folder: Path = Path()
     """Where the model lies."""
 
+    python: str | None = None
+    """The minor version of Python that pickled the functions of a JSON problem."""
+
     @property
     def size(self) -> int:
         """Bytes in all."""

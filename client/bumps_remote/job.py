@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bumps_remote.array import summaries
+from bumps_remote import like_bumps
+from bumps_remote.array import find_element, summaries
 from bumps_remote.errors import JobFailedError
 from bumps_remote.text import clean, clean_line
 
@@ -112,15 +113,39 @@ class Job:
         """Read the whole result of one element of an array, by its label or number."""
         return self._connection.element(self.id, which)
 
+    def fit_result(self, element: str | int | None = None) -> Any:
+        """Wait for a fit and answer it as ``bumps.fitters.fit`` does; this needs bumps here.
+
+        Parameters
+        ----------
+        element
+            Of an array: which element, by its label or number.
+
+        Raises
+        ------
+        JobFailedError
+            When it ended without a good result.
+        """
+        if element is None:
+            return like_bumps.fit_result(self, self.result())
+        self.wait()
+        index = find_element(summaries(self.results()["results"]), element)
+        return like_bumps.fit_result(self, self.element(index), element=index)
+
     def results(self) -> Document:
         """Read everything that came out, with the list of files."""
         return self._connection.results(self.id)
 
     def fetch(
-        self, folder: str | Path, *, elements: Sequence[str | int] = (), replace: bool = False
+        self,
+        folder: str | Path,
+        only: Sequence[str] = (),
+        *,
+        elements: Sequence[str | int] = (),
+        replace: bool = False,
     ) -> Fetched:
         """Fetch its files into a folder: see `Connection.fetch`."""
-        return self._connection.fetch(self.id, folder, elements=elements, replace=replace)
+        return self._connection.fetch(self.id, folder, only, elements=elements, replace=replace)
 
     def log(self, stream: str = "stdout") -> str:
         """Read its log; it is the job's own text, with whatever it wrote."""

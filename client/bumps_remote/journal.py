@@ -25,7 +25,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from bumps_remote.config import private_folder, state_folder, sync_folder, write_private
+from bumps_remote.config import (
+    private_folder,
+    problems_folder,
+    state_folder,
+    sync_folder,
+    write_private,
+)
 from bumps_remote.errors import UsageError
 
 Document = dict[str, Any]
@@ -152,12 +158,16 @@ class Journal:
             return problem_id
         return entry.problem_id or problem_id
 
-    def finish(self, entry: Entry) -> None:
-        """Strike an entry out."""
+    def finish(self, entry: Entry, *, with_files: bool = True) -> None:
+        """Strike an entry out, with the files that were made for it alone."""
         # In this order: an entry without its problem would send another body with the same key.
         entry.path.unlink(missing_ok=True)
         entry.problem_path.unlink(missing_ok=True)
         sync_folder(self.folder)
+        if with_files and isinstance(entry.draft, Draft):
+            for file in entry.draft.files:
+                if Path(file.path).parent == problems_folder():
+                    Path(file.path).unlink(missing_ok=True)
 
     def entries(self) -> list[Entry]:
         """Read all entries, the oldest first."""

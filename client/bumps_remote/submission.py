@@ -55,7 +55,7 @@ class Wanted:
         files = [{"digest": file.digest, "name": file.name} for file in bundle.files]
         content: Document = {"entry": bundle.entry, "files": files, "args": list(bundle.args)}
         if bundle.type == "json":
-            content = {"file": files[0]}
+            content = {"file": files[0], **({"python": bundle.python} if bundle.python else {})}
         name = self.title or Path(bundle.entry).stem
         return {"name": name, "type": bundle.type, bundle.type: content}
 
@@ -136,7 +136,7 @@ class Submitter:
     def _begin(self, draft: Draft | Repetition, *, new: bool) -> Entry:
         entry = self._journal.begin(draft)
         if new and not entry.is_new:
-            self._journal.finish(entry)
+            self._journal.finish(entry, with_files=False)
             entry = self._journal.begin(draft)
         self._tell(entry)
         crash_point("journaled")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import random
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -99,10 +100,12 @@ class Transport:
             trust_env=not is_loopback(host),  # no proxy leads to this computer
             headers={"User-Agent": f"bumps-remote/{__version__}", "Accept": "application/json"},
         )
+        # A job that submit() gave holds its line for as long as somebody holds the job.
+        self._finalizer = weakref.finalize(self, self._client.close)
 
     def close(self) -> None:
         """Close all connections."""
-        self._client.close()
+        self._finalizer()
 
     def document(self, call: Call) -> Document:
         """Send a call and read the JSON object of its answer."""
