@@ -73,8 +73,8 @@ class Rebuild:
         yield f"jobs: {len(self._deleted)} that were deleted stay deleted"
         if self._damaged:
             yield f"NOT restored, their files are damaged: {', '.join(self._damaged)}"
-        yield "accounts are not in files: add the users again (bumps-gateway user add), and let those"
-        yield "who have accounts of their own on clusters register them again"
+        yield "accounts are not in files: add the users again (bumps-gateway user add)"
+        yield "users' own accounts on clusters are not either: have them registered again"
 
     def _restored(self, kind: str, restore: Callable[[Document], bool]) -> int:
         """Restore all of a kind; one that is damaged must not keep the others away."""
