@@ -27,6 +27,8 @@ BEYOND = {
     "POST /api/v1/auth/login": "a UID, or a name and a password, of somebody who is known",
     "POST /api/v1/auth/tokens": "the same",
     "POST /api/v1/users": "a name that is no name of the system's",
+    "PUT /api/v1/users/{name}/password": "a password that is long and not a common one",
+    "PUT /api/v1/me/password": "the same",
     "POST /api/v1/files": "a file name that leaves no folder, on any system",
     "PUT /api/v1/clusters/{cluster}/account": "an account of that cluster",
     "PATCH /api/v1/jobs/{job_id}": "text that can be printed in one line",
