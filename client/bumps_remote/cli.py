@@ -6,6 +6,7 @@ in or not allowed, 4 the server does not answer, 5 time is over, 6 the server re
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ import click
 from bumps_remote import __version__
 from bumps_remote.commands import jobs, more, results, session, submit
 from bumps_remote.errors import RemoteError, UsageError
-from bumps_remote.text import clean
+from bumps_remote.text import clean, clean_line
 
 _INTERRUPTED = 130
 
@@ -26,17 +27,24 @@ class Program(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put in the word ``run`` where a user of bumps has left it out."""
         first = next((word for word in args if not word.startswith("-")), "")
-        is_command = first in self.commands
-        if not is_command and any(word.endswith(submit.MODELS) for word in args):
-            args = ["run", *args]
-        elif not is_command and first and Path(first).is_file():
-            raise click.UsageError(f"{first} is no model: it must end in .py or .json")
+        if first not in self.commands:
+            if any(word.endswith(submit.MODELS) for word in args):
+                args = ["run", *args]
+            elif first and Path(first).is_file():
+                raise click.UsageError(f"{first} is no model: it must end in .py or .json")
+            elif first and args[0] == first:
+                raise click.UsageError(self._no_command(first))
         return super().parse_args(ctx, args)
+
+    def _no_command(self, word: str) -> str:
+        near = difflib.get_close_matches(word, self.commands, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "--help lists them all."
+        return f"there is no command {clean_line(word, 40)!r}: {hint} A model ends in .py or .json."
 
 
 @click.group(
     cls=Program,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="Exit codes: 0 ok, 1 failed job, 2 usage, 3 auth, 4 unreachable, 5 timeout, "
     "6 conflict or refused. An ID may be its unique beginning or end, or 'last'.",
 )
@@ -79,6 +87,14 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _run(argv: list[str]) -> int:
     try:
         found = program.main(argv, prog_name="bumps-remote", standalone_mode=False)
+    except click.MissingParameter as error:
+        named = error.param.name if error.param else ""
+        which = "which job? Give its ID, at least 4 signs of it, or 'last'"
+        if named in ("id", "ids"):
+            click.UsageError(which, error.ctx).show()
+        else:
+            error.show()
+        return error.exit_code
     except click.ClickException as error:
         error.show()
         return error.exit_code

@@ -80,7 +80,10 @@ def check_url(text: str, *, insecure: bool = False) -> str:
     except ValueError as error:
         raise UsageError(f"the server's address {shown!r} cannot be read: {error}") from error
     if parts.scheme not in ("http", "https") or not host:
-        raise UsageError(f"the server's address must begin with https://, not {shown!r}")
+        raise UsageError(
+            f"the server's address must begin with https:// (or http:// on this computer), not "
+            f"{shown!r}"
+        )
     if parts.username or parts.password or parts.query or parts.fragment:
         raise UsageError(
             f"the server's address {parts.scheme}://{clean_line(host)} must be plain: "

@@ -25,6 +25,7 @@ from bumps_remote.transport import Document
 
 _STYLES = {"COMPLETED": "green", "RUNNING": "cyan", "PENDING": "yellow", "CANCELLED": "magenta"}
 _QUIET_LINE_S = 10.0
+_OLD_S = 60
 _BYTES = 1000.0
 _FILE_WIDTH = 1000
 """Where nobody looks at a terminal, lines are not broken."""
@@ -81,19 +82,26 @@ def job_table(jobs: Iterable[Document]) -> Table:
     return table
 
 
-def job_lines(job: Document) -> Iterable[Text]:
-    """Say how a job is."""
+def job_lines(job: Document, *, with_result: bool = False) -> Iterable[Text]:
+    """Say how a job is.
+
+    Parameters
+    ----------
+    with_result
+        Its result is shown as well: chi-square is not said twice.
+    """
     state = clean_line(job.get("state", ""))
     yield Text.assemble(clean_line(job.get("id", "")), "  ", clean_line(job.get("title", "")))
     reason, verdict = job.get("reason_text") or "", (job.get("verdict") or {}).get("text")
     yield Text.assemble((state, _style(state)), "  ", clean(reason))
     if verdict and verdict != reason:
         yield Text(clean(verdict))
-    if job.get("chisq") is not None:
+    if job.get("chisq") is not None and not with_result:
         yield Text(f"chi² {number(job['chisq'])}")
     if job.get("progress") and not job.get("final"):
         yield Text(progress_text(job["progress"]))
-    if job.get("tracking") not in (None, "fresh") or (job.get("age_s") or 0) > 60:
+    old = (job.get("age_s") or 0) > _OLD_S and not job.get("final")
+    if job.get("tracking") not in (None, "fresh") or old:
         age = age_text(float(job.get("age_s") or 0))
         yield Text(
             f"as {clean_line(job.get('source', ''))} said {age} ago; "
@@ -150,6 +158,8 @@ class FitProgress:
     def show(self, event: Event) -> None:
         """Show what happened."""
         data = event.data
+        if event.final:
+            return  # how it ended is said by whoever followed it
         if event.event == "job":
             self._seen = True
             progress = data.get("progress") or {}

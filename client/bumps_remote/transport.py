@@ -33,6 +33,7 @@ Document = dict[str, Any]
 Notice = Callable[[str], None]
 
 _TIMEOUT = httpx.Timeout(60.0, connect=10.0)
+_NO_LINE = (httpx.ConnectError, httpx.ConnectTimeout)
 _BUSY = frozenset({429, 502, 503, 504})
 _TOO_MANY = 429
 _REDIRECT, _BAD = 300, 400
@@ -239,7 +240,8 @@ class Transport:
 
     def _explain(self, error: httpx.TransportError) -> str:
         what = clean_line(error, 200) or type(error).__name__
-        return f"{self.server.url} does not answer ({what})"
+        hint = ": is that its address, and does it run?" if isinstance(error, _NO_LINE) else ""
+        return f"{self.server.url} does not answer ({what}){hint}"
 
     def _busy_text(self, response: httpx.Response) -> str:
         status = response.status_code

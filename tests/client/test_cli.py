@@ -128,7 +128,7 @@ def test_a_refusal_is_exit_code_6(site: Misbehaving, shell: Shell) -> None:
         (["model.py", "--wall=soon"], "--wall must be"),
         (["model.py", "--resume"], "bumps-remote resume ID"),
         (["none.py"], "there is no file"),
-        (["frobnicate"], "No such command"),
+        (["frobnicate"], "there is no command 'frobnicate'"),
         (["model.py", "--pars=none.par"], "none.par cannot be read"),
         (["status", "x y"], "is no job id"),
         (["list", "--limit=0"], "0 is not in the range"),

@@ -15,7 +15,7 @@ from bumps_remote.commands.common import answer, common, connect, print_json
 from bumps_remote.commands.outcome import follow, left_alone, report
 from bumps_remote.commands.parameters import WHOLE, given_options, resource_options, resources_of
 from bumps_remote.connection import Connection
-from bumps_remote.show import err, job_lines, job_table
+from bumps_remote.show import err, job_lines, job_table, notice
 from bumps_remote.text import clean
 from bumps_remote.transport import Document
 
@@ -49,7 +49,9 @@ def list_jobs(
         state = state.upper() if state else None
         found = connection.list(limit, state=state, tag=tag, kind=kind, q=words)
         documents = [job.document for job in found]
-    empty = Text("no jobs", style="dim")
+    narrowed = any((state, tag, kind, words))
+    hint = "no such jobs" if narrowed else "no jobs yet: bumps-remote model.py --fit=lm"
+    empty = Text(hint, style="dim")
     lines = [job_table(documents) if documents else empty]
     answer({"items": documents}, lines, as_json=as_json)
 
@@ -219,8 +221,10 @@ def _print_log(
     following: bool,
 ) -> None:
     final = not following
+    empty = True
     while True:
         part = connection.log_part(id, stream, offset, task)
+        empty = empty and not part["text"]
         show(str(part["text"]))
         sys.stdout.flush()
         offset = int(part["next_offset"])
@@ -232,6 +236,9 @@ def _print_log(
         final = bool(connection.info(id).get("final"))
         if not final:
             time.sleep(_LOG_LOOK_S)
+    if empty:
+        other = "what it wrote as errors: --stderr" if stream == "stdout" else "its output: logs"
+        notice(f"nothing was written there ({other}; what the fit said: fetch --only out/log.txt)")
     if part.get("cut"):
         err().print(Text("the log is longer than the site keeps", style="yellow"))
 

@@ -27,6 +27,8 @@ def list_tags(url: str | None, *, insecure: bool, as_json: bool) -> None:
         found = connection.tags.list()
     lines = [Text(f"{count:6d}  {clean_line(tag)}") for tag, count in found.items()]
     answer({"tags": found}, lines, as_json=as_json)
+    if not found:
+        notice("none of your jobs has a tag: bumps-remote tags add ID TAG")
 
 
 @tags.command()
@@ -114,7 +116,10 @@ def _continue(entry: Entry, *, insecure: bool) -> Document:
 def _drop(book: Journal, entries: list[Entry], key: str) -> None:
     meant = [entry for entry in entries if entry.key.startswith(key)]
     if len(meant) != 1:
-        raise UsageError(f"--drop: {len(meant)} entries begin with {clean_line(key, 40)!r}")
+        raise UsageError(
+            f"--drop: {len(meant)} entries have a key that begins with {clean_line(key, 40)!r}; "
+            "'bumps-remote journal' shows the keys"
+        )
     book.finish(meant[0])
     notice(f"dropped {meant[0].key}")
 

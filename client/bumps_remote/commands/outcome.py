@@ -11,13 +11,15 @@ import click
 from rich.console import RenderableType
 
 from bumps_remote.commands.common import answer
-from bumps_remote.errors import JobFailedError, NotFoundError
+from bumps_remote.errors import JobFailedError, NotFoundError, UsageError
 from bumps_remote.fetch import Fetched
 from bumps_remote.job import Job, succeeded
 from bumps_remote.show import FitProgress, job_lines, notice, out
 from bumps_remote.tables import results_tables
+from bumps_remote.text import clean_line
 from bumps_remote.transport import Document
 
+_UNFINISHED = frozenset({"not_converged", "stopped", "time_limit"})
 _MESSAGE = "the job goes on; watch it: bumps-remote watch {id} · stop it: bumps-remote stop {id}"
 
 
@@ -66,11 +68,37 @@ def _show(job: Job, results: Document, fetched: Fetched | None, *, as_json: bool
     document = {"job": job.document, "results": results.get("results", [])}
     if fetched:
         document["folder"] = str(fetched.folder)
-    lines: list[RenderableType] = [*job_lines(job.document)]
-    lines += results_tables(results.get("results", []), out().width)
+    found = results.get("results", [])
+    lines: list[RenderableType] = [*job_lines(job.document, with_result=bool(found))]
+    lines += results_tables(found, out().width)
     answer(document, lines, as_json=as_json)
+    _say_next(job)
     if fetched:
         say_fetched(fetched)
+
+
+def _say_next(job: Job) -> None:
+    """Say what to type where a fit wants to go on."""
+    code = (job.document.get("verdict") or {}).get("code")
+    if job.document.get("resumable") and code in _UNFINISHED:
+        notice(f"to go on from there: bumps-remote resume {job.id}")
+
+
+def free_folder(folder: Path, *, replace: bool) -> None:
+    """Make sure that results can be put into a folder, before a fit takes its time.
+
+    Raises
+    ------
+    UsageError
+        When there is something in it.
+    """
+    if replace or not folder.exists():
+        return
+    if not folder.is_dir() or any(folder.iterdir()):
+        raise UsageError(
+            f"{clean_line(folder)} is there already: name another folder with --output, or say "
+            "--force to replace what is in it"
+        )
 
 
 def say_fetched(fetched: Fetched) -> None:

@@ -15,12 +15,14 @@ import click
 from rich.text import Text
 
 from bumps_remote import rerun as bundles
+from bumps_remote.array import find_element, summaries
 from bumps_remote.commands.common import answer, common, connect, print_json
 from bumps_remote.commands.jobs import NEW_ATTEMPT, again
 from bumps_remote.commands.outcome import default_folder, say_fetched
 from bumps_remote.commands.parameters import WHOLE, resource_options
 from bumps_remote.connection import Connection
 from bumps_remote.errors import JobFailedError, UsageError
+from bumps_remote.job import Job
 from bumps_remote.numbers import number
 from bumps_remote.show import job_lines, notice, out
 from bumps_remote.tables import results_tables, to_csv
@@ -53,7 +55,8 @@ def results(
     if as_csv:
         click.echo(to_csv(found), nl=False)
         return
-    lines: list[Any] = [*job_lines(job.document), *results_tables(found, out().width)]
+    head = job_lines(job.document, with_result=bool(found))
+    lines: list[Any] = [*head, *results_tables(found, out().width)]
     answer(document if element is None else found[0], lines, as_json=as_json)
 
 
@@ -105,13 +108,13 @@ def fetch(
 
 @click.command("open")
 @click.argument("id")
-@click.option("--element", type=click.IntRange(0), help="Which element of an array.")
+@click.option("--element", metavar="N|LABEL", help="Which element of an array.")
 @click.option("--with", "program", default="bumps", show_default=True, help="Or refl1d.")
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Folder for the session.")
 @common
 def open_session(
     id: str,
-    element: int | None,
+    element: str | None,
     program: str,
     output: Path | None,
     url: str | None,
@@ -123,9 +126,9 @@ def open_session(
     found = shutil.which(program)
     if found is None:
         raise UsageError(f"there is no program {program!r} on your PATH: install it, or use fetch")
-    name = f"out/{_SESSION}" if element is None else f"out/{element}/{_SESSION}"
     with connect(url, insecure=insecure) as connection:
         job = connection.job(id)
+        name = _session_of(job, element)
         folder = output or default_folder(job)
         fetched = connection.fetch(job.id, folder, [name])
     command = [found, f"--read-session={fetched.files[0].absolute()}"]
@@ -136,6 +139,18 @@ def open_session(
     done = subprocess.run(command, check=False)
     if done.returncode:
         raise JobFailedError(f"{program} ended with {done.returncode}")
+
+
+def _session_of(job: Job, element: str | None) -> str:
+    rows = summaries(job.results()["results"])
+    if element is not None:
+        return f"out/{find_element(rows, element)}/{_SESSION}"
+    if rows:
+        raise UsageError(
+            f"each of the {len(rows)} elements has a session of its own: say which with "
+            "--element N|LABEL"
+        )
+    return f"out/{_SESSION}"
 
 
 @click.command()

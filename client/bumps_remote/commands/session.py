@@ -43,12 +43,12 @@ def login(
     insecure: bool,
 ) -> None:
     """Get a token from the server at URL and keep it, readable by you alone."""
-    asked = url or load_config().default or click.prompt("Server (https://...)", err=True)
+    asked = url or load_config().default or _asked("Server (https://...)", "the server's URL")
     address = check_url(asked, insecure=insecure)
     if token_stdin:
         connection = Connection(address, _line("token"), insecure=insecure, patience=patience())
     else:
-        who = "" if uid else (name or click.prompt("Name", err=True))
+        who = "" if uid else (name or _asked("Name", "--name"))
         secret = _secret("UID" if uid else "Password", from_stdin=password_stdin)
         given = {"uid": secret} if uid else {"name": who, "password": secret}
         connection = Connection.login(
@@ -146,7 +146,14 @@ def _facts(job: Document) -> Table:
 def _secret(what: str, *, from_stdin: bool) -> str:
     if from_stdin:
         return _line(what)
-    return str(click.prompt(what, hide_input=True, err=True))
+    return _asked(what, "--password-stdin", hidden=True)
+
+
+def _asked(prompt: str, option: str, *, hidden: bool = False) -> str:
+    """Ask somebody at a terminal; where there is none, say what would have answered."""
+    if not sys.stdin.isatty():
+        raise UsageError(f"login: nobody is here to be asked for {prompt}: give {option}")
+    return str(click.prompt(prompt, hide_input=hidden, err=True))
 
 
 def _line(what: str) -> str:

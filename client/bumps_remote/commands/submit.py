@@ -12,7 +12,7 @@ from rich.text import Text
 
 from bumps_remote.array import Element, choose_pack, make_elements
 from bumps_remote.commands.common import answer, common, connect, print_json
-from bumps_remote.commands.outcome import default_folder, follow, report
+from bumps_remote.commands.outcome import default_folder, follow, free_folder, report
 from bumps_remote.commands.parameters import (
     PREFIX,
     WHOLE,
@@ -194,6 +194,8 @@ def _submit(
     if dry_run:
         print_json({"problem": wanted.problem(), "job": wanted.job()})
         return
+    if given["output"]:
+        free_folder(given["output"], replace=given["force"])
     with connect(url, insecure=insecure) as connection:
         job = _send(connection, wanted, new=given["new"])
         if waiting or fetching or given["session"]:
@@ -201,6 +203,8 @@ def _submit(
             _finish(job, given, fetching=fetching, as_json=as_json)
             return
     answer(job.document, [Text(job.id)], as_json=as_json)
+    if not as_json:
+        notice(f"watch it: bumps-remote watch {job.id}")
 
 
 @click.pass_context
@@ -208,6 +212,8 @@ def _run(
     ctx: click.Context, /, *, url: str | None, insecure: bool, as_json: bool, **given: Any
 ) -> None:
     wanted = _wanted(ctx, given, quiet=as_json)
+    if given["output"]:
+        free_folder(given["output"], replace=given["force"])
     with connect(url, insecure=insecure) as connection:
         job = _send(connection, wanted, new=given["new"])
         notice(f"job {job.id}")
