@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -14,8 +14,16 @@ from pathlib import Path, PurePosixPath
 from gateway.disk import require_space, told_when_full
 from gateway.errors import NoSpaceError
 from gateway.jobs.live_store import LiveStore
-from gateway.jobs.models import Job
-from gateway.jobs.reported import LINE_BYTES, cut_event, fold_progress, last_curves, read_events
+from gateway.jobs.models import ElementProgress, Job, Progress
+from gateway.jobs.reported import (
+    LINE_BYTES,
+    cut_event,
+    elements_told_of,
+    fold_element,
+    fold_progress,
+    last_curves,
+    read_events,
+)
 from gateway.records import Document
 from scheduler.base import Scheduler
 from scheduler.files import remove_tree
@@ -107,21 +115,40 @@ class Follower:
     def __init__(self, live: LiveStore, logs: LogFolder) -> None:
         self._live = live
         self._logs = logs
+        self._first: dict[str, int] = {}
 
-    def follow(self, scheduler: Scheduler, job: Job, tasks: Sequence[int]) -> bool:
-        """Read what is new of some tasks of a job; say whether one of them has come to its end."""
+    def follow(
+        self,
+        scheduler: Scheduler,
+        job: Job,
+        running: Sequence[int],
+        ended: Sequence[int] = (),
+    ) -> bool:
+        """Read what is new of some tasks of a job; say whether it may have come to its end."""
         directory = PurePosixPath(job.attempt.directory)
         followed = self._live.followed(job.id)
         events: list[Document] = []
         read: dict[str, int] = {}
-        for task in tasks[:_TASKS_AT_ONCE]:
+        rest = [task for task in ended if not _is_read(job, task, followed)]
+        for task in self._turn(job, running, rest):
             news = self._events(scheduler, directory, job, task, followed)
             events.extend(news.events)
             read.update(news.read)
+            if task in rest and not news.read:
+                read[_end_mark(job, task)] = followed.get(_events_name(job, task), 0)
             with suppress(NoSpaceError):  # the log waits for room; how the job is does not
                 read.update(self._copy_logs(scheduler, directory, job, task, followed))
-        self._show(job, events, read)
-        return any(event["event"] == "end" for event in events)
+        return self._show(job, events, read)
+
+    def _turn(self, job: Job, running: Sequence[int], ended: Sequence[int]) -> list[int]:
+        """Choose whose turn it is when there are many: those that run, round and round."""
+        some = list(ended[: _TASKS_AT_ONCE // 2])
+        room = _TASKS_AT_ONCE - len(some)
+        if len(running) <= room:
+            return [*running, *some]
+        first = self._first.get(job.id, 0) % len(running)
+        self._first[job.id] = first + room
+        return [*[*running[first:], *running[:first]][:room], *some]
 
     def _events(
         self,
@@ -131,12 +158,11 @@ class Follower:
         task: int,
         followed: dict[str, int],
     ) -> _News:
-        path = f"events.{task}.jsonl"
-        name = f"{job.attempt.number}/{path}"
+        name = _events_name(job, task)
         offset = followed.get(name, 0)
         if offset >= EVENT_BYTES:
             return _News(events=[], read={})
-        content = scheduler.read(directory, path, offset, _CHUNK_BYTES)
+        content = scheduler.read(directory, f"events.{task}.jsonl", offset, _CHUNK_BYTES)
         if not content:
             return _News(events=[], read={})
         whole = content.rfind(b"\n") + 1
@@ -177,6 +203,7 @@ class Follower:
 
         It is one job's turn in a round for all: whatever a job wrote, the work with it is bounded.
         """
+        self._first.pop(job.id, None)
         tasks = range(job.attempt.tasks)
         tail = max(_LEAST_TAIL_BYTES, min(_TAIL_BYTES, _TAILS_BYTES // len(tasks)))
         log_budget = max(_FINISH_LOG_BYTES, 2 * self._logs.limit_bytes)
@@ -201,7 +228,7 @@ class Follower:
         self, scheduler: Scheduler, job: Job, task: int, followed: dict[str, int], tail: int
     ) -> _News:
         directory, path = PurePosixPath(job.attempt.directory), f"events.{task}.jsonl"
-        name = f"{job.attempt.number}/{path}"
+        name = _events_name(job, task)
         offset = followed.get(name, 0)
         if offset >= EVENT_BYTES:
             return _News(events=[], read={})
@@ -237,12 +264,62 @@ class Follower:
                 return spent
             self._show(job, [], read)
 
-    def _show(self, job: Job, events: Sequence[Document], read: dict[str, int]) -> None:
-        if events or read:
-            self._live.add_events(
-                job.id,
-                events[-_EVENTS_KEPT:],
-                progress=fold_progress(events, self._live.progress(job.id)),
-                curves=last_curves(events),
-                followed=read,
-            )
+    def _show(self, job: Job, events: Sequence[Document], read: dict[str, int]) -> bool:
+        """Keep what was read; say whether it may be the end of the job."""
+        if not events and not read:
+            return False
+        if job.elements:
+            return self._show_elements(job, events, read)
+        self._live.add_events(
+            job.id,
+            events[-_EVENTS_KEPT:],
+            progress=fold_progress(events, self._live.progress(job.id)),
+            curves=last_curves(events),
+            followed=read,
+        )
+        return any(event["event"] == "end" for event in events)
+
+    def _show_elements(self, job: Job, events: Sequence[Document], read: dict[str, int]) -> bool:
+        told = elements_told_of(events, job.elements)
+        before = self._live.elements(job.id, told) if told else {}
+        after = {
+            index: state
+            for index in told
+            if (state := fold_element(index, events, before.get(index))) is not None
+        }
+        progress = _count(job, events, before, after, self._live.progress(job.id))
+        # The curves of thousands of elements would drive all else out of the stream.
+        shown = [event for event in events if event["event"] != "curve"]
+        self._live.add_events(
+            job.id, shown[-_EVENTS_KEPT:], progress=progress, elements=after, followed=read
+        )
+        return progress is not None and progress.step >= job.elements
+
+
+def _count(
+    job: Job,
+    events: Sequence[Document],
+    before: Mapping[int, ElementProgress],
+    after: Mapping[int, ElementProgress],
+    progress: Progress | None,
+) -> Progress | None:
+    """Count the elements that have ended; None when nothing was told."""
+    if not after:
+        return None
+    more = sum(one.ended for one in after.values()) - sum(one.ended for one in before.values())
+    step = (progress.step if progress else 0) + more
+    newest = max(float(event["t"]) for event in events)
+    return Progress(t=newest, step=step, steps=job.elements, chisq=None)
+
+
+def _events_name(job: Job, task: int) -> str:
+    return f"{job.attempt.number}/events.{task}.jsonl"
+
+
+def _end_mark(job: Job, task: int) -> str:
+    return f"{job.attempt.number}/ended.{task}"
+
+
+def _is_read(job: Job, task: int, followed: Mapping[str, int]) -> bool:
+    """Whether all that a task told before it ended was read; it may be begun once more."""
+    return followed.get(_end_mark(job, task)) == followed.get(_events_name(job, task), 0)

@@ -7,6 +7,7 @@ job of which nobody knows whether it was submitted.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 
@@ -23,6 +24,12 @@ Reports = Mapping[str, list[JobReport]]
 """By native id."""
 
 
+@dataclass(kw_only=True)
+class _Tasks:
+    running: list[int] = field(default_factory=list)
+    ended: list[int] = field(default_factory=list)
+
+
 class Inquiry:
     """Asks clusters and reads job directories; decides nothing."""
 
@@ -30,7 +37,7 @@ class Inquiry:
         self._settings = settings
         self._paces: dict[Place, Pace] = {}
         self._asked: dict[Place, datetime] = {}
-        self._running: dict[Place, dict[str, list[int]]] = {}
+        self._tasks: dict[Place, dict[str, _Tasks]] = {}
 
     def ask(self, place: Place, scheduler: Scheduler, jobs: Sequence[Job]) -> Reports | None:
         """Ask how jobs are if it is time to; None when it is not."""
@@ -44,12 +51,19 @@ class Inquiry:
         before = scheduler.calls
         reports = _reports(scheduler, jobs)
         pace.asked(changed=_changed(jobs, reports), calls=scheduler.calls - before)
-        self._running[place] = {job.id: _running_tasks(job, reports) for job in jobs}
+        self._tasks[place] = {job.id: _tasks(job, reports) for job in jobs}
         return reports
 
     def running(self, job: Job) -> list[int]:
         """Say which tasks of a job ran when its cluster was last asked."""
-        return self._running.get(place_of(job), {}).get(job.id, [])
+        return self._known(job).running
+
+    def ended(self, job: Job) -> list[int]:
+        """Say which tasks of an array had ended then, while others had not."""
+        return self._known(job).ended
+
+    def _known(self, job: Job) -> _Tasks:
+        return self._tasks.get(place_of(job), {}).get(job.id, _Tasks())
 
     def expect_an_end(self, place: Place) -> None:
         """Ask soon: a job's own files say that it has ended."""
@@ -117,12 +131,22 @@ def _reports(scheduler: Scheduler, jobs: Sequence[Job]) -> Reports:
     return scheduler.states(ids) if ids else {}
 
 
-def _running_tasks(job: Job, reports: Reports) -> list[int]:
-    return [
-        report.task or 0
+def _tasks(job: Job, reports: Reports) -> _Tasks:
+    own = [
+        report
         for report in reports.get(job.attempt.native_id or "", [])
-        if report.state is JobState.RUNNING and report.marker == job.marker
+        if report.marker == job.marker
     ]
+    if all(report.state.final for report in own):
+        return _Tasks()  # it is collected, and what is left of it read, with all its tasks
+    return _Tasks(
+        running=[report.task or 0 for report in own if report.state is JobState.RUNNING],
+        ended=[
+            report.task
+            for report in own
+            if report.task is not None and report.state.final and report.started
+        ],
+    )
 
 
 def _pace(cluster: ClusterSettings) -> Pace:

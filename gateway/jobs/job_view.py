@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -14,6 +14,7 @@ from gateway.errors import NotFoundError
 from gateway.ids import new_id
 from gateway.jobs import page_words as words
 from gateway.jobs.advise import NextRequest, next_request
+from gateway.jobs.element_view import ended_grid, running_grid
 from gateway.jobs.kinds import kinds
 from gateway.jobs.listing import JobFilter, find_jobs
 from gateway.jobs.models import Attempt, Job, Progress, Wish
@@ -22,6 +23,7 @@ from gateway.jobs.present import API
 from gateway.jobs.reported import of_this_attempt
 from gateway.jobs.result_view import ResultsView, ResultView, read_element, read_results
 from gateway.services import Gateway
+from gateway.web.etag import etag_of
 from gateway.web.paging import make_cursor, page_of
 from scheduler.base import JobState
 
@@ -47,7 +49,7 @@ class Row:
     @property
     def fraction(self) -> float | None:
         """Which part of the planned steps is done."""
-        return None if self.job.elements else words.fraction(self.progress)
+        return words.fraction(self.progress)
 
     @property
     def version(self) -> list[Any]:
@@ -92,7 +94,8 @@ def job_page(services: Gateway, who: Identity, job_id: str, asked: Mapping[str, 
     Parameters
     ----------
     asked
-        The query: ``attempt``, ``element``, ``stream``, ``task`` and ``offset`` of the log.
+        The query: ``attempt``, ``element``, ``held``; ``stream``, ``task`` and ``offset`` of the
+        log.
     """
     job = services.jobs.get(who, job_id)
     progress = of_this_attempt(job.attempt, services.live.progress(job.id))
@@ -107,7 +110,7 @@ def job_page(services: Gateway, who: Identity, job_id: str, asked: Mapping[str, 
         "attempt": job.attempt,
         "shown": attempt,
         "progress": progress,
-        "fraction": None if job.elements else words.fraction(progress),
+        "fraction": 0.0 if job.elements and not progress else words.fraction(progress),
         "reported": words.instant(progress.t) if progress else None,
         "left": words.time_left(job, progress),
         "notes": words.notes_on(job),
@@ -117,6 +120,7 @@ def job_page(services: Gateway, who: Identity, job_id: str, asked: Mapping[str, 
         "advice": words.advice(job, result, following) if attempt is job.attempt else "",
         "following": following,
         "plots": _plots(job, attempt, results, _index(asked.get("element")) if element else None),
+        **_elements(services, job, attempt, results, asked.get("held")),
         "script": _script(services, job, attempt),
         "log": _log(services, job, attempt, asked),
         "may_write": may(who, Right.WRITE, job.owner),
@@ -127,6 +131,30 @@ def job_page(services: Gateway, who: Identity, job_id: str, asked: Mapping[str, 
         "file_url": file_url,
         "live": not job.final,
         "version": [job.version, progress.t if progress else None, attempt.number, who.user],
+    }
+
+
+def _elements(
+    services: Gateway, job: Job, shown: Attempt, results: ResultsView | None, held: str | None
+) -> Context:
+    """Show the elements of an array: those that run, and those of the attempt that is looked at.
+
+    Parameters
+    ----------
+    held
+        Number of the attempt whose running elements the page keeps up to date by itself.
+    """
+    grid, is_held = None, _index(held) == job.attempt.number and not job.final
+    if not job.elements:
+        return {"grid": None, "held": False}
+    labels = [str(row["label"]) for row in services.jobs.plan(job, shown.number).job["elements"]]
+    if not job.final and not is_held:
+        grid = running_grid(labels, services.live.elements(job.id))
+    return {
+        "grid": grid,
+        "grid_version": etag_of(grid.version) if grid else "none",
+        "held": is_held,
+        "ended": ended_grid(labels, results.elements) if results else None,
     }
 
 
@@ -157,7 +185,8 @@ def _element(
     short = next((item.result for item in results.elements if item.index == index), None)
     if short is None:
         raise NotFoundError(f"there is no result of an element {index}")
-    return read_element(services.blobs, services.files.dataset(attempt.dataset), index) or short
+    whole = read_element(services.blobs, services.files.dataset(attempt.dataset), index)
+    return replace(whole, label=short.label) if whole else short
 
 
 def _plots(

@@ -9,6 +9,7 @@ key                    type    holds
 ``job:{id}:progress``  string  the last step of a fit, as JSON
 ``job:{id}:curves``    hash    for each model the last curve that a running fit showed, as JSON;
                                goes with its end
+``job:{id}:elements``  hash    how far each element of an array has got, as JSON; goes with its end
 ``job:{id}:events``    stream  live events for SSE; its ids are the Last-Event-ID. An hour after the
                                last event it expires, and soon after the job's end
 ``job:{id}:followed``  hash    how many bytes of each followed file were read; goes with its end
@@ -26,10 +27,10 @@ from typing import Any
 
 import redis
 
-from gateway.jobs.models import Progress
+from gateway.jobs.models import ElementProgress, Progress
 from gateway.records import Document, from_document, now, to_document
 
-_PARTS = ("lease", "progress", "curves", "events", "followed")
+_PARTS = ("lease", "progress", "curves", "elements", "events", "followed")
 _STREAM_LENGTH = 1_000
 _EVENTS_TTL_S = 3_600
 _FOLLOWED_TTL_S = 30 * 24 * 3_600
@@ -128,6 +129,7 @@ class LiveStore:
         *,
         progress: Progress | None = None,
         curves: Mapping[int, Document] | None = None,
+        elements: Mapping[int, ElementProgress] | None = None,
         followed: dict[str, int] | None = None,
     ) -> None:
         """Show what a running job reported, and remember how far it was read."""
@@ -146,6 +148,10 @@ class LiveStore:
                 texts = {str(model): json.dumps(curve) for model, curve in curves.items()}
                 pipe.hset(f"job:{id}:curves", mapping=texts)
                 pipe.expire(f"job:{id}:curves", _EVENTS_TTL_S)
+            if elements:
+                told = {str(index): json.dumps(to_document(one)) for index, one in elements.items()}
+                pipe.hset(f"job:{id}:elements", mapping=told)
+                pipe.expire(f"job:{id}:elements", _FOLLOWED_TTL_S)
             if followed:
                 pipe.hset(f"job:{id}:followed", mapping=followed)
                 pipe.expire(f"job:{id}:followed", _FOLLOWED_TTL_S)
@@ -156,12 +162,13 @@ class LiveStore:
         self.add_events(id, [event])
         with self._redis.pipeline(transaction=True) as pipe:
             pipe.pexpire(f"job:{id}:events", self._ended_events_ms)
-            pipe.delete(f"job:{id}:followed", f"job:{id}:curves")
+            pipe.delete(*(f"job:{id}:{part}" for part in ("followed", "curves", "elements")))
             pipe.execute()
 
     def begin_again(self, id: str) -> None:
         """Drop what an earlier attempt showed."""
-        self._redis.delete(*(f"job:{id}:{part}" for part in ("progress", "curves", "events")))
+        parts = ("progress", "curves", "elements", "events")
+        self._redis.delete(*(f"job:{id}:{part}" for part in parts))
 
     def progress(self, id: str) -> Progress | None:
         """Read the last step of a job; None when it reported none."""
@@ -176,6 +183,21 @@ class LiveStore:
         return {
             job_id: from_document(Progress, json.loads(text))
             for job_id, text in zip(ids, texts, strict=True)
+            if text is not None
+        }
+
+    def elements(self, id: str, wanted: Sequence[int] = ()) -> dict[int, ElementProgress]:
+        """Read how far elements of an array have got: some of them, or all that told anything."""
+        key = f"job:{id}:elements"
+        texts: dict[int, str | None]
+        if wanted:
+            found = self._redis.hmget(key, [str(index) for index in wanted])
+            texts = dict(zip(wanted, found, strict=True))
+        else:
+            texts = {int(index): text for index, text in self._redis.hgetall(key).items()}
+        return {
+            index: from_document(ElementProgress, json.loads(text))
+            for index, text in texts.items()
             if text is not None
         }
 

@@ -223,7 +223,7 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """The last step that a running fit reported."""
+    """The last step that a running fit reported; of an array, how many elements have ended."""
 
     t: float
     step: int
@@ -235,3 +235,23 @@ class Progress:
     phase: str | None = None
     start_chisq: float | None = None
     method: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ElementProgress:
+    """How far one element of an array has got, as it told itself."""
+
+    t: float
+    status: str = "running"
+    """``running``, or as in its result: ``done``, ``stopped``, ``failed``."""
+
+    step: int = 0
+    steps: int | None = None
+    chisq: float | None = None
+    text: str = ""
+    """What went wrong."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has come to its end."""
+        return self.status != "running"

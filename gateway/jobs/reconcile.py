@@ -288,8 +288,9 @@ class Reconciler:
             return
         self._follow_next[place] = moment + self._settings.clusters[place.cluster].follow_s
         for job in jobs:
-            if tasks := self._inquiry.running(job):
-                work = partial(self._follower.follow, scheduler, job, tasks)
+            running, ended = self._inquiry.running(job), self._inquiry.ended(job)
+            if running or ended:
+                work = partial(self._follower.follow, scheduler, job, running, ended)
                 if self._safely(job, work):
                     self._inquiry.expect_an_end(place)
 

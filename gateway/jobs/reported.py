@@ -9,16 +9,19 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from gateway.jobs.documents import read_document
-from gateway.jobs.models import Attempt, Progress
+from gateway.jobs.models import Attempt, ElementProgress, Progress
 from gateway.records import Document, is_number
 
 LINE_BYTES = 128 * 1024
 _VALUES = 1_000
 _WORDS = 2_000
 _CURVES = 100
+_WORDS_OF_ELEMENT = 300
+_ENDS = frozenset({"done", "stopped", "failed"})
 _EVENTS = frozenset({"start", "step", "curve", "checkpoint", "message", "end"})
 
 
@@ -109,6 +112,43 @@ def last_curves(events: Sequence[Document]) -> Mapping[int, Document]:
         if type(event.get("model")) is int and 0 <= event["model"] < _CURVES
         if event.get("element") is None
     }
+
+
+def elements_told_of(events: Sequence[Document], most: int) -> list[int]:
+    """List the elements of an array of so many that some events are about."""
+    found = {event["element"] for event in events if type(event.get("element")) is int}
+    return sorted(index for index in found if 0 <= index < most)
+
+
+def fold_element(
+    index: int, events: Sequence[Document], before: ElementProgress | None
+) -> ElementProgress | None:
+    """Fold new events into what is known of an element; None when nothing is."""
+    state = before
+    for event in events:
+        if event.get("element") == index:
+            state = _next_of_element(event, state)
+    return state
+
+
+def _next_of_element(event: Document, state: ElementProgress | None) -> ElementProgress | None:
+    t, chisq = event["t"], _float(event.get("chisq"))
+    match event["event"]:
+        case "start":
+            return ElementProgress(t=t, steps=_int(event.get("steps")), chisq=chisq)
+        case "step":
+            known = state or ElementProgress(t=t)
+            step, steps = _int(event.get("step")) or 0, _int(event.get("steps"))
+            return replace(known, t=t, status="running", step=step, steps=steps, chisq=chisq)
+        case "message" if event.get("level") == "error":
+            known = state or ElementProgress(t=t)
+            return replace(known, t=t, text=str(event.get("text", ""))[:_WORDS_OF_ELEMENT])
+        case "end":
+            status = event.get("status")
+            known = state or ElementProgress(t=t)
+            status = status if status in _ENDS else "failed"
+            return replace(known, t=t, status=status, chisq=chisq)
+    return state
 
 
 def _int(value: object) -> int | None:

@@ -8,7 +8,7 @@ import pytest
 import redis as redis_client
 
 from gateway.jobs.live_store import LiveStore, live_keys
-from gateway.jobs.models import Progress
+from gateway.jobs.models import ElementProgress, Progress
 from gateway.jobs.store import JobStore
 from gateway.sidecars import Sidecars
 from tests.helpers import eventually
@@ -26,7 +26,15 @@ def live(redis: redis_client.Redis) -> LiveStore:
 def show(live: LiveStore, id: str) -> None:
     """Let a running job report everything that one can."""
     progress = Progress(t=1.0, step=1, steps=2, chisq=1.5)
-    live.add_events(id, [_STEP], progress=progress, curves={0: {"x": [1]}}, followed={"1/a": 7})
+    elements = {3: ElementProgress(t=1.0, step=1)}
+    live.add_events(
+        id,
+        [_STEP],
+        progress=progress,
+        curves={0: {"x": [1]}},
+        elements=elements,
+        followed={"1/a": 7},
+    )
     live.lease([id], "one", 60)
 
 
@@ -51,6 +59,7 @@ def test_the_events_of_a_running_job_outlive_those_of_an_ended_one(
     assert len(live.events("J2", "0", 1)) == 1
     assert live.followed("J2") == {"1/a": 7}
     assert live.curves("J2") == [{"x": [1]}]
+    assert live.elements("J2") == live.elements("J2", [2, 3]) == {3: ElementProgress(t=1, step=1)}
 
 
 def test_nothing_that_a_running_job_shows_stays_for_ever(
@@ -64,6 +73,7 @@ def test_another_attempt_shows_nothing_of_the_one_before(live: LiveStore) -> Non
     show(live, "J1")
     live.begin_again("J1")
     assert live.progress("J1") is None
+    assert live.elements("J1") == {}
     assert live.events("J1", "0", 1) == []
 
 

@@ -185,7 +185,7 @@ def test_elements_have_a_grid_a_table_and_a_page_each(plain: Plain, fits: Fits) 
     job = fits.fitted(elements=elements, pack=1, options={"fit": "lm"})
     text = plain.get(f"/jobs/{job}").text
     assert "2 elements" in text
-    assert text.count('class="good"><a href="?element=') == 2
+    assert text.count('><a href="?element=') == 4  # in the grid and in the table
     one = plain.get(f"/jobs/{job}?element=1").text
     assert "Element 1" in one
     assert "/files/out/1/curves.json" in one

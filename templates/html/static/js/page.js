@@ -140,6 +140,11 @@ export class Live {
     const address = new URL(location.href);
     address.hash = "";
     address.searchParams.set("part", "live");
+    const held = document.querySelector("[data-held]");
+    if (held) address.searchParams.set("held", held.dataset.held);
+    // What is held by events is another page to the server, with an ETag of its own.
+    if (this.address !== address.href) this.etag = null;
+    this.address = address.href;
     const headers = this.etag ? { "If-None-Match": this.etag } : {};
     const answer = await fetch(address, { headers, cache: "no-store" });
     if (answer.ok || answer.status === 304) this.answered = Date.now() / 1000;
