@@ -211,7 +211,8 @@ def test_an_unknown_name_takes_as_long_as_a_known_one(make: SiteMaker) -> None:
             began = time.perf_counter()
             assert browser.sign_in(name, "wrong wrong wrong").status_code == 401
             durations.append(time.perf_counter() - began)
-    known, unknown = (statistics.median(durations) for durations in times.values())
+    # The quicker ones: another process on the same processor only ever adds to a duration.
+    known, unknown = (statistics.quantiles(durations, n=4)[0] for durations in times.values())
     assert abs(known - unknown) / known < 0.1
 
 
