@@ -11,16 +11,18 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.browser import measure_browser
 from benchmarks.fits import measure_fits
 from benchmarks.life import EVENTS_S, measure_ends, measure_memory, measure_starts
 from benchmarks.measure import Row, save, table
 from benchmarks.requests import measure_requests
 from tests.live import LiveGateway, live_gateway
 
-_PARTS = ("starts", "requests", "memory", "ends", "fits")
+_PARTS = ("starts", "requests", "memory", "ends", "browser", "fits")
 _LIVE: dict[str, Callable[[LiveGateway], list[Row]]] = {
     "memory": measure_memory,
     "ends": measure_ends,
+    "browser": measure_browser,
     "fits": measure_fits,
 }
 

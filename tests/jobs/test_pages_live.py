@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from benchmarks.browser import end_delay_s
+from benchmarks.requests import LINE
 from tests.helpers import eventually
 from tests.jobs.making_pages import Fits, Window, pixels, serious
+from tests.live import LiveGateway
 
 pytestmark = pytest.mark.browser
 LONG = 60_000
@@ -147,6 +150,15 @@ def test_where_no_events_come_the_curve_is_asked_for(window: Window, running: st
     expect(page.locator("#live-curve canvas")).to_be_visible(timeout=LONG)
     first = shown_t(page)
     newer(page, first)
+
+
+def test_an_open_page_shows_the_end_of_a_fit_soon(
+    browser: Browser, live: LiveGateway, fits: Fits
+) -> None:
+    problem = str(fits.api.problem(LINE)["id"])
+    delays = sorted(end_delay_s(live, browser, fits, problem) for _ in range(3))
+    # 0.8 s were measured, on a busy computer; two seconds are the goal of the benchmark.
+    assert 0 < delays[1] < 6, delays
 
 
 def test_the_curves_of_somebody_else_are_not_there(
