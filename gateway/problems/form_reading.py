@@ -170,13 +170,22 @@ def job_document(values: Values, problem: Document | None) -> Document:
         document["problem"] = problem
     if values.get("seed", "").strip():
         document["seed"] = number(values["seed"])
-    if values.get("simulate"):
-        noise = values.get("noise", "").strip()
-        document["simulate"] = {"noise_percent": number(noise) if noise else None}
+    if (simulated := _simulated(values, str(document["mode"]))) is not None:
+        document["simulate"] = simulated
     for name in ("cluster", "parent"):
         if values.get(name):
             document[name] = values[name]
     return document
+
+
+def _simulated(values: Values, mode: str) -> Document | None:
+    noise = values.get("noise", "").strip()
+    if values.get("simulate") or mode == "simulate":
+        return {"noise_percent": number(noise) if noise else None}
+    if noise:
+        detail = "nothing is simulated that could have this noise: tick Simulate, or leave it empty"
+        raise InvalidError.at("/simulate/noise_percent", detail)
+    return None
 
 
 def split_words(text: str) -> list[str]:

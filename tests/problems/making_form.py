@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from playwright.sync_api import FilePayload, Page, expect
 
+from tests.jobs.making_pages import Fits, Window
 from tests.problems.nist import FOLDER
 
 RECORDED = Path(__file__).parents[1] / "recorded" / "problems"
@@ -88,3 +90,21 @@ def send(page: Page, button: str = "Run it") -> None:
     """Press the button, and wait for the page that it leads to."""
     with page.expect_event("load"):
         page.get_by_role("button", name=button).click()
+
+
+def faults(window: Window) -> list[str]:
+    """Give what should not happen; Chromium notes a form that was refused (422), which should."""
+    refused = "the server responded with a status of 422"
+    return [line for line in window.faults if refused not in line]
+
+
+def job_of(page: Page) -> str:
+    """Give the id of the job whose page this is."""
+    found = re.fullmatch(r".*/jobs/([0-9A-Z]{26})", page.url)
+    assert found, page.url
+    return found[1]
+
+
+def jobs(fits: Fits) -> int:
+    """Count the jobs of a user."""
+    return int(fits.api.http.get("/jobs").json()["total"])

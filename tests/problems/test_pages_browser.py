@@ -4,66 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from tests.jobs.making_pages import Fits, Window
-from tests.live import LiveGateway
+from tests.jobs.making_pages import Fits, Window, serious
 from tests.problems import making_form as form
 from tests.problems.nist import read
-from tests.web.chromium import chromium
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture
-def fits(live: LiveGateway) -> Fits:
-    return Fits(live.user())
-
-
-@pytest.fixture
-def window(browser: Browser, fits: Fits) -> Iterator[Window]:
-    opened = Window(browser, fits)
-    yield opened
-    opened.context.close()
-    assert faults(opened) == []
-
-
-def faults(window: Window) -> list[str]:
-    """Give what should not happen; Chromium notes a form that was refused (422), which should."""
-    refused = "the server responded with a status of 422"
-    return [line for line in window.faults if refused not in line]
-
-
-@pytest.fixture
-def page(window: Window) -> Page:
-    return window.open(form.PATH)
-
-
-def job_of(page: Page) -> str:
-    found = re.fullmatch(r".*/jobs/([0-9A-Z]{26})", page.url)
-    assert found, page.url
-    return found[1]
-
-
-def jobs(fits: Fits) -> int:
-    return int(fits.api.http.get("/jobs").json()["total"])
-
-
-def serious(page: Page) -> list[str]:
-    found = Axe().run(page).response["violations"]
-    bad = [item for item in found if item["impact"] in ("serious", "critical")]
-    return [f"{item['id']}: {item['nodes'][0]['html'][:200]}" for item in bad]
 
 
 def test_a_pasted_curve_is_fitted_to_its_certified_values_by_the_script_that_was_shown(
@@ -73,7 +23,7 @@ def test_a_pasted_curve_is_fitted_to_its_certified_values_by_the_script_that_was
     shown = page.locator("#script-text").inner_text()
     digest = page.locator("#script-digest").inner_text()
     form.send(page)
-    job = fits.api.wait(job_of(page))
+    job = fits.api.wait(form.job_of(page))
     kept = fits.api.http.get(f"/jobs/{job['id']}/script").json()
     assert (kept["script"], kept["sha256"]) == (shown, digest)
     assert hashlib.sha256(kept["script"].encode()).hexdigest() == digest
@@ -95,7 +45,7 @@ def test_a_script_with_its_data_and_helper_is_uploaded_and_run(page: Page, fits:
     page.check("#fit-amoeba")
     form.settle(page)
     form.send(page)
-    job = fits.api.wait(job_of(page))
+    job = fits.api.wait(form.job_of(page))
     slope = fits.api.results(job["id"])["results"][0]["parameters"]
     assert sorted(item["value"] for item in slope)[1] == pytest.approx(2.5, abs=0.05)
 
@@ -106,7 +56,7 @@ def test_a_bumps_json_is_reported_and_run(page: Page, fits: Fits) -> None:
     expect(page.locator(".report table tbody tr").first).to_be_visible()
     expect(page.locator("#script-text")).to_be_visible()
     form.send(page)
-    assert fits.api.wait(job_of(page))["state"] == "COMPLETED"
+    assert fits.api.wait(form.job_of(page))["state"] == "COMPLETED"
 
 
 def test_a_json_with_a_class_off_the_list_is_refused_with_its_pointer(
@@ -122,7 +72,7 @@ def test_a_json_with_a_class_off_the_list_is_refused_with_its_pointer(
     assert "At /" in said
     form.send(page)
     assert "os.system" in form.wrong(page, "json_file")
-    assert jobs(fits) == 0
+    assert form.jobs(fits) == 0
 
 
 @pytest.mark.parametrize(
@@ -144,7 +94,7 @@ def test_bad_data_are_named_at_their_column_and_kept(
     page.fill("#mask", "2")
     form.settle(page)
     assert not form.marked(page, field)
-    assert jobs(fits) == 0
+    assert form.jobs(fits) == 0
 
 
 def test_a_setting_out_of_its_range_is_refused_at_the_setting(page: Page, fits: Fits) -> None:
@@ -159,7 +109,7 @@ def test_a_setting_out_of_its_range_is_refused_at_the_setting(page: Page, fits: 
     expect(page.locator("[id='o.lm.steps']")).to_be_focused()
     kept = [page.input_value(field) for field in ("[id='o.lm.steps']", "#title", "#data_text")]
     assert kept == ["-1", "kept", form.line_data()]
-    assert jobs(fits) == 0
+    assert form.jobs(fits) == 0
 
 
 def test_an_unknown_function_is_refused_at_the_function(page: Page) -> None:
@@ -186,7 +136,7 @@ def test_a_hostile_or_broken_expression_is_refused_while_it_is_typed(
     assert form.wrong(page, "expression") == said
     expect(page.locator("#expression")).to_be_focused()
     assert page.input_value("#expression") == expression
-    assert jobs(fits) == 0
+    assert form.jobs(fits) == 0
 
 
 def test_a_syntax_error_is_named_with_its_line(page: Page) -> None:
@@ -201,7 +151,7 @@ def test_a_double_click_makes_one_job(page: Page, fits: Fits) -> None:
     with page.expect_event("load"):
         page.locator("#run").dblclick()
     page.wait_for_url("**/jobs/*")
-    assert jobs(fits) == 1
+    assert form.jobs(fits) == 1
 
 
 def test_going_back_and_sending_again_is_the_same_job_and_an_edit_is_another(
@@ -209,19 +159,19 @@ def test_going_back_and_sending_again_is_the_same_job_and_an_edit_is_another(
 ) -> None:
     form.paste(page, form.line_data())
     form.send(page)
-    first = job_of(page)
+    first = form.job_of(page)
     page.go_back()
     page.wait_for_url(f"**{form.PATH}")
     form.settle(page)
     form.send(page)
-    assert (job_of(page), jobs(fits)) == (first, 1)
+    assert (form.job_of(page), form.jobs(fits)) == (first, 1)
     page.go_back()
     form.settle(page)
     page.fill("[id='r.time']", "0:30:00")
     form.settle(page)
     form.send(page)
-    assert job_of(page) != first
-    assert jobs(fits) == 2
+    assert form.job_of(page) != first
+    assert form.jobs(fits) == 2
 
 
 def test_the_script_follows_what_is_typed_and_says_so(page: Page, fits: Fits) -> None:
@@ -233,7 +183,7 @@ def test_the_script_follows_what_is_typed_and_says_so(page: Page, fits: Fits) ->
     # An edit of the last moment is looked at before the form is sent.
     page.fill("[id='r.time']", "0:09:00")
     form.send(page)
-    script = fits.api.http.get(f"/jobs/{job_of(page)}/script").json()["script"]
+    script = fits.api.http.get(f"/jobs/{form.job_of(page)}/script").json()["script"]
     assert "--time=0-00:09:00" in script
 
 
@@ -280,7 +230,7 @@ def test_a_job_is_run_again_with_changes(window: Window, page: Page, fits: Fits)
     page.fill("#seed", "7") if page.locator("#seed").is_visible() else None
     form.settle(page)
     form.send(page)
-    first = fits.api.wait(job_of(page))
+    first = fits.api.wait(form.job_of(page))
     again = window.open(f"{form.PATH}?from={first['id']}")
     expect(again.locator("#expression")).to_have_value("b1*(1-exp[-b2*x])")
     expect(again.locator("#title")).to_have_value("first")
@@ -289,7 +239,7 @@ def test_a_job_is_run_again_with_changes(window: Window, page: Page, fits: Fits)
     again.fill("[id='o.lm.steps']", "150")
     form.settle(again)
     form.send(again)
-    second = fits.api.wait(job_of(again))
+    second = fits.api.wait(form.job_of(again))
     assert second["options"]["steps"] == 150
     assert (second["parent"], second["problem"]) == (first["id"], first["problem"])
     assert second["seed"] == first["seed"]
@@ -310,7 +260,7 @@ def test_a_problem_is_kept_shown_edited_and_fitted(window: Window, page: Page, f
     page.get_by_role("link", name="Fit it").click()
     form.settle(page)
     form.send(page)
-    assert fits.api.wait(job_of(page))["problem"]["version"] == 2
+    assert fits.api.wait(form.job_of(page))["problem"]["version"] == 2
     window.open("/problems")
     expect(page.locator(".problems .title")).to_have_text(["A straight line"])
 
@@ -344,7 +294,7 @@ def test_the_form_fits_every_width_and_is_accessible(
     window.open("/problems")
     assert (window.overflow(), serious(page)) == (0, [])
     window.context.close()
-    assert faults(window) == []
+    assert form.faults(window) == []
 
 
 def test_everything_is_reached_and_chosen_by_keyboard(page: Page, fits: Fits) -> None:
@@ -362,11 +312,11 @@ def test_everything_is_reached_and_chosen_by_keyboard(page: Page, fits: Fits) ->
     page.focus("#title")
     page.keyboard.press("Enter")
     form.settle(page)
-    assert jobs(fits) == 0
+    assert form.jobs(fits) == 0
     page.focus("#run")
     with page.expect_event("load"):
         page.keyboard.press("Enter")
-    assert fits.api.wait(job_of(page))["options"]["fit"] == "lm"
+    assert fits.api.wait(form.job_of(page))["options"]["fit"] == "lm"
 
 
 def test_the_basic_path_needs_no_script(browser: Browser, fits: Fits) -> None:
@@ -383,8 +333,8 @@ def test_the_basic_path_needs_no_script(browser: Browser, fits: Fits) -> None:
     page.get_by_role("button", name="Show the script").click()
     shown = page.locator("#script-text").inner_text()
     page.get_by_role("button", name="Run it").click()
-    job = fits.api.wait(job_of(page))
+    job = fits.api.wait(form.job_of(page))
     assert fits.api.http.get(f"/jobs/{job['id']}/script").json()["script"] == shown
     assert job["options"]["steps"] == 50
     window.context.close()
-    assert faults(window) == []
+    assert form.faults(window) == []
