@@ -188,7 +188,8 @@ def test_a_job_of_another_kind_has_its_own_settings(plain: Plain, api: Api) -> N
 
 def test_form_and_job_say_that_jobs_share_an_account(plain: Plain, fits: Fits) -> None:
     assert SHARED_ACCOUNT in plain.get(PATH).text
-    assert SHARED_ACCOUNT in plain.get(f"/jobs/{fits.waiting(0.1)}").text
+    job = fits.api.submit(kind="dummy", options={"seconds": 0.1, "steps": 1})
+    assert SHARED_ACCOUNT in plain.get(f"/jobs/{job['id']}").text
 
 
 SLURM = {"scheduler": "slurm", "base": "/scratch", "python": "/usr/bin/python3"}
