@@ -16,7 +16,6 @@ from gateway.problems.answer_schemas import (
     ProblemVersionsSchema,
     TableSchema,
 )
-from gateway.problems.columns import read_columns
 from gateway.problems.curve import preview, resolve
 from gateway.problems.export import write_export
 from gateway.problems.models import CurveDocument, Document, FileRef
@@ -35,6 +34,7 @@ from gateway.problems.schemas import (
     ProblemSchema,
     VersionQuery,
 )
+from gateway.problems.tables import read_table
 from gateway.web.context import gateway, identity
 from gateway.web.described import answers
 from gateway.web.etag import etag_of, require_match, with_etag
@@ -58,7 +58,7 @@ def list_functions() -> dict[str, Any]:
 @bp.output(TableSchema)
 def look_at_columns(wanted: dict[str, Any]) -> dict[str, Any]:
     """Say what is read of a text or file with columns, and what was odd about it."""
-    return present_table(read_columns(_data(wanted["data"]), "/data"))
+    return present_table(read_table(_data(wanted["data"]), "/data"))
 
 
 @bp.post("/problems/curve/preview")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.errors import InvalidError, NotFoundError
-from gateway.problems.columns import read_columns
 from gateway.problems.curve import ResolvedCurve, axis_label, resolve
 from gateway.problems.curve_script import DATA, ENTRY, data_file, model_script
 from gateway.problems.models import (
@@ -19,6 +18,7 @@ from gateway.problems.models import (
 )
 from gateway.problems.names import clashes
 from gateway.problems.selection import select
+from gateway.problems.tables import read_table
 
 JSON_ENTRY = "problem.json"
 
@@ -62,7 +62,7 @@ def render_element(curve: CurveDocument, raw: bytes, pointer: str = "") -> bytes
         If the columns that the problem chose are not all there, or not usable, or the rows that
         the problem leaves out do not exist.
     """
-    table = read_columns(raw, pointer)
+    table = read_table(raw, pointer)
     return data_file(select(table, curve.columns, curve.mask, pointer)).encode("ascii")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from gateway.errors import FieldError, InvalidError, NotFoundError
 from gateway.problems import library
-from gateway.problems.columns import Table, read_columns
+from gateway.problems.columns import Table
 from gateway.problems.expression import (
     Expression,
     ExpressionError,
@@ -32,6 +32,7 @@ from gateway.problems.models import (
 )
 from gateway.problems.parameters import check_parameters, start_values
 from gateway.problems.selection import Curve, select
+from gateway.problems.tables import read_table
 
 PREVIEW_POINTS = 500
 LINE_POINTS = 200
@@ -65,15 +66,26 @@ class ResolvedCurve:
         return sum(self.data.used) + sum(p.prior is not None for p in free) - len(free)
 
 
-def resolve(document: CurveDocument, read_blob: ReadBlob, pointer: str = "/curve") -> ResolvedCurve:
+def resolve(
+    document: CurveDocument,
+    read_blob: ReadBlob,
+    pointer: str = "/curve",
+    table: Table | None = None,
+) -> ResolvedCurve:
     """Check a document against its data and complete its parameters.
+
+    Parameters
+    ----------
+    table
+        The data, where somebody has read them already.
 
     Raises
     ------
     InvalidError
         With every field that is wrong.
     """
-    table = read_columns(data_of(document, read_blob, pointer), f"{pointer}/data")
+    if table is None:
+        table = read_table(data_of(document, read_blob, pointer), f"{pointer}/data")
     data = select(table, document.columns, document.mask, pointer)
     expression, function = formula(document, pointer)
     complete = replace(

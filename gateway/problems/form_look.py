@@ -15,7 +15,7 @@ from gateway.errors import FieldError, InvalidError
 from gateway.jobs.models import ProblemRef
 from gateway.jobs.prepare import NO_PROBLEM, ProblemForJob
 from gateway.problems import library
-from gateway.problems.columns import Table, read_columns
+from gateway.problems.columns import Table
 from gateway.problems.curve import (
     PREVIEW_POINTS,
     ResolvedCurve,
@@ -46,6 +46,7 @@ from gateway.problems.present import present_table
 from gateway.problems.schemas import load_document
 from gateway.problems.selection import select
 from gateway.problems.service import Found
+from gateway.problems.tables import read_table
 from gateway.services import Gateway
 
 _HEAD = 8
@@ -158,7 +159,7 @@ def _look_at_curve(services: Gateway, who: Identity, look: Look, *, guess: bool)
         _arrange(look, guess=guess)
         return
     digest = look.values.get("data_digest")
-    table = read_columns(read(digest) if digest else look.values["data_text"], "/curve/data")
+    table = read_table(read(digest) if digest else look.values["data_text"], "/curve/data")
     look.table = _table(table)
     look.values |= _columns(look.values, look.table)
     problem = None
@@ -184,7 +185,7 @@ def _draw(look: Look, problem: Document, table: Table, read: ReadBlob, *, guess:
         look.values |= write_rows(_guessed(curve, table, rows, guess=guess))
         problem = load_document(problem_document(look.values, table.rows))
         curve = problem.content
-    resolved = resolve(curve, read)  # type: ignore[arg-type]  # the same kind as before
+    resolved = resolve(curve, read, table=table)  # type: ignore[arg-type]  # the same kind as before
     look.values |= write_rows(_completed(look.rows, resolved))
     look.curve = with_places(preview(resolved))
     look.document = replace(problem, content=resolved.document)

@@ -46,6 +46,8 @@ class Curve:
 
     def kept(self) -> Curve:
         """Give the fitted rows alone."""
+        if all(self.used):
+            return self
 
         def keep(values: tuple[float, ...]) -> tuple[float, ...]:
             return tuple(v for v, used in zip(values, self.used, strict=True) if used)
@@ -129,6 +131,8 @@ def _check_finite(table: Table, choice: Choice, used: Sequence[bool], pointer: s
     if choice.dy.rule == "column":
         roles["dy"] = choice.dy.column
     for role, column in roles.items():
+        if all(map(math.isfinite, table.columns[column])):
+            continue
         _refuse(
             table,
             used,
@@ -200,6 +204,8 @@ def _root(value: float) -> float:
 def _order_warnings(table: Table, x: Sequence[float], used: Sequence[bool]) -> list[str]:
     rows = [(line, v) for line, v, u in zip(table.lines, x, used, strict=True) if u]
     steps = [(line, v - before) for (_, before), (line, v) in itertools.pairwise(rows)]
+    if all(step > 0 for _, step in steps):
+        return []
     found = []
     backward = _lines(steps, lambda step: step < 0)
     forward = _lines(steps, lambda step: step > 0)
