@@ -73,6 +73,11 @@ def live() -> Iterator[LiveGateway]:
 
 
 @pytest.fixture
-def api(live: LiveGateway) -> Api:
-    """Answer a program that talks to the gateway as a user of its own."""
-    return live.user()
+def api(live: LiveGateway) -> Iterator[Api]:
+    """Answer a program that talks to the gateway as a user of its own.
+
+    What it left running ends with it: others wait for the same two processors.
+    """
+    user = live.user()
+    yield user
+    user.cancel_all()

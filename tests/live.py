@@ -180,6 +180,12 @@ class Api:
         eventually(lambda: self.job(id)["state"] == state, within_s=within_s, what=f"{state} {id}")
         return self.job(id)
 
+    def cancel_all(self) -> None:
+        """Cancel what has not ended."""
+        for job in self.http.get("/jobs", params={"limit": 200}).json()["items"]:
+            if not job["final"]:
+                self.http.post(f"/jobs/{job['id']}/cancel")
+
     def results(self, id: str) -> dict[str, Any]:
         """Read the results of a job."""
         answer = self.http.get(f"/jobs/{id}/results")

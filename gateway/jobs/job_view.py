@@ -100,7 +100,7 @@ def job_page(services: Gateway, who: Identity, job_id: str, asked: Mapping[str, 
     job = services.jobs.get(who, job_id)
     progress = of_this_attempt(job.attempt, services.live.progress(job.id))
     attempt = _attempt(job, asked.get("attempt"))
-    results = _results(services, attempt)
+    results = _results(services, job, attempt)
     element = _element(services, attempt, results, asked.get("element"))
     result = element or (results.result if results else None)
     following = next_request(job, progress, services.settings.clusters.get(job.cluster))
@@ -169,10 +169,10 @@ def _attempt(job: Job, text: str | None) -> Attempt:
     raise NotFoundError(f"job {job.id} has no attempt {number}; it has {len(job.attempts)}")
 
 
-def _results(services: Gateway, attempt: Attempt) -> ResultsView | None:
+def _results(services: Gateway, job: Job, attempt: Attempt) -> ResultsView | None:
     if attempt.dataset is None:
         return None
-    return read_results(services.blobs, services.files.dataset(attempt.dataset))
+    return read_results(services.blobs, services.files.dataset(attempt.dataset), job.elements)
 
 
 def _element(

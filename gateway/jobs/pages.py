@@ -137,7 +137,8 @@ def parameters(job_id: str, ending: str) -> Page:
     if ending not in FORMATS or attempt.dataset is None:
         raise NotFoundError(f"job {job_id} has no table of parameters as {ending[:20]!r}")
     kind, write = FORMATS[ending]
-    results = read_results(gateway().blobs, gateway().files.dataset(attempt.dataset))
+    dataset = gateway().files.dataset(attempt.dataset)
+    results = read_results(gateway().blobs, dataset, found.elements)
     response = Response(write(results), mimetype=kind)
     return as_user_file(response, f"{found.id}-parameters.{ending}")
 

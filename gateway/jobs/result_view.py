@@ -144,13 +144,19 @@ class ResultsView:
         return tuple(dict.fromkeys(rows))
 
 
-def read_results(blobs: BlobStore, dataset: Dataset) -> ResultsView:
-    """Read what an attempt left."""
+def read_results(blobs: BlobStore, dataset: Dataset, elements_asked: int) -> ResultsView:
+    """Read what an attempt left.
+
+    Parameters
+    ----------
+    elements_asked
+        How many elements its job has, whatever the result says; 0: it is no array.
+    """
     single: ResultView | None = None
     elements: list[ElementView] = []
     for document in result_documents(blobs, dataset.files):
-        if isinstance(document.get("elements"), list):
-            elements.extend(_elements(document["elements"]))
+        if elements_asked and isinstance(document.get("elements"), list):
+            elements.extend(_elements(document["elements"], elements_asked))
         elif single is None:
             single = read_result(document)
     elements.sort(key=lambda item: item.index)
@@ -195,10 +201,10 @@ def read_result(document: Document) -> ResultView:
     )
 
 
-def _elements(rows: Sequence[Any]) -> Iterator[ElementView]:
+def _elements(rows: Sequence[Any], count: int) -> Iterator[ElementView]:
     for row in rows[:_ELEMENTS]:
         index = _mapping(row).get("index")
-        if type(index) is int and index >= 0:
+        if type(index) is int and 0 <= index < count:
             yield ElementView(index=index, result=read_result(row))
 
 

@@ -84,7 +84,7 @@ def test_a_stopped_array_says_how_many_results_it_kept(api: Api) -> None:
         kind="dummy", options={"seconds": 60, "steps": 600}, elements=elements, pack=1
     )["id"]
     api.wait_for_state(job, "RUNNING")
-    eventually(lambda: (api.job(job)["progress"] or {}).get("step"), what="a step")
+    eventually(lambda: api.job(job)["progress"], what="an element that tells something")
 
     assert api.http.post(f"/jobs/{job}/stop").status_code == 202
 

@@ -20,6 +20,8 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def fits(live: LiveGateway) -> Fits:
+def fits(live: LiveGateway) -> Iterator[Fits]:
     """Make jobs of one user."""
-    return Fits(live.user())
+    user = live.user()
+    yield Fits(user)
+    user.cancel_all()

@@ -33,7 +33,7 @@ problem = FitProblem(model)
 """What it needs is done while it loads: it knows the first attempt by the name of its directory."""
 
 SLEEPS = GREEDY.replace("NEEDS", "time.sleep(60 if first else 0)")
-GROWS = GREEDY.replace("NEEDS", "kept = np.ones(20_000_000)")
+GROWS = GREEDY.replace("NEEDS", "kept = np.ones(20_000_000)\ntime.sleep(30 if first else 0)")
 
 
 @pytest.fixture

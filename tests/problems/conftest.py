@@ -21,9 +21,11 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def fits(live: LiveGateway) -> Fits:
+def fits(live: LiveGateway) -> Iterator[Fits]:
     """Make jobs of a user of the test's own."""
-    return Fits(live.user())
+    user = live.user()
+    yield Fits(user)
+    user.cancel_all()
 
 
 @pytest.fixture

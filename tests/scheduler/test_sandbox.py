@@ -151,20 +151,20 @@ def test_a_job_inherits_nothing_of_the_gateways_environment(
     assert b"canary" not in executor
 
 
-def test_a_gigabyte_of_output_is_cut_and_the_job_goes_on(site: LocalSite) -> None:
-    site.python = "/bin/sh"
-    launch = site.stage("yes | head -c 1000000000; echo err >&2; echo 1 > starts")
-    assert site.end_of(site.submit(launch)).state is JobState.COMPLETED
+def test_a_gigabyte_of_output_is_cut_and_the_job_goes_on(local_site: LocalSite) -> None:
+    local_site.python = "/bin/sh"
+    launch = local_site.stage("yes | head -c 1000000000; echo err >&2; echo 1 > starts")
+    assert local_site.end_of(local_site.submit(launch)).state is JobState.COMPLETED
     log = Path(launch.directory) / "stdout.0.txt"
     assert 100_000 <= log.stat().st_size < 100_200
     assert log.read_text().endswith("[cut here: a log may have 100000 bytes]\n")
-    assert site.lines(launch, "stderr.0.txt") == ["err"]
+    assert local_site.lines(launch, "stderr.0.txt") == ["err"]
 
 
-def test_more_memory_than_asked_ends_as_out_of_memory(site: LocalSite) -> None:
+def test_more_memory_than_asked_ends_as_out_of_memory(local_site: LocalSite) -> None:
     hungry = "import time; kept = b'x' * (200 << 20); time.sleep(60)"
-    launch = site.stage(hungry, resources={"mem": "100M"})
-    end = site.end_of(site.submit(launch))
+    launch = local_site.stage(hungry, resources={"mem": "100M"})
+    end = local_site.end_of(local_site.submit(launch))
     assert end.state is JobState.OUT_OF_MEMORY
     assert "100 MB" in end.reason
 
@@ -193,20 +193,20 @@ for n in range(1000):
 
 
 def test_a_log_that_is_a_link_fails_the_job_and_leaves_the_target_alone(
-    site: LocalSite, tmp_path: Path
+    local_site: LocalSite, tmp_path: Path
 ) -> None:
     target = tmp_path / "canary"
     target.write_text("untouched")
-    launches = [site.stage(sleeper()) for _ in range(3)]
+    launches = [local_site.stage(sleeper()) for _ in range(3)]
     logs = [Path(launch.directory) / "stdout.0.txt" for launch in launches]
     logs[0].symlink_to(target)
     logs[1].hardlink_to(target)
     os.mkfifo(logs[2])
     for launch in launches:
-        end = site.end_of(site.submit(launch))
+        end = local_site.end_of(local_site.submit(launch))
         assert (end.state, end.signal) == (JobState.FAILED, 53)
         assert "output file" in end.reason
-        assert site.lines(launch, "starts") == []
+        assert local_site.lines(launch, "starts") == []
     assert target.read_text() == "untouched"
 
 

@@ -46,7 +46,7 @@ def site(slurm_site: Site) -> Site:
 def test_a_job_of_another_name_is_never_taken_for_ours(site: Site, slurm_cluster: Cluster) -> None:
     launch = site.stage(sleeper())
     foreign = by_hand(slurm_cluster, replace(launch, marker="somebody-elses"), "--hold")
-    (row,) = site.reports(foreign)
+    (row,) = site.scheduler.states([foreign])[foreign]
     assert row.marker == "somebody-elses"
     assert site.scheduler.find(launch.marker) == []
     lock = Path(launch.directory) / "submit.1"
