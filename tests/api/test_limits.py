@@ -86,7 +86,7 @@ def test_a_body_of_untold_length_is_413_when_it_gets_too_long(boss: Api, route: 
     pieces = iter([b"{", *[b" " * 5_000] * 5, b"}"])
     answer = send(boss, route, pieces, content_type=JSON, if_match="*")
     pointers(answer, 413)
-    assert "the body" in answer.json()["detail"]
+    assert f"more than {LIMIT} bytes" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("route", [route for route in BODIES if not route.reads])
@@ -102,6 +102,21 @@ def test_a_body_of_untold_length_within_the_limit_is_read(boss: Api) -> None:
     assert answer.status_code == 200, answer.text
     made = boss.http.post("/files?name=x", content=iter([b"1", b"2"]))
     assert made.json()["size"] == 2
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["told", "untold"])
+def test_a_body_may_be_as_long_as_the_limit_and_no_longer(boss: Api, told: bool) -> None:
+    for size, kept, previewed in ((LIMIT, 201, 200), (LIMIT + 1, 413, 413)):
+        body = b"1" * size
+        text = b'{"kind": "dummy"}'.ljust(size)
+        answer = boss.http.post("/files?name=x", content=body if told else iter([body]))
+        assert answer.status_code == kept, answer.text
+        answer = boss.http.post(
+            "/jobs/preview",
+            content=text if told else iter([text]),
+            headers={"Content-Type": JSON},
+        )
+        assert answer.status_code == previewed, answer.text
 
 
 @pytest.mark.parametrize("route", BODIES, ids=names(BODIES))
