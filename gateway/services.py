@@ -16,8 +16,8 @@ from gateway.database import connect
 from gateway.datasets.blobs import BlobStore
 from gateway.datasets.service import Files
 from gateway.datasets.store import DatasetStore
-from gateway.jobs.follow import LogFolder
 from gateway.jobs.live_store import LiveStore
+from gateway.jobs.log_folder import LogFolder
 from gateway.jobs.nudge import Nudge
 from gateway.jobs.service import JobService
 from gateway.jobs.store import JobStore

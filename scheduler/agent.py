@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 
 from scheduler import directory as job_directory
 from scheduler import files, slurm_argv
-from scheduler.base import SchedulerError, StagedFile
+from scheduler.base import Reading, SchedulerError, StagedFile
 from scheduler.frames import Frame, read_frame
 from scheduler.look import loose
 from scheduler.submitter import Commands, run_apart
@@ -55,6 +55,7 @@ class Agent:
             "claim": self._claim,
             "look": self._look,
             "read": self._read,
+            "read_many": self._read_many,
             "listing": self._listing,
             "remove": self._remove,
             "run": self._run,
@@ -200,6 +201,24 @@ class Agent:
             int(wanted["limit_bytes"]),
         )
         return Frame(document={"found": content is not None}, blob=content or b"")
+
+    def _read_many(self, frame: Frame) -> Frame:
+        """Send what could be read as one piece, and of each part its place in it."""
+        wanted = [
+            Reading(
+                directory=PurePosixPath(self._beneath(row[0])),
+                path=row[1],
+                offset=int(row[2]),
+                limit_bytes=int(row[3]),
+            )
+            for row in frame.document["wanted"]
+        ]
+        numbers = {reading: number for number, reading in enumerate(wanted)}
+        sizes, parts = [], []
+        for reading, content in files.read_all(wanted, int(frame.document["budget_bytes"])):
+            sizes.append([numbers[reading], None if content is None else len(content)])
+            parts.append(content or b"")
+        return Frame(document={"sizes": sizes}, blob=b"".join(parts))
 
     def _listing(self, frame: Frame) -> Frame:
         wanted = frame.document

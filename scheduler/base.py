@@ -159,6 +159,20 @@ class FileEntry:
     """False for a link, a pipe, a device or a hard-linked file: never opened."""
 
 
+READ_MANY_BYTES = 8 << 20
+"""How much one exchange brings of many files."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """A part of a file that is asked for."""
+
+    directory: PurePosixPath
+    path: str
+    offset: int
+    limit_bytes: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Check:
     """What the scheduler thinks of a script that was not submitted."""
@@ -240,6 +254,12 @@ class Scheduler(Protocol):
         """Read bytes of a regular file beneath a directory, following no link.
 
         None when there is no such regular file. A negative *offset* counts from the end.
+        """
+
+    def read_many(self, wanted: Sequence[Reading]) -> dict[Reading, bytes | None]:
+        """Read parts of many files in one exchange, each as `read` does.
+
+        What is missing from the answer was too much for it, or cannot be read: read it alone.
         """
 
     def listing(

@@ -13,11 +13,11 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
-from scheduler.base import FileEntry, SchedulerError, StagedFile
+from scheduler.base import FileEntry, Reading, SchedulerError, StagedFile
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _PLAIN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -183,6 +183,26 @@ def read_beneath(directory: Path, path: str, offset: int, limit_bytes: int) -> b
             offset += len(part)
             missing -= len(part)
         return b"".join(parts)
+
+
+def read_all(
+    wanted: Iterable[Reading], budget_bytes: int
+) -> Iterator[tuple[Reading, bytes | None]]:
+    """Read parts of files until there is too much; what cannot be read is left out."""
+    for reading in wanted:
+        if budget_bytes <= 0:
+            return
+        limit_bytes = min(reading.limit_bytes, budget_bytes)
+        try:
+            content = read_beneath(
+                Path(reading.directory), reading.path, reading.offset, limit_bytes
+            )
+        except OSError:
+            continue  # who reads it alone gets the error
+        budget_bytes -= len(content or b"")
+        if budget_bytes <= 0 and limit_bytes < reading.limit_bytes:
+            return  # there may be more of it
+        yield reading, content
 
 
 def list_beneath(directory: Path, limit: int, keep: str = "") -> list[FileEntry]:

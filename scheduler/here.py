@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from scheduler import directory as job_directory
 from scheduler import files
-from scheduler.base import FileEntry, SchedulerError, StagedJob
+from scheduler.base import READ_MANY_BYTES, FileEntry, Reading, SchedulerError, StagedJob
 
 
 class FilesHere:
@@ -38,6 +38,10 @@ class FilesHere:
     ) -> bytes | None:
         """Read bytes of a regular file beneath a directory, following no link."""
         return files.read_beneath(Path(directory), path, offset, limit_bytes)
+
+    def read_many(self, wanted: Sequence[Reading]) -> dict[Reading, bytes | None]:
+        """Read parts of many files, each as `read` does; what is missing must be read alone."""
+        return dict(files.read_all(wanted, READ_MANY_BYTES))
 
     def listing(
         self, directory: PurePosixPath, limit: int = 10_000, keep: str = ""

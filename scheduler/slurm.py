@@ -23,12 +23,14 @@ from typing import Any
 
 from scheduler import slurm_argv, slurm_text
 from scheduler.base import (
+    READ_MANY_BYTES,
     Check,
     FileEntry,
     JobReport,
     JobState,
     Launch,
     Probe,
+    Reading,
     SchedulerError,
     SchedulerUnavailableError,
     StagedJob,
@@ -147,6 +149,21 @@ class Slurm:
             offset += len(answer.blob)
             if limit_bytes <= 0 or len(answer.blob) < wanted:
                 return b"".join(pieces)
+
+    def read_many(self, wanted: Sequence[Reading]) -> dict[Reading, bytes | None]:
+        """Read parts of many files in one exchange; what is missing must be read alone."""
+        rows = [[str(one.directory), one.path, one.offset, one.limit_bytes] for one in wanted]
+        if not rows:
+            return {}
+        answer = self._link.ask(
+            {"verb": "read_many", "wanted": rows, "budget_bytes": READ_MANY_BYTES}
+        )
+        found: dict[Reading, bytes | None] = {}
+        end = 0
+        for number, size in answer.document["sizes"]:
+            start, end = end, end + (size or 0)
+            found[wanted[number]] = None if size is None else answer.blob[start:end]
+        return found
 
     def listing(
         self, directory: PurePosixPath, limit: int = 10_000, keep: str = ""

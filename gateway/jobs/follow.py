@@ -5,15 +5,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
+from typing import Protocol
 
-from gateway.disk import require_space, told_when_full
 from gateway.errors import NoSpaceError
 from gateway.jobs.live_store import LiveStore
+from gateway.jobs.log_folder import LogFolder
 from gateway.jobs.models import ElementProgress, Job, Progress
 from gateway.jobs.reported import (
     LINE_BYTES,
@@ -25,8 +25,7 @@ from gateway.jobs.reported import (
     read_events,
 )
 from gateway.records import Document
-from scheduler.base import Scheduler
-from scheduler.files import remove_tree
+from scheduler.base import Reading, Scheduler
 
 _CHUNK_BYTES = 256 * 1024
 _TASKS_AT_ONCE = 64
@@ -43,70 +42,75 @@ _FINISH_LOG_BYTES = 64 << 20
 STREAMS = ("stdout", "stderr")
 
 
-class LogFolder:
-    """Where the gateway keeps what jobs printed: the web process reads here, the worker writes."""
-
-    def __init__(self, root: Path, limit_bytes: int) -> None:
-        self._root = root
-        self.limit_bytes = limit_bytes
-
-    def path(self, id: str, attempt: int, stream: str, task: int) -> Path:
-        """Say where one log lies."""
-        return self._root / id[-2:] / id / str(attempt) / f"{stream}.{task}.txt"
-
-    def append(self, path: Path, offset: int, content: bytes) -> None:
-        """Add bytes that belong at an offset; the same bytes again change nothing.
-
-        Raises
-        ------
-        NoSpaceError
-            When the disk is nearly full.
-        """
-        with told_when_full():
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            require_space(path.parent, len(content))
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
-            try:
-                os.pwrite(handle, content, offset)
-            finally:
-                os.close(handle)
-
-    def mark_cut(self, path: Path, size: int) -> None:
-        """Say at the end of a log, once, that there is more of it."""
-        line = f"\n[cut here: {size} bytes of this log are kept; print less]\n"
-        self.append(path, size, line.encode())
-        _cut_mark(path).touch(mode=0o600)
-
-    def is_cut(self, path: Path) -> bool:
-        """Whether a job printed more into this log than is here; its size alone does not say."""
-        return _cut_mark(path).exists()
-
-    def remove(self, id: str) -> None:
-        """Remove all logs of a job; no logs are no error."""
-        remove_tree(self._root / id[-2:] / id)
-
-    def read(self, path: Path, offset: int, limit_bytes: int) -> tuple[int, bytes, int]:
-        """Read from an offset, negative from the end; answer (offset, bytes, size of the log)."""
-        try:
-            with path.open("rb") as file:
-                size = file.seek(0, os.SEEK_END)
-                start = max(0, size + offset) if offset < 0 else min(offset, size)
-                file.seek(start)
-                return start, file.read(limit_bytes), size
-        except FileNotFoundError:
-            return 0, b"", 0
-
-
-def _cut_mark(path: Path) -> Path:
-    return path.with_suffix(".cut")
-
-
 @dataclass(frozen=True, kw_only=True)
 class _News:
     """What one task has newly reported."""
 
     events: list[Document]
     read: dict[str, int]
+
+
+class Files(Protocol):
+    """Where parts of files come from: a scheduler, or what it gave in one go."""
+
+    def read(
+        self, directory: PurePosixPath, path: str, offset: int, limit_bytes: int
+    ) -> bytes | None:
+        """Read a part of a file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadAlready:
+    """Parts of files that were read in one go; what is not among them is read now."""
+
+    found: Mapping[Reading, bytes | None]
+    rest: Files
+
+    def read(
+        self, directory: PurePosixPath, path: str, offset: int, limit_bytes: int
+    ) -> bytes | None:
+        """Read a part of a file."""
+        wanted = Reading(directory=directory, path=path, offset=offset, limit_bytes=limit_bytes)
+        if wanted in self.found:
+            return self.found[wanted]
+        return self.rest.read(directory, path, offset, limit_bytes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """A job that runs: which of its tasks do, and which have ended before the others."""
+
+    job: Job
+    running: Sequence[int]
+    ended: Sequence[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What to read of a job this time."""
+
+    job: Job
+    tasks: tuple[int, ...]
+    ended: frozenset[int]
+    followed: dict[str, int]
+    log_bytes: int
+
+    def readings(self) -> Iterator[Reading]:
+        """List the parts of its files that are likely to be asked for."""
+        number, directory = self.job.attempt.number, PurePosixPath(self.job.attempt.directory)
+        for task in self.tasks:
+            offset = self.followed.get(_events_name(self.job, task), 0)
+            yield Reading(
+                directory=directory,
+                path=f"events.{task}.jsonl",
+                offset=offset,
+                limit_bytes=_CHUNK_BYTES,
+            )
+            for stream in STREAMS:
+                path = f"{stream}.{task}.txt"
+                offset = self.followed.get(f"{number}/{path}", 0)
+                room = max(_log_room(self.log_bytes, offset), 1)
+                yield Reading(directory=directory, path=path, offset=offset, limit_bytes=room)
 
 
 class Follower:
@@ -117,27 +121,36 @@ class Follower:
         self._logs = logs
         self._first: dict[str, int] = {}
 
-    def follow(
-        self,
-        scheduler: Scheduler,
-        job: Job,
-        running: Sequence[int],
-        ended: Sequence[int] = (),
-    ) -> bool:
-        """Read what is new of some tasks of a job; say whether it may have come to its end."""
+    def look(self, asked: Sequence[Running]) -> list[Look]:
+        """Say what to read of jobs this time, of each at most so many tasks."""
+        followed = self._live.followed_many([one.job.id for one in asked])
+        return [self._look(one, followed[one.job.id]) for one in asked]
+
+    def _look(self, asked: Running, followed: dict[str, int]) -> Look:
+        job = asked.job
+        rest = [task for task in asked.ended if not _is_read(job, task, followed)]
+        return Look(
+            job=job,
+            tasks=tuple(self._turn(job, asked.running, rest)),
+            ended=frozenset(rest),
+            followed=followed,
+            log_bytes=self._logs.limit_bytes,
+        )
+
+    def follow(self, files: Files, look: Look) -> bool:
+        """Read what is new of a job; say whether it may have come to its end."""
+        job, followed = look.job, look.followed
         directory = PurePosixPath(job.attempt.directory)
-        followed = self._live.followed(job.id)
         events: list[Document] = []
         read: dict[str, int] = {}
-        rest = [task for task in ended if not _is_read(job, task, followed)]
-        for task in self._turn(job, running, rest):
-            news = self._events(scheduler, directory, job, task, followed)
+        for task in look.tasks:
+            news = self._events(files, directory, job, task, followed)
             events.extend(news.events)
             read.update(news.read)
-            if task in rest and not news.read:
+            if task in look.ended and not news.read:
                 read[_end_mark(job, task)] = followed.get(_events_name(job, task), 0)
             with suppress(NoSpaceError):  # the log waits for room; how the job is does not
-                read.update(self._copy_logs(scheduler, directory, job, task, followed))
+                read.update(self._copy_logs(files, directory, job, task, followed))
         return self._show(job, events, read)
 
     def _turn(self, job: Job, running: Sequence[int], ended: Sequence[int]) -> list[int]:
@@ -152,7 +165,7 @@ class Follower:
 
     def _events(
         self,
-        scheduler: Scheduler,
+        files: Files,
         directory: PurePosixPath,
         job: Job,
         task: int,
@@ -162,7 +175,7 @@ class Follower:
         offset = followed.get(name, 0)
         if offset >= EVENT_BYTES:
             return _News(events=[], read={})
-        content = scheduler.read(directory, f"events.{task}.jsonl", offset, _CHUNK_BYTES)
+        content = files.read(directory, f"events.{task}.jsonl", offset, _CHUNK_BYTES)
         if not content:
             return _News(events=[], read={})
         whole = content.rfind(b"\n") + 1
@@ -175,7 +188,7 @@ class Follower:
 
     def _copy_logs(
         self,
-        scheduler: Scheduler,
+        files: Files,
         directory: PurePosixPath,
         job: Job,
         task: int,
@@ -187,8 +200,8 @@ class Follower:
             path = f"{stream}.{task}.txt"
             name = f"{job.attempt.number}/{path}"
             offset = followed.get(name, 0)
-            room = min(_CHUNK_BYTES, self._logs.limit_bytes - offset, most)
-            content = scheduler.read(directory, path, offset, max(room, 1))
+            room = min(_log_room(self._logs.limit_bytes, offset), most)
+            content = files.read(directory, path, offset, max(room, 1))
             place = self._logs.path(job.id, job.attempt.number, stream, task)
             if content and room <= 0:
                 self._logs.mark_cut(place, offset)
@@ -310,6 +323,10 @@ def _count(
     step = (progress.step if progress else 0) + more
     newest = max(float(event["t"]) for event in events)
     return Progress(t=newest, step=step, steps=job.elements, chisq=None)
+
+
+def _log_room(log_bytes: int, offset: int) -> int:
+    return min(_CHUNK_BYTES, log_bytes - offset)
 
 
 def _events_name(job: Job, task: int) -> str:

@@ -28,7 +28,7 @@ from gateway.jobs import decide as steps
 from gateway.jobs import outcome, words
 from gateway.jobs.conclude import Concluder
 from gateway.jobs.decide import Evidence, decide
-from gateway.jobs.follow import Follower
+from gateway.jobs.follow import Follower, ReadAlready, Running
 from gateway.jobs.inquiry import Inquiry, Reports
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.models import Job, Stage
@@ -47,6 +47,9 @@ from scheduler.base import (
 
 _PASSES = 12
 """Steps that one round may take with one job: staging, submitting, adopting ... in one go."""
+
+_FOLLOWED_AT_ONCE = 200
+"""Jobs whose files are read in one exchange."""
 
 _log = structlog.get_logger("reconcile")
 _Done = TypeVar("_Done")
@@ -287,11 +290,17 @@ class Reconciler:
         if moment < self._follow_next.get(place, 0.0):
             return
         self._follow_next[place] = moment + self._settings.clusters[place.cluster].follow_s
-        for job in jobs:
-            running, ended = self._inquiry.running(job), self._inquiry.ended(job)
-            if running or ended:
-                work = partial(self._follower.follow, scheduler, job, running, ended)
-                if self._safely(job, work):
+        asked = [
+            Running(job=job, running=running, ended=ended)
+            for job in jobs
+            if (running := self._inquiry.running(job)) + (ended := self._inquiry.ended(job))
+        ]
+        for first in range(0, len(asked), _FOLLOWED_AT_ONCE):
+            looks = self._follower.look(asked[first : first + _FOLLOWED_AT_ONCE])
+            wanted = [reading for look in looks for reading in look.readings()]
+            files = ReadAlready(found=scheduler.read_many(wanted), rest=scheduler)
+            for look in looks:
+                if self._safely(look.job, partial(self._follower.follow, files, look)):
                     self._inquiry.expect_an_end(place)
 
     def _last_word(self, job: Job, evidence: Evidence) -> Job:

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 import structlog
 
 from gateway.datasets.service import Files
-from gateway.jobs.follow import LogFolder
+from gateway.jobs.log_folder import LogFolder
 from gateway.jobs.places import Schedulers, make_place
 from gateway.jobs.rubbish import Rubbish
 from gateway.jobs.store import JobStore

@@ -16,8 +16,9 @@ from gateway.datasets.blobs import BlobStore
 from gateway.datasets.service import Files
 from gateway.datasets.store import DatasetStore
 from gateway.jobs.collect import Collector
-from gateway.jobs.follow import EVENT_BYTES, Follower, LogFolder
+from gateway.jobs.follow import EVENT_BYTES, Follower, Running
 from gateway.jobs.live_store import LiveStore
+from gateway.jobs.log_folder import LogFolder
 from gateway.jobs.models import Job
 from gateway.jobs.places import FixedSchedulers
 from gateway.jobs.store import JobStore
@@ -68,6 +69,11 @@ def place(tmp_path: Path, job: Job) -> tuple[Job, Path]:
     return job.with_attempt(directory=str(directory)), directory
 
 
+def follow(follower: Follower, scheduler: Scheduler, job: Job, running: list[int]) -> bool:
+    (look,) = follower.look([Running(job=job, running=running, ended=[])])
+    return follower.follow(scheduler, look)
+
+
 def event(**members: Any) -> str:
     return json.dumps({"t": 1.0, "element": 0, **members}) + "\n"
 
@@ -105,13 +111,13 @@ def test_a_running_task_is_followed_up_to_a_limit_and_says_so_once(
     path = directory / "events.0.jsonl"
     path.write_text(event(event="step", step=1))
     follower = Follower(live, logs)
-    follower.follow(scheduler, job, [0])
+    follow(follower, scheduler, job, [0])
     live.add_events(job.id, [], followed={"1/events.0.jsonl": EVENT_BYTES - 10})
     with path.open("r+b") as stream:
         stream.seek(EVENT_BYTES - 10)
         stream.write((event(event="step", step=2) * 2).encode())
     for _ in range(2):
-        follower.follow(scheduler, job, [0])
+        follow(follower, scheduler, job, [0])
         with path.open("a") as stream:
             stream.write(event(event="step", step=3))
     follower.finish(scheduler, job)
@@ -150,7 +156,7 @@ def test_each_log_says_of_itself_alone_that_it_was_cut(
         "[cut here: 5 bytes of this log are kept; print less]\n"
     )
     follower = Follower(live, logs)
-    follower.follow(scheduler, job, [0, 1])
+    follow(follower, scheduler, job, [0, 1])
     assert not logs.is_cut(logs.path(job.id, 1, "stdout", 0))
     follower.finish(scheduler, job)
     cut = {

@@ -18,8 +18,9 @@ from gateway.jobs import outcome
 from gateway.jobs.backoff import Backoff
 from gateway.jobs.collect import Collector
 from gateway.jobs.conclude import Concluder
-from gateway.jobs.follow import Follower, LogFolder
+from gateway.jobs.follow import Follower
 from gateway.jobs.live_store import LiveStore
+from gateway.jobs.log_folder import LogFolder
 from gateway.jobs.models import Job, Stage, Wish, dataset_id
 from gateway.jobs.store import JobStore, StaleError
 from gateway.records import Document

@@ -11,8 +11,9 @@ import pytest
 import redis as redis_client
 
 from gateway.jobs.element_view import ended_grid, running_grid
-from gateway.jobs.follow import Follower, LogFolder
+from gateway.jobs.follow import Follower, Running
 from gateway.jobs.live_store import LiveStore
+from gateway.jobs.log_folder import LogFolder
 from gateway.jobs.models import ElementProgress, Job
 from gateway.jobs.reported import elements_told_of, fold_element
 from gateway.jobs.result_view import ElementView, read_result
@@ -52,7 +53,9 @@ class Array:
             file.write(line + "\n")
 
     def follow(self, running: list[int], ended: list[int] | None = None) -> bool:
-        return self.follower.follow(self.scheduler, self.job, running, ended or [])
+        asked = Running(job=self.job, running=running, ended=ended or [])
+        (look,) = self.follower.look([asked])
+        return self.follower.follow(self.scheduler, look)
 
     @property
     def told(self) -> dict[int, ElementProgress]:

@@ -16,7 +16,7 @@ from gateway.datasets.service import Files
 from gateway.datasets.store import DatasetStore
 from gateway.errors import ConflictError, NotFoundError
 from gateway.ids import new_id
-from gateway.jobs.follow import LogFolder
+from gateway.jobs.log_folder import LogFolder
 from gateway.jobs.models import Job, dataset_id
 from gateway.jobs.places import FixedSchedulers
 from gateway.jobs.store import JobStore

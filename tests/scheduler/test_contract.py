@@ -6,15 +6,17 @@ import json
 import os
 import shutil
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 
 from scheduler.base import (
+    READ_MANY_BYTES,
     VOID,
     JobState,
     Launch,
+    Reading,
     Refused,
     SchedulerError,
     StagedJob,
@@ -407,6 +409,40 @@ def test_bytes_are_read_from_an_offset_or_from_the_end(site: Site) -> None:
     assert site.scheduler.read(directory, "log", -400, 2) == b"01"
     assert site.scheduler.read(directory, "log", 99, 2) == b""
     assert site.scheduler.read(directory, "none", 0, 2) is None
+
+
+def test_parts_of_many_files_are_read_at_once_up_to_a_limit(site: Site, tmp_path: Path) -> None:
+    directory = site.stage(sleeper()).directory.parent / "2"
+    large = "x" * READ_MANY_BYTES
+    site.scheduler.stage(
+        [StagedJob(directory=directory, files=(staged("log", "0123456789"), staged("big", large)))]
+    )
+    outside = tmp_path / "outside"
+    outside.write_text("secret")
+    (Path(directory) / "link").symlink_to(outside)
+    os.mkfifo(Path(directory) / "pipe")
+
+    def part(
+        path: str, offset: int = 0, limit: int = 4, where: PurePosixPath = directory
+    ) -> Reading:
+        return Reading(directory=where, path=path, offset=offset, limit_bytes=limit)
+
+    wanted = {
+        part("log", 3): b"3456",
+        part("log", 9): b"9",
+        part("log", 99): b"",
+        part("none"): None,
+        part("link"): None,
+        part("pipe"): None,
+        part("../2/log"): None,
+        part("log", where=directory.parent / "9"): None,
+    }
+    assert site.scheduler.read_many(list(wanted)) == wanted
+    assert site.scheduler.read_many([]) == {}
+    whole, after = part("big", 0, len(large)), part("log")
+    assert site.scheduler.read_many([whole, after]) == {whole: large.encode()}
+    # What is too much is left out, not cut without a word.
+    assert site.scheduler.read_many([after, whole]) == {after: b"0123"}
 
 
 def test_a_removed_directory_is_gone_and_removing_it_again_is_no_error(site: Site) -> None:
