@@ -288,7 +288,7 @@ class _Remote:
         if self._config.get("AccountingStorageType", "").endswith(("/none", "(null)")):
             return "none: jobs that Slurm has forgotten are judged by their own files"
         try:
-            self._calls.accounted_named("gw-doctor-1")
+            self._calls.accounted_named(["gw-doctor-1"])
         except AccountingError as error:
             raise SchedulerError(
                 f"{error}; until it answers, the ends of jobs that have left the queue are not seen"

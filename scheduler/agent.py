@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
@@ -53,7 +54,7 @@ class Agent:
             "ping": lambda _: Frame(document={}),
             "stage": self._stage,
             "claim": self._claim,
-            "look": self._look,
+            "traces": self._traces,
             "read": self._read,
             "read_many": self._read_many,
             "listing": self._listing,
@@ -179,18 +180,10 @@ class Agent:
             raise SchedulerError(f"claim.{try_number} cannot be taken: {error}") from error
         return Frame(document={"owner": owner})
 
-    def _look(self, frame: Frame) -> Frame:
-        """Say who has a claim, and what was written beside the lock."""
-        wanted = frame.document
-        directory, try_number = self._beneath(wanted["directory"]), int(wanted["try_number"])
-        with suppress(OSError):
-            files.names_in(directory)  # NFS believes in absence until a directory is listed
-        return Frame(
-            document={
-                "owner": job_directory.read_claim(directory, try_number),
-                "native_id": job_directory.read_native_id(directory, try_number),
-            }
-        )
+    def _traces(self, frame: Frame) -> Frame:
+        rows = [(self._beneath(row[0]), int(row[1])) for row in frame.document["wanted"]]
+        found = [job_directory.read_trace(directory, number) for directory, number in rows]
+        return Frame(document={"traces": [asdict(trace) for trace in found]})
 
     def _read(self, frame: Frame) -> Frame:
         wanted = frame.document

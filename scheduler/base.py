@@ -159,6 +159,17 @@ class FileEntry:
     """False for a link, a pipe, a device or a hard-linked file: never opened."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Trace:
+    """What a try left in its job directory."""
+
+    claim: str | None
+    """Who has ``claim.<try>``; None when nobody has."""
+
+    native_id: str | None
+    """What ``submit.<try>/native_id`` says; None when it is not there."""
+
+
 READ_MANY_BYTES = 8 << 20
 """How much one exchange brings of many files."""
 
@@ -222,6 +233,9 @@ class Scheduler(Protocol):
     def find(self, marker: str) -> list[JobReport]:
         """List all that the scheduler has, or had, under this job name."""
 
+    def find_many(self, markers: Sequence[str]) -> dict[str, list[JobReport]]:
+        """List the same for many job names, all of them, with few questions."""
+
     def states(self, native_ids: Sequence[str]) -> dict[str, list[JobReport]]:
         """Say how jobs are, with one question; an id that is unknown is missing from the answer.
 
@@ -242,11 +256,8 @@ class Scheduler(Protocol):
     def claim(self, directory: PurePosixPath, try_number: int, owner: str) -> str:
         """Take ``claim.<try>`` for an owner; answer who has it: that owner, or an earlier one."""
 
-    def read_claim(self, directory: PurePosixPath, try_number: int) -> str | None:
-        """Read who has ``claim.<try>``; None when nobody has."""
-
-    def read_native_id(self, directory: PurePosixPath, try_number: int) -> str | None:
-        """Read ``submit.<try>/native_id``; None when it is not there."""
+    def traces(self, launches: Sequence[Launch]) -> list[Trace]:
+        """Say what the tries of some launches left in their directories."""
 
     def read(
         self, directory: PurePosixPath, path: str, offset: int, limit_bytes: int

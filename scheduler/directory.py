@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
-from scheduler.base import VOID, SchedulerError
-from scheduler.files import link_whole, read_beneath, sync_folder, write_whole
+from scheduler.base import VOID, SchedulerError, Trace
+from scheduler.files import link_whole, names_in, read_beneath, sync_folder, write_whole
 
 _OWNER = re.compile(rf"[0-9]{{1,18}}|{VOID}")
 
@@ -77,6 +78,15 @@ def read_claim(directory: Path, try_number: int) -> str | None:
         return None
     finally:
         os.close(handle)
+
+
+def read_trace(directory: Path, try_number: int) -> Trace:
+    """Read what a try left."""
+    with suppress(OSError):
+        names_in(directory)  # NFS believes in absence until a directory is listed
+    return Trace(
+        claim=read_claim(directory, try_number), native_id=read_native_id(directory, try_number)
+    )
 
 
 def _first_word(directory: Path, path: str) -> str | None:

@@ -7,7 +7,15 @@ from pathlib import Path, PurePosixPath
 
 from scheduler import directory as job_directory
 from scheduler import files
-from scheduler.base import READ_MANY_BYTES, FileEntry, Reading, SchedulerError, StagedJob
+from scheduler.base import (
+    READ_MANY_BYTES,
+    FileEntry,
+    Launch,
+    Reading,
+    SchedulerError,
+    StagedJob,
+    Trace,
+)
 
 
 class FilesHere:
@@ -25,13 +33,12 @@ class FilesHere:
         except OSError as error:
             raise SchedulerError(f"claim.{try_number} cannot be taken: {error}") from error
 
-    def read_claim(self, directory: PurePosixPath, try_number: int) -> str | None:
-        """Read who has ``claim.<try>``; None when nobody has."""
-        return job_directory.read_claim(Path(directory), try_number)
-
-    def read_native_id(self, directory: PurePosixPath, try_number: int) -> str | None:
-        """Read ``submit.<try>/native_id``; None when it is not there."""
-        return job_directory.read_native_id(Path(directory), try_number)
+    def traces(self, launches: Sequence[Launch]) -> list[Trace]:
+        """Say what the tries of some launches left in their directories."""
+        return [
+            job_directory.read_trace(Path(launch.directory), launch.try_number)
+            for launch in launches
+        ]
 
     def read(
         self, directory: PurePosixPath, path: str, offset: int, limit_bytes: int

@@ -206,6 +206,10 @@ class Local(FilesHere):
         reports = self.states(self._spool.marked(marker))
         return [report for found in reports.values() for report in found]
 
+    def find_many(self, markers: Sequence[str]) -> dict[str, list[JobReport]]:
+        """List the same for many job names."""
+        return {marker: self.find(marker) for marker in markers}
+
     def states(self, native_ids: Sequence[str]) -> dict[str, list[JobReport]]:
         """Say how jobs are; an id that is unknown is missing from the answer."""
         self._ensure_executor()

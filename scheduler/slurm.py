@@ -36,6 +36,7 @@ from scheduler.base import (
     StagedJob,
     Submission,
     Submitted,
+    Trace,
     Uncertain,
 )
 from scheduler.elements import Elements, by_id
@@ -122,15 +123,13 @@ class Slurm:
         answer = self._ask("claim", directory, try_number=try_number, owner=owner)
         return str(answer.document["owner"])
 
-    def read_claim(self, directory: PurePosixPath, try_number: int) -> str | None:
-        """Read who has ``claim.<try>``; None when nobody has."""
-        owner = self._ask("look", directory, try_number=try_number).document["owner"]
-        return None if owner is None else str(owner)
-
-    def read_native_id(self, directory: PurePosixPath, try_number: int) -> str | None:
-        """Read ``submit.<try>/native_id``; None when it is not there."""
-        native_id = self._ask("look", directory, try_number=try_number).document["native_id"]
-        return None if native_id is None else str(native_id)
+    def traces(self, launches: Sequence[Launch]) -> list[Trace]:
+        """Say what tries left in their directories, in one exchange."""
+        rows = [[str(launch.directory), launch.try_number] for launch in launches]
+        if not rows:
+            return []
+        answer = self._link.ask({"verb": "traces", "wanted": rows})
+        return [Trace(**row) for row in answer.document["traces"]]
 
     def read(
         self, directory: PurePosixPath, path: str, offset: int, limit_bytes: int
@@ -197,10 +196,8 @@ class Slurm:
         except SchedulerError as error:
             lost = str(error)
         unknown = {"outcome": "uncertain", "text": lost}
-        return [
-            self._believed(launch, outcomes.get(number, unknown))
-            for number, launch in enumerate(launches)
-        ]
+        documents = [outcomes.get(number, unknown) for number in range(len(launches))]
+        return self._believed(launches, documents)
 
     def _send_launches(
         self, launches: Sequence[Launch], outcomes: dict[int, dict[str, Any]]
@@ -216,39 +213,57 @@ class Slurm:
             timeout_s=self._config.command_timeout_s + _GRACE_S,
         )
 
-    def _believed(self, launch: Launch, document: dict[str, Any]) -> Submission:
-        """Believe an id that was found beside a lock only if Slurm has it under this name."""
-        outcome = read_outcome(document)
-        if not isinstance(outcome, Submitted) or not document.get("earlier"):
-            return outcome
-        text = f"job {outcome.native_id} is written beside the lock, but not known as ours"
+    def _believed(
+        self, launches: Sequence[Launch], documents: Sequence[dict[str, Any]]
+    ) -> list[Submission]:
+        """Believe ids that were found beside a lock only if Slurm has them under their names."""
+        outcomes: list[Submission] = [read_outcome(document) for document in documents]
+        earlier = [number for number, document in enumerate(documents) if document.get("earlier")]
+        doubt = ""
+        found: dict[str, list[JobReport]] = {}
         try:
-            known = {row.native_id for row in self.find(launch.marker)}
+            found = self.find_many([launches[number].marker for number in earlier])
         except SchedulerError as error:
-            return Uncertain(text=f"{text}: {error}")
-        return outcome if outcome.native_id in known else Uncertain(text=text)
+            doubt = f": {error}"
+        for number in earlier:
+            outcome = outcomes[number]
+            known = {row.native_id for row in found.get(launches[number].marker, [])}
+            if isinstance(outcome, Submitted) and outcome.native_id not in known:
+                text = f"job {outcome.native_id} is written beside the lock, but not known as ours"
+                outcomes[number] = Uncertain(text=f"{text}{doubt}")
+        return outcomes
 
     # What became of it
 
     def find(self, marker: str) -> list[JobReport]:
-        """List all that Slurm has, or had, under this job name.
+        """List all that Slurm has, or had, under this job name."""
+        return self.find_many([marker])[marker]
+
+    def find_many(self, markers: Sequence[str]) -> dict[str, list[JobReport]]:
+        """List all that Slurm has, or had, under some job names: as many calls as for one.
 
         While the accounting does not answer, squeue alone is believed: what ran and has been
         forgotten there has left its claim in the job directory.
         """
-        if not slurm_argv.is_marker(marker):
-            return []
-        queued = [row for row in self._calls.queue(marker) if row.marker == marker]
-        if not queued:
+        found: dict[str, list[JobReport]] = {marker: [] for marker in markers}
+        wanted = [marker for marker in found if slurm_argv.is_marker(marker)]
+        if not wanted:
+            return found
+        for row in self._calls.queue(wanted):
+            if row.marker in found:
+                found[row.marker].append(row)
+        if not all(found[marker] for marker in wanted):
             self._calls.insist_on_controller()
-        known = {row.native_id for row in queued}
+        known = {row.native_id for rows in found.values() for row in rows}
         try:
-            accounted = self._calls.accounted_named(marker)
+            accounted = self._calls.accounted_named(wanted)
         except AccountingError as error:
             _log.warning("%s", error)
             accounted = []
-        forgotten = [r for r in accounted if r.marker == marker and r.native_id not in known]
-        return queued + [row if row.state.final else _unsure(row) for row in forgotten]
+        for row in accounted:
+            if row.marker in found and row.native_id not in known:
+                found[row.marker].append(row if row.state.final else _unsure(row))
+        return found
 
     def states(self, native_ids: Sequence[str]) -> dict[str, list[JobReport]]:
         """Say how jobs are, with one question, and a second for those that have left the queue."""

@@ -18,13 +18,13 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from scheduler import files, slurm_argv, slurm_text
+from scheduler import slurm_argv, slurm_text
 from scheduler.base import Check, JobReport, Probe, SchedulerError, SchedulerUnavailableError
 from scheduler.directives import parse_options
 from scheduler.frames import Frame, FrameError
@@ -75,16 +75,6 @@ class SlurmApi(FilesHere, Slurm):
         self._link = ApiLink(shell, config)
         self._calls = ApiCalls(self._link, config.command_timeout_s)
 
-    def read_claim(self, directory: PurePosixPath, try_number: int) -> str | None:
-        """Read who has ``claim.<try>``; None when nobody has."""
-        _refresh(directory)
-        return super().read_claim(directory, try_number)
-
-    def read_native_id(self, directory: PurePosixPath, try_number: int) -> str | None:
-        """Read ``submit.<try>/native_id``; None when it is not there."""
-        _refresh(directory)
-        return super().read_native_id(directory, try_number)
-
     def check(self, directory: PurePosixPath) -> Check:
         """Ask whether the staged script would be taken: by pyslurm, and then by sbatch."""
         script = self.read(directory, "job.sh", 0, 4 << 20)
@@ -100,12 +90,6 @@ class SlurmApi(FilesHere, Slurm):
         """Find out what the site can do."""
         probe = super().probe()
         return replace(probe, version=f"{probe.version}, pyslurm {self._link.hello['pyslurm']}")
-
-
-def _refresh(directory: PurePosixPath) -> None:
-    """List a directory: NFS believes in the absence of a file until then."""
-    with suppress(OSError):
-        files.names_in(Path(directory))
 
 
 class ApiLink(Link):
@@ -137,10 +121,10 @@ class ApiCalls(Calls):
         super().__init__(link, command_timeout_s)
         self._timeout_s = command_timeout_s + _GRACE_S
 
-    def queue(self, marker: str = "") -> list[JobReport]:
-        """Ask for all jobs of the account, or for those of a name."""
+    def queue(self, markers: Sequence[str] = ()) -> list[JobReport]:
+        """Ask for all jobs of the account, or for those of some names."""
         separator = slurm_argv.new_separator()
-        answer = self._library("squeue", "jobs", marker=marker, separator=separator)
+        answer = self._library("squeue", "jobs", markers=list(markers), separator=separator)
         rows = slurm_text.parse_squeue(answer.blob.decode(), separator)
         return [settled(row, datetime.now(UTC)) for row in rows]
 

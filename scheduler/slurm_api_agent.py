@@ -132,12 +132,12 @@ class ApiAgent(Agent):
         return self._library
 
     def _jobs(self, frame: Frame) -> Frame:
-        marker, separator = frame.document["marker"], frame.document["separator"]
+        markers, separator = set(frame.document["markers"]), frame.document["separator"]
         try:
             jobs = self._ours.jobs()
         except LibraryError as error:
             return _failure([error], doubtful=True)
-        rows = [write_row(job, separator) for job in jobs if marker in ("", job.name)]
+        rows = [write_row(job, separator) for job in jobs if not markers or job.name in markers]
         return Frame(document={}, blob="\n".join(rows).encode())
 
     def _ping_controllers(self, _: Frame) -> Frame:

@@ -66,9 +66,9 @@ def squeue_user(uid: int, separator: str) -> list[str]:
     return [*_squeue(separator), f"--user={uid}"]
 
 
-def squeue_named(marker: str, separator: str) -> list[str]:
-    """Ask for all jobs of a name."""
-    return [*_squeue(separator), f"--name={marker}"]
+def squeue_named(markers: Sequence[str], separator: str) -> list[str]:
+    """Ask for all jobs of some names."""
+    return [*_squeue(separator), f"--name={','.join(markers)}"]
 
 
 def _sacct(separator: str) -> list[str]:
@@ -82,9 +82,9 @@ def sacct_jobs(native_ids: Sequence[str], separator: str) -> list[str]:
     return [*_sacct(separator), f"--jobs={','.join(native_ids)}"]
 
 
-def sacct_named(marker: str, separator: str) -> list[str]:
-    """Ask the accounting for jobs of a name; its time window hides those that are held."""
-    return [*_sacct(separator), f"--name={marker}", "--starttime=now-7days"]
+def sacct_named(markers: Sequence[str], separator: str) -> list[str]:
+    """Ask the accounting for jobs of some names; its time window hides those that are held."""
+    return [*_sacct(separator), f"--name={','.join(markers)}", "--starttime=now-7days"]
 
 
 def scancel(native_ids: Sequence[str], *, pending_only: bool = False) -> list[str]:

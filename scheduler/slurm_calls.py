@@ -103,11 +103,11 @@ class Calls:
             raise SchedulerUnavailableError(f"{self._link.name}: {argv[0]}: {answer.said}")
         return answer
 
-    def queue(self, marker: str = "") -> list[JobReport]:
-        """Ask for all jobs of the account, or for those of a name."""
+    def queue(self, markers: Sequence[str] = ()) -> list[JobReport]:
+        """Ask for all jobs of the account, or for those of some names."""
         separator = slurm_argv.new_separator()
-        if marker:
-            argv = slurm_argv.squeue_named(marker, separator)
+        if 0 < len(markers) <= slurm_argv.IDS_AT_ONCE:
+            argv = slurm_argv.squeue_named(markers, separator)
         else:
             argv = slurm_argv.squeue_user(int(self._link.open()["uid"]), separator)
         answer = self._answered(argv)
@@ -128,10 +128,13 @@ class Calls:
             rows += self._accounting(slurm_argv.sacct_jobs(ids, separator), separator)
         return rows
 
-    def accounted_named(self, marker: str) -> list[JobReport]:
-        """Ask the accounting for jobs of a name."""
-        separator = slurm_argv.new_separator()
-        return self._accounting(slurm_argv.sacct_named(marker, separator), separator)
+    def accounted_named(self, markers: Sequence[str]) -> list[JobReport]:
+        """Ask the accounting for jobs of some names."""
+        rows: list[JobReport] = []
+        for names in slurm_argv.batches(markers):
+            separator = slurm_argv.new_separator()
+            rows += self._accounting(slurm_argv.sacct_named(names, separator), separator)
+        return rows
 
     def _accounting(self, argv: Sequence[str], separator: str) -> list[JobReport]:
         answer = self.run(argv)

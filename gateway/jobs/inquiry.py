@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import PurePosixPath
 
 from gateway.cluster_settings import ClusterSettings
 from gateway.jobs.decide import Evidence
 from gateway.jobs.models import Job, Stage, Tracking, Wish
 from gateway.jobs.pace import Pace, PaceLimits
-from gateway.jobs.places import Place, place_of
+from gateway.jobs.places import Place, launch_of, place_of
 from gateway.records import now
 from gateway.settings import Settings
 from scheduler.base import JobReport, JobState, Scheduler
@@ -74,8 +73,31 @@ class Inquiry:
             self._paces[place] = _pace(self._settings.clusters[place.cluster])
         return self._paces[place]
 
-    def evidence(self, scheduler: Scheduler, job: Job, reports: Reports | None) -> Evidence:
-        """Gather what is known of one job.
+    def look_for(self, scheduler: Scheduler, jobs: Sequence[Job]) -> dict[str, Evidence]:
+        """Look for those of which nobody knows whether they were submitted, all at once.
+
+        By name first, then in their directories: a claim may be taken in between, never given up.
+        """
+        lost = [job for job in jobs if job.attempt.stage is Stage.UNCERTAIN]
+        if not lost:
+            return {}
+        due = {job.id: self._may_look_again(job) for job in lost}
+        asked = [job for job in lost if due[job.id] or not job.attempt.looks]
+        reports = scheduler.find_many([job.marker for job in asked]) if asked else {}
+        traces = scheduler.traces([launch_of(job) for job in lost])
+        return {
+            job.id: Evidence(
+                asked=job.marker in reports,
+                reports=tuple(reports.get(job.marker, ())),
+                claim=trace.claim,
+                native_id=trace.native_id,
+                may_look_again=due[job.id],
+            )
+            for job, trace in zip(lost, traces, strict=True)
+        }
+
+    def evidence(self, job: Job, reports: Reports | None) -> Evidence:
+        """Gather what is known of one job that was submitted.
 
         Parameters
         ----------
@@ -83,7 +105,6 @@ class Inquiry:
             What its cluster has just said; None when it was not asked.
         """
         attempt = job.attempt
-        directory = PurePosixPath(attempt.directory)
         if attempt.stage is Stage.SUBMITTED:
             if reports is None or reports.get(attempt.native_id or "") == []:
                 return Evidence()  # not asked this time, or not for this one
@@ -93,17 +114,7 @@ class Inquiry:
                 if report.marker == job.marker
             )
             return Evidence(asked=True, reports=found, absent_long=self._absent_long(job))
-        if attempt.stage is not Stage.UNCERTAIN:
-            return Evidence()
-        may_look = self._may_look_again(job)
-        asks = may_look or not attempt.looks
-        return Evidence(
-            asked=asks,
-            reports=tuple(scheduler.find(job.marker)) if asks else (),
-            claim=scheduler.read_claim(directory, attempt.try_number),
-            native_id=scheduler.read_native_id(directory, attempt.try_number),
-            may_look_again=may_look,
-        )
+        return Evidence()
 
     def _may_look_again(self, job: Job) -> bool:
         looked = job.attempt.looked

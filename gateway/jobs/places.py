@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Protocol
 
 from gateway.jobs.models import Job
-from scheduler.base import Scheduler, SchedulerUnavailableError
+from scheduler.base import Launch, Scheduler, SchedulerUnavailableError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,3 +67,12 @@ def make_place(cluster: str, owner: str, login: str) -> Place:
     Place(cluster='hpc', owner='', login='')
     """
     return Place(cluster=cluster, owner=owner if login else "", login=login)
+
+
+def launch_of(job: Job) -> Launch:
+    """Say what is submitted of a job: its attempt's directory, and the try."""
+    return Launch(
+        directory=PurePosixPath(job.attempt.directory),
+        marker=job.marker,
+        try_number=job.attempt.try_number,
+    )

@@ -32,14 +32,13 @@ from gateway.jobs.follow import Follower, ReadAlready, Running
 from gateway.jobs.inquiry import Inquiry, Reports
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.models import Job, Stage
-from gateway.jobs.places import Place, Schedulers, place_of
+from gateway.jobs.places import Place, Schedulers, launch_of, place_of
 from gateway.jobs.plan import staged_job
 from gateway.jobs.store import JobStore, StaleError
 from gateway.records import now
 from gateway.settings import Settings
 from scheduler.base import (
     JobState,
-    Launch,
     Scheduler,
     SchedulerError,
     SchedulerUnavailableError,
@@ -130,8 +129,10 @@ class Reconciler:
     ) -> list[Job]:
         """Take one step with each job; answer those that may take another at once."""
         by_kind: dict[type, list[_Pair]] = defaultdict(list)
+        found = self._look_for(scheduler, jobs)
         for job in jobs:
-            pair = self._safely(job, partial(self._decide, scheduler, job, reports))
+            known = found.get(job.id)
+            pair = self._safely(job, partial(self._decide, scheduler, job, reports, known))
             if pair is not None:
                 by_kind[type(pair.action)].append(pair)
         moved: list[Job] = []
@@ -160,8 +161,22 @@ class Reconciler:
 
     # ---- finding out
 
-    def _decide(self, scheduler: Scheduler, job: Job, reports: Reports | None) -> _Pair:
-        evidence = self._inquiry.evidence(scheduler, job, reports)
+    def _look_for(self, scheduler: Scheduler, jobs: Sequence[Job]) -> dict[str, Evidence]:
+        """Look at once for all that may have been submitted; each alone if one is in the way."""
+        try:
+            return self._inquiry.look_for(scheduler, jobs)
+        except SchedulerUnavailableError:
+            raise
+        except (SchedulerError, OSError) as error:
+            _log.warning("looking for many failed; each is looked for alone", error=str(error))
+            return {}
+
+    def _decide(
+        self, scheduler: Scheduler, job: Job, reports: Reports | None, found: Evidence | None
+    ) -> _Pair:
+        if found is None:
+            found = self._inquiry.look_for(scheduler, [job]).get(job.id)
+        evidence = found or self._inquiry.evidence(job, reports)
         action = decide(job, evidence, max_tries=self._settings.worker.max_tries)
         return _Pair(job=job, action=action, evidence=evidence)
 
@@ -247,7 +262,7 @@ class Reconciler:
             ),
         )
         crash_point("try-written")
-        outcomes = scheduler.submit([_launch(job) for job in written])
+        outcomes = scheduler.submit([launch_of(job) for job in written])
         crash_point("submit-after")
         results = dict(zip((job.id for job in written), outcomes, strict=True))
         stored = self._replace_all(written, lambda job: outcome.submitted(job, results[job.id]))
@@ -346,11 +361,3 @@ def _try_number(action: steps.Action) -> int:
     if not isinstance(action, steps.SubmitIt | steps.NextTry):
         raise TypeError(f"{action} submits nothing")
     return action.try_number
-
-
-def _launch(job: Job) -> Launch:
-    return Launch(
-        directory=PurePosixPath(job.attempt.directory),
-        marker=job.marker,
-        try_number=job.attempt.try_number,
-    )

@@ -17,7 +17,7 @@ from scheduler.frames import FrameError, read_frame
 from scheduler.shell import LocalShell, LocalStream
 from scheduler.slurm import Slurm, SlurmConfig
 from tests.helpers import eventually
-from tests.scheduler.site import AGENT_PYTHON, staged
+from tests.scheduler.site import AGENT_PYTHON, staged, trace
 
 SHIPPED = [Path(ship.__file__).parent / f"{name}.py" for name in (*ship.MODULES, "unpack")]
 
@@ -152,7 +152,7 @@ def test_what_the_agent_refuses_leaves_the_line_in_step(
             slurm.claim(directory, 1, "root; rm -rf /")
         with pytest.raises(SchedulerError, match="cannot be taken"):
             slurm.claim(directory, 1, "void")
-        assert slurm.read_claim(directory, 1) is None
+        assert trace(slurm, directory).claim is None
     pid = slurm.agent["pid"]
     stage_and_read(slurm, config.base)
     assert slurm.claim(directory, 1, "17") == "17"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -24,7 +25,7 @@ from scheduler.base import (
     Uncertain,
 )
 from tests.helpers import eventually
-from tests.scheduler.site import Site, by_task, sleeper, staged
+from tests.scheduler.site import Site, by_task, sleeper, staged, trace
 
 
 def exit_file(site: Site, launch: Launch, task: int = 0) -> dict[str, Any]:
@@ -68,7 +69,7 @@ def test_a_submission_of_which_only_the_lock_is_there_is_uncertain(site: Site) -
     (outcome,) = site.scheduler.submit([launch])
     assert isinstance(outcome, Uncertain)
     assert site.scheduler.find(launch.marker) == []
-    assert site.scheduler.read_native_id(launch.directory, 1) is None
+    assert trace(site.scheduler, launch.directory).native_id is None
 
 
 def test_a_native_id_that_the_job_forged_is_not_believed(site: Site) -> None:
@@ -85,8 +86,8 @@ def test_a_native_id_that_the_job_forged_is_not_believed(site: Site) -> None:
 def test_a_submitted_try_has_its_claim_and_its_native_id(site: Site) -> None:
     launch = site.stage(sleeper())
     native_id = site.submit(launch)
-    assert site.scheduler.read_claim(launch.directory, 1) == native_id
-    assert site.scheduler.read_native_id(launch.directory, 1) == native_id
+    assert trace(site.scheduler, launch.directory).claim == native_id
+    assert trace(site.scheduler, launch.directory).native_id == native_id
     assert site.scheduler.claim(launch.directory, 1, VOID) == native_id
 
 
@@ -97,7 +98,7 @@ def test_a_job_whose_try_was_given_up_is_uncertain_and_leaves_no_trace(site: Sit
     assert isinstance(outcome, Uncertain)
     (twin,) = site.scheduler.find(launch.marker)
     assert site.end_of(twin.native_id).state is JobState.COMPLETED
-    assert site.scheduler.read_native_id(launch.directory, 1) is None
+    assert trace(site.scheduler, launch.directory).native_id is None
     assert site.lines(launch, "starts") == []
     assert site.scheduler.read(launch.directory, "exit.0.json", 0, 10) is None
     assert site.scheduler.read(launch.directory, "stdout.0.txt", 0, 10) == b""
@@ -409,6 +410,26 @@ def test_bytes_are_read_from_an_offset_or_from_the_end(site: Site) -> None:
     assert site.scheduler.read(directory, "log", -400, 2) == b"01"
     assert site.scheduler.read(directory, "log", 99, 2) == b""
     assert site.scheduler.read(directory, "none", 0, 2) is None
+
+
+def test_many_are_looked_for_with_as_few_questions_as_one(site: Site) -> None:
+    launches = [site.stage(sleeper()) for _ in range(3)]
+    ids = [site.submit(launch) for launch in launches[:2]]
+    for native_id in ids:
+        site.end_of(native_id)
+    before = site.scheduler.calls
+    markers = [*(launch.marker for launch in launches), "gw-J999-1", "../x"]
+    found = site.scheduler.find_many(markers)
+    assert site.scheduler.calls - before <= 3  # the queue, the controller, the accounting
+    assert {marker: [row.native_id for row in rows] for marker, rows in found.items()} == dict(
+        zip(markers, [[ids[0]], [ids[1]], [], [], []], strict=True)
+    )
+    assert site.scheduler.find_many([]) == {}
+    gone = replace(launches[0], directory=launches[0].directory.parent / "9")
+    traces = site.scheduler.traces([*launches, gone, replace(launches[0], try_number=2)])
+    owners = [*ids, None, None, None]
+    assert [(one.claim, one.native_id) for one in traces] == list(zip(owners, owners, strict=True))
+    assert site.scheduler.traces([]) == []
 
 
 def test_parts_of_many_files_are_read_at_once_up_to_a_limit(site: Site, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from scheduler.faults import CRASH_POINTS, EXECUTOR_POINTS, SHEPHERD_POINTS, SUB
 from scheduler.processes import birth, holders, lives
 from scheduler.spool import Entry
 from tests.helpers import eventually
-from tests.scheduler.site import LocalSite, sleeper
+from tests.scheduler.site import LocalSite, sleeper, trace
 
 MakeLocal = Callable[..., LocalSite]
 HITS = 20
@@ -50,7 +50,7 @@ def test_of_two_submissions_of_one_try_one_runs_and_the_other_leaves_no_trace(
     assert len(local.scheduler.find(launch.marker)) == 2
     assert len(local.lines(launch, "starts")) == 1
     written = json.loads((directory / "exit.0.json").read_text())
-    assert written["owner"] == local.scheduler.read_claim(launch.directory, 1)
+    assert written["owner"] == trace(local.scheduler, launch.directory).claim
 
 
 def test_a_native_id_is_never_given_twice(local: LocalSite, tmp_path: Path) -> None:

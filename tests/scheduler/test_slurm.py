@@ -29,11 +29,17 @@ from tests.scheduler.site import (
     sleeper,
     slurm_config,
     slurm_here,
+    trace,
     wrapped_commands,
 )
 from tests.slurm.cluster import Cluster
 
 HITS = 5
+
+
+def written_id(slurm: Slurm, launch: Launch) -> str | None:
+    """Read what was written beside the lock."""
+    return trace(slurm, launch.directory).native_id
 
 
 @pytest.fixture
@@ -183,7 +189,7 @@ def test_a_line_that_is_cut_during_sbatch_ends_neither_it_nor_what_follows_it(
         locked = [one for one in launches if (Path(one.directory) / "submit.1").exists()]
         assert len(locked) == config.parallel
         for launch in locked:
-            native_id = eventually(partial(slurm.read_native_id, launch.directory, 1))
+            native_id = eventually(partial(written_id, slurm, launch))
             assert [row.native_id for row in slurm.find(launch.marker)] == [native_id]
             assert site.end_of(native_id or "").state is JobState.COMPLETED
             assert len(site.lines(launch, "starts")) == 1

@@ -29,7 +29,7 @@ from scheduler.slurm_api_agent import task_of
 from tests.helpers import eventually, processes
 from tests.scheduler.api_site import Double, open_api, release_of, slurm_by_api
 from tests.scheduler.oddities import ODDITIES, run_oddity
-from tests.scheduler.site import Site, by_hand, sleeper, slurm_config
+from tests.scheduler.site import Site, by_hand, sleeper, slurm_config, trace
 from tests.slurm.cluster import Cluster
 
 HURRY_S = 3.0
@@ -83,7 +83,7 @@ def test_a_lost_answer_is_uncertain_and_the_job_is_found_by_its_name(
     (found,) = api_site.scheduler.find(launch.marker)
     assert api_site.end_of(found.native_id).state is JobState.COMPLETED
     assert len(api_site.lines(launch, "starts")) == 1
-    assert api_site.scheduler.read_claim(launch.directory, 1) == found.native_id
+    assert trace(api_site.scheduler, launch.directory).claim == found.native_id
 
 
 def test_an_unreachable_controller_is_uncertain_and_what_waits_behind_is_not_begun(
@@ -108,7 +108,7 @@ def test_an_error_of_the_way_is_no_refusal(api_site: Site, double: Double, numbe
     launch = api_site.stage(sleeper())
     double.spoil(f"submit {number}")
     assert isinstance(api_site.scheduler.submit([launch])[0], Uncertain)
-    assert api_site.scheduler.read_claim(launch.directory, 1) is None
+    assert trace(api_site.scheduler, launch.directory).claim is None
 
 
 def test_a_refusal_is_kept_with_slurms_text_and_its_claim_is_void(api_site: Site) -> None:
@@ -117,7 +117,7 @@ def test_a_refusal_is_kept_with_slurms_text_and_its_claim_is_void(api_site: Site
         (outcome,) = api_site.scheduler.submit([launch])
         assert isinstance(outcome, Refused)
         assert "Invalid partition name specified" in outcome.text
-    assert api_site.scheduler.read_claim(launch.directory, 1) == VOID
+    assert trace(api_site.scheduler, launch.directory).claim == VOID
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_a_hanging_submission_is_ended_and_hangs_nothing_else(hasty: Site, doubl
     submitting.start()
     eventually(lambda: double.spoilt)
     assert hasty.lines(launches[0], "job.sh")[0] == "#!/bin/bash"
-    assert hasty.scheduler.read_native_id(launches[1].directory, 1) is None
+    assert trace(hasty.scheduler, launches[1].directory).native_id is None
     assert submitting.is_alive()
     submitting.join(timeout=30)
     assert time.monotonic() - start < HURRY_S + 10
