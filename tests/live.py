@@ -181,8 +181,9 @@ class Api:
         return self.job(id)
 
     def cancel_all(self) -> None:
-        """Cancel what has not ended."""
-        for job in self.http.get("/jobs", params={"limit": 200}).json()["items"]:
+        """Cancel what has not ended, unless the test has ended the access of its user."""
+        answer = self.http.get("/jobs", params={"limit": 200})
+        for job in answer.json()["items"] if answer.status_code == 200 else []:
             if not job["final"]:
                 self.http.post(f"/jobs/{job['id']}/cancel")
 
