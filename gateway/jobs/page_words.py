@@ -250,7 +250,6 @@ def _names(labels: Sequence[str]) -> str:
 
 
 _COLOURS = re.compile(r"\x1b\[[0-9;:]*m")
-_OVERWRITTEN = re.compile(r"[^\n]*\r(?=[^\n])")
 _CONTROLS = {
     **{code: f"^{chr(code + 64)}" for code in range(32) if chr(code) not in "\n\t"},
     0x7F: "^?",
@@ -268,5 +267,10 @@ def plain_log(text: str) -> str:
     >>> plain_log("\x1b[31mred\x1b[0m 10%\r20%\r\n\x1b]0;title\x07")
     '20%\n^[]0;title^G'
     """
-    text = _COLOURS.sub("", text).replace("\r\n", "\n")
-    return _OVERWRITTEN.sub("", text).translate(_CONTROLS)
+    lines = _COLOURS.sub("", text).split("\n")
+    return "\n".join(map(_last_form, lines)).translate(_CONTROLS)
+
+
+def _last_form(line: str) -> str:
+    """Leave of a line what was written over the rest."""
+    return line.rstrip("\r").rpartition("\r")[2]

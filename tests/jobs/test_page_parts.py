@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import math
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -127,6 +128,14 @@ def test_a_log_as_it_is_shown_has_no_control_sign(text: str) -> None:
     shown = plain_log(text)
     assert all(sign.isprintable() or sign in "\n\t" or ord(sign) >= 0xA0 for sign in shown)
     assert not set(shown) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def test_a_log_of_one_long_line_is_shown_at_once() -> None:
+    begun = time.monotonic()
+    assert plain_log("x" * 200_000 + "\n" + "\r" * 200_000 + "50 %\r\r\n\rend\r") == (
+        "x" * 200_000 + "\n50 %\nend"
+    )
+    assert time.monotonic() - begun < 1.0
 
 
 def test_a_new_attempt_does_not_show_the_steps_of_the_one_before() -> None:
