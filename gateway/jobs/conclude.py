@@ -38,12 +38,18 @@ class Concluder:
 
     def by_files(self, scheduler: Scheduler, job: Job) -> Job:
         """End a job that its scheduler has forgotten, if its exit files say how it ended."""
-        if job.wish is Wish.CANCEL and job.attempt.native_id:
-            scheduler.cancel([job.attempt.native_id])  # it may be known there after all
+        if job.wish is Wish.CANCEL:
+            self._cancel_by_name(scheduler, job)
         decided = outcome.by_exit_files(job, self.collector.exits(scheduler, job))
         if decided.attempt.state.final:
             return self.conclude(scheduler, decided)
         return self.store.replace(decided) if decided != job else job
+
+    def _cancel_by_name(self, scheduler: Scheduler, job: Job) -> None:
+        """End what is there under its name after all: its id may be another job's by now."""
+        reports = scheduler.find_many([job.marker]).get(job.marker, [])
+        if alive := sorted({one.native_id for one in reports if not one.state.final}):
+            scheduler.cancel(alive)
 
     def conclude(self, scheduler: Scheduler, job: Job) -> Job:
         """Fetch what a job left, make its dataset, and close the attempt.

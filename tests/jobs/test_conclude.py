@@ -30,6 +30,8 @@ from scheduler.base import JobReport, JobState, Scheduler
 from scheduler.connect import connect
 from scheduler.local import stop_executor
 from tests.jobs.making import make_job
+from tests.scheduler.site import Site as Place
+from tests.scheduler.site import sleeper
 
 DONE = {"status": "done", "parameters": [{"label": "a", "value": 1.0}]}
 STOPPED = {"status": "stopped", "parameters": [{"label": "a", "value": 1.0}]}
@@ -222,3 +224,26 @@ def test_the_results_of_a_job_that_was_deleted_meanwhile_go_with_it(site: Site) 
         site.concluder.conclude(site.scheduler, job)
     with pytest.raises(NotFoundError):
         site.concluder.datasets.get(dataset_id(job, job.attempt))
+
+
+def test_a_forgotten_id_that_is_somebody_elses_by_now_is_not_cancelled(site: Site) -> None:
+    place = Place(scheduler=site.scheduler, base=site.folder / "jobs")
+    theirs = place.stage(sleeper(60))
+    native_id = place.submit(theirs)
+    directory = str(theirs.directory)
+    forgotten = make_job(
+        stage=Stage.SUBMITTED, native_id=native_id, wish=Wish.CANCEL, directory=directory
+    )
+    site.concluder.store.add(forgotten)
+    place.runs(theirs, native_id)
+    site.concluder.by_files(site.scheduler, forgotten)
+    (Path(directory) / "go").touch()
+    assert place.end_of(native_id).state is C
+
+    known = place.stage(sleeper(60))
+    native_id = place.submit(known)
+    known_id = known.marker.split("-")[1]
+    wished = replace(forgotten, id=known_id).with_attempt(native_id="9", directory=directory)
+    site.concluder.store.add(wished)
+    site.concluder.by_files(site.scheduler, wished)
+    assert place.end_of(native_id).state is X, "it is there under its own name"
