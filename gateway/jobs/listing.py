@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from gateway.errors import InvalidError
@@ -13,8 +14,8 @@ _SCANNED = 5_000
 """How many jobs one page may look through; the next page goes on from there."""
 
 
-_ID_START = 6
-"""A word must have so many signs to be taken for the beginning of an id."""
+_ID_PART = re.compile(r"[0-9a-hjkmnp-tv-z]{4,26}")
+"""A word of signs of an id, so many that it may be meant for its beginning or its end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,7 @@ class JobFilter:
     kind: str | None = None
     tag: str | None = None
     q: str | None = None
-    """Words that must all stand in title, problem name, notes or tags, or begin the id."""
+    """Words that must all stand in title, problem name, notes or tags, or begin or end the id."""
 
     def matches(self, job: Job) -> bool:
         """Whether a job is one of them."""
@@ -37,9 +38,14 @@ class JobFilter:
             return True
         text = " ".join((job.title, job.problem.name, job.notes, *job.tags)).casefold()
         return all(
-            word in text or (len(word) >= _ID_START and job.id.casefold().startswith(word))
-            for word in self.q.casefold().split()
+            word in text or _is_part(word, job.id.casefold()) for word in self.q.casefold().split()
         )
+
+
+def _is_part(word: str, id: str) -> bool:
+    if _ID_PART.fullmatch(word) is None:
+        return False
+    return id.startswith(word) or id.endswith(word)
 
 
 def find_jobs(

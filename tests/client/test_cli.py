@@ -317,14 +317,6 @@ def _then_nothing(answer: Any, size: int) -> Any:
     return reply
 
 
-def test_an_id_may_be_its_beginning_its_end_or_last(site: Misbehaving, shell: Shell) -> None:
-    listed(site, job_document())
-    site.on("GET", JOB, Reply(body=job_document()))
-
-    for text in ("01j0000", "00001", "last", JOB_ID.lower()):
-        assert shell.run("status", text, "--json").json["id"] == JOB_ID
-
-
 def test_an_id_that_means_two_jobs_does_nothing(site: Misbehaving, shell: Shell) -> None:
     other = JOB_ID[:-1] + "2"
     listed(site, job_document(), job_document(id=other))

@@ -132,6 +132,15 @@ def test_a_dream_that_is_stopped_keeps_its_result_and_goes_on(laptop: Shell) -> 
     assert laptop.run("list", "--json").json["items"] == []
 
 
+def test_an_id_may_be_its_beginning_its_end_or_last(laptop: Shell) -> None:
+    job = laptop.run("submit", "model.py", "--fit=lm", "--json").json["id"]
+
+    for text in (job[:4].lower(), job[:5], job[:10], job[-4:], job[-6:].lower(), "last"):
+        assert laptop.run("info", text, "--json").json["id"] == job
+    for text in (job[1:5], job[-5:-1], "ZZZZ"):
+        assert f"no job {text}" in laptop.run("info", text, code=6).err
+
+
 def test_a_cancelled_job_is_exit_code_1(laptop: Shell) -> None:
     slow(laptop)
     job = laptop.run("submit", "model.py", "--fit=dream", "--samples=1e6", "--json").json["id"]
