@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
@@ -24,8 +26,10 @@ def duration(seconds: float | None) -> str:
 
     >>> duration(0.02), duration(59.6), duration(125), duration(7300), duration(200000)
     ('0.02 s', '60 s', '2 min 5 s', '2 h 1 min', '2 d 7 h')
+    >>> duration(float("inf")), duration(None)
+    ('-', '-')
     """
-    if seconds is None:
+    if seconds is None or not math.isfinite(seconds):
         return "-"
     if seconds < _MINUTE:
         return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"

@@ -141,6 +141,8 @@ def _by_speed(job: Job, progress: Progress | None) -> tuple[float | None, str]:
         return None, ""
     left = steps - progress.step if attempt.resumable else steps
     needed_s = took_s / progress.step * left
+    if not math.isfinite(needed_s):
+        return None, ""
     rest = "the rest takes" if attempt.resumable else "all of them take"
     done = f"{progress.step} of {steps} steps in {duration(took_s)}"
     return needed_s, f"It did {done}: {rest} about {duration(needed_s)}."

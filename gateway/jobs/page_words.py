@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -148,6 +149,8 @@ def time_left(job: Job, progress: Progress | None) -> str:
     if ran < _SURE_S or silent > _FRESH_S:
         return ""
     left = max(0.0, ran / part * (1 - part) - silent)
+    if not math.isfinite(left):
+        return ""
     text = duration(_rounded(left))
     return (
         f"about {text} left" if progress.method in EXACT_METHODS else f"at most about {text} left"

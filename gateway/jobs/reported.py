@@ -21,6 +21,10 @@ _VALUES = 1_000
 _WORDS = 2_000
 _CURVES = 100
 _WORDS_OF_ELEMENT = 300
+_LAST_T = 1 << 36
+"""No clock shows more; what is computed from it stays finite, as with the steps."""
+
+_MOST_STEPS = 10**12
 _ENDS = frozenset({"done", "stopped", "failed"})
 _EVENTS = frozenset({"start", "step", "curve", "checkpoint", "message", "end"})
 
@@ -43,13 +47,15 @@ def read_event(line: bytes) -> Document | None:
     True
     >>> read_event(b'{"event": "rm -rf"}') is None, read_event(b"[" * 200) is None
     (True, True)
+    >>> read_event(b'{"event": "step", "t": 1e300}') is None
+    True
     """
     if len(line) > LINE_BYTES:
         return None
     document = read_document(line)
     if not isinstance(document, dict) or document.get("event") not in _EVENTS:
         return None
-    if not is_number(document.get("t")):
+    if not is_number(t := document.get("t")) or not 0 <= t < _LAST_T:
         return None
     return {str(key)[:64]: _bounded(value) for key, value in list(document.items())[:40]}
 
@@ -74,7 +80,7 @@ def fold_progress(events: Sequence[Document], before: Progress | None) -> Progre
             state = Progress(
                 t=event["t"],
                 step=0,
-                steps=_int(event.get("steps")),
+                steps=_count(event.get("steps")),
                 chisq=_float(event.get("chisq")),
                 start_chisq=_float(event.get("chisq")),
                 labels=tuple(str(label) for label in _list(event.get("labels"))),
@@ -83,8 +89,8 @@ def fold_progress(events: Sequence[Document], before: Progress | None) -> Progre
         elif event["event"] == "step":
             state = Progress(
                 t=event["t"],
-                step=_int(event.get("step")) or 0,
-                steps=_int(event.get("steps")),
+                step=_count(event.get("step")) or 0,
+                steps=_count(event.get("steps")),
                 chisq=_float(event.get("chisq")),
                 best=tuple(_float(value) for value in _list(event.get("best"))),
                 quantiles=tuple(_float(value) for value in _list(event.get("quantiles"))),
@@ -135,10 +141,10 @@ def _next_of_element(event: Document, state: ElementProgress | None) -> ElementP
     t, chisq = event["t"], _float(event.get("chisq"))
     match event["event"]:
         case "start":
-            return ElementProgress(t=t, steps=_int(event.get("steps")), chisq=chisq)
+            return ElementProgress(t=t, steps=_count(event.get("steps")), chisq=chisq)
         case "step":
             known = state or ElementProgress(t=t)
-            step, steps = _int(event.get("step")) or 0, _int(event.get("steps"))
+            step, steps = _count(event.get("step")) or 0, _count(event.get("steps"))
             return replace(known, t=t, status="running", step=step, steps=steps, chisq=chisq)
         case "message" if event.get("level") == "error":
             known = state or ElementProgress(t=t)
@@ -151,8 +157,8 @@ def _next_of_element(event: Document, state: ElementProgress | None) -> ElementP
     return state
 
 
-def _int(value: object) -> int | None:
-    return int(value) if is_number(value) else None
+def _count(value: object) -> int | None:
+    return int(value) if is_number(value) and 0 <= value <= _MOST_STEPS else None
 
 
 def _float(value: object) -> float | None:

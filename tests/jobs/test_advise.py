@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from gateway.cluster_settings import ClusterSettings
 from gateway.jobs.advise import NextRequest, next_request
 from gateway.jobs.models import Job, Progress
+from gateway.jobs.page_words import time_left
+from gateway.jobs.reported import fold_element, fold_progress, read_events
 from gateway.jobs.resource_schema import ResourcesSchema
 from gateway.jobs.resources import parse_memory, parse_time
 from scheduler.base import JobState
@@ -62,6 +64,30 @@ def test_a_fit_that_begins_anew_asks_for_the_time_of_all_steps() -> None:
     found = asked(ended(JobState.TIMEOUT), steps(25, 100))
     assert found.verb == "rerun"
     assert 4 * HOUR < seconds(found) < 5.5 * HOUR
+
+
+_NINES = "9" * 300
+_T = THEN.timestamp() + HOUR
+
+
+@pytest.mark.parametrize(
+    ("t", "step", "most"),
+    [("1e300", "3", _NINES), (_T, "3", _NINES), (_T, _NINES, _NINES), (_T, f"-{_NINES}", "1e12"),
+     ("-1e300", "3", "4"), (_T, "3", "1e12"), (_T, "1e12", "1e12"), ("1e300", "3", "9")],
+)  # fmt: skip
+def test_no_number_that_a_job_tells_is_too_large(t: object, step: str, most: str) -> None:
+    line = f'{{"event": "step", "element": 0, "t": {t}, "step": {step}, "steps": {most}}}'
+    events = read_events(line.encode())
+    told = [fold_progress(events, None)]
+    told += [] if told[0] is None else [replace(told[0], steps=int(_NINES))]  # as kept long ago
+    told += [Progress(t=1e300, step=3, steps=int(_NINES), chisq=None)]
+    for progress in told:
+        for resumable in (False, True):
+            asked(ended(JobState.TIMEOUT, resumable=resumable), progress)
+        running = make_job(state=JobState.RUNNING, started=THEN, method="dream")
+        assert "inf" not in time_left(running, progress)
+    element = fold_element(0, events, None)
+    assert element is None or element.steps is None or element.steps <= 10**12
 
 
 def test_the_time_before_the_limit_in_which_a_fit_must_stop_is_added() -> None:
