@@ -165,7 +165,7 @@ class BumpsJob:
         evaluate_start(loaded, self.job.data)
         problem = loaded.problem
         warnings = [*loaded.warnings, *self._oddities(loaded)]
-        (low, high), values = problem.bounds(), problem.getp()
+        low, high = problem.bounds()
         checked = {
             "parameters": [
                 {
@@ -175,7 +175,7 @@ class BumpsJob:
                     "in_bounds": bool(lowest <= value <= highest),
                 }
                 for label, value, lowest, highest in zip(
-                    problem.labels(), values, low, high, strict=True
+                    problem.labels(), loaded.given, low, high, strict=True
                 )
             ],
             "evaluation_s": loaded.evaluation_s,

@@ -38,6 +38,9 @@ class Loaded:
     """bumps's FitProblem."""
 
     start: NDArray[np.float64]
+    given: NDArray[np.float64]
+    """What the problem or the job asked to start at, before it was put inside of the bounds."""
+
     nllf: float
     """Negative log likelihood at the start; NaN if it was not asked for."""
 
@@ -94,18 +97,27 @@ def load(job: Job, say: Say) -> Loaded:
     for text in texts:
         say("warning", text)
     with user_code(job.data, code="model_error", doing="Putting the problem at its start"):
-        _set_start(problem, job.document.get("start") or [], say)
+        given, moved = _set_start(problem, job.document.get("start") or [])
+        for text in moved:
+            say("warning", text)
         if run.get("simulate") is not None:
             simulate(problem, run["simulate"], job.data)
         if run.get("shake"):
             problem.randomize()
+            given = problem.getp()
     if len(problem.getp()) == 0 and run["mode"] == "fit":
         raise FitError(
             "The problem has no parameters to fit: give at least one a range, as in "
             "model.a.range(0, 10).",
             code="no_parameters",
         )
-    return Loaded(problem=problem, start=problem.getp(), nllf=float("nan"), warnings=texts)
+    return Loaded(
+        problem=problem,
+        start=problem.getp(),
+        given=given,
+        nllf=float("nan"),
+        warnings=[*texts, *moved],
+    )
 
 
 def enter_folder(folder: Path) -> None:
@@ -206,19 +218,31 @@ def _check_whole(problem: Any, name: str) -> None:
         raise FitError(f"{name}: a fitted parameter has no name.", code="load_error")
 
 
-def _set_start(problem: Any, start: list[float], say: Say) -> None:
-    """Put the problem at the wanted start, inside of its bounds."""
+def _set_start(problem: Any, start: list[float]) -> tuple[NDArray[np.float64], list[str]]:
+    """Put the problem at the wanted start, inside of its bounds.
+
+    Returns
+    -------
+    tuple
+        The values before they were put inside, and a sentence for each that was outside.
+    """
     if start:
         _check_start(problem, start)
         problem.setp(np.asarray(start, "d"))
-    if not len(problem.getp()):
-        return
-    values, (low, high) = problem.getp(), problem.bounds()
-    inside = np.clip(values, low, high)
-    for label, value, moved in zip(problem.labels(), values, inside, strict=True):
-        if value != moved:
-            say("warning", f"{label} starts at {value:g}, out of its bounds: moved to {moved:g}.")
+    given: NDArray[np.float64] = np.array(problem.getp(), "d")
+    if not len(given):
+        return given, []
+    low, high = problem.bounds()
+    inside = np.clip(given, low, high)
     problem.setp(inside)
+    rows = zip(problem.labels(), given, inside, low, high, strict=True)
+    moved = [
+        f"{label} starts at {value:g}, outside its bounds {lowest:g} to {highest:g}: "
+        f"moved to {into:g}."
+        for label, value, into, lowest, highest in rows
+        if value != into
+    ]
+    return given, moved
 
 
 def _check_start(problem: Any, start: list[float]) -> None:

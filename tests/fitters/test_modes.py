@@ -35,6 +35,16 @@ def test_check_loads_times_and_says_what_is_odd(tmp_path: Path) -> None:
     assert any("same name" in text for text in check["warnings"])
 
 
+@pytest.mark.parametrize("start", [[], [0, 20]])
+def test_check_flags_a_start_out_of_bounds(tmp_path: Path, start: list[float]) -> None:
+    model = LINE if start else LINE.replace("m=1", "m=20")
+    job = make_job(tmp_path / "job", model, run={"mode": "check"}, start=start)
+    check = evaluated(job)["check"]
+    rows = {p["label"]: (p["value"], p["in_bounds"]) for p in check["parameters"]}
+    assert rows == {"m": (20, False), "b": (0, True)}
+    assert "m starts at 20, outside its bounds 0 to 10: moved to 10." in check["warnings"]
+
+
 def test_check_of_a_problem_without_parameters_is_a_warning(tmp_path: Path) -> None:
     model = LINE.replace("model.m.range(0, 10)\nmodel.b.range(-5, 5)\n", "")
     result = evaluated(make_job(tmp_path / "job", model, run={"mode": "check"}))
