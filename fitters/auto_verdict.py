@@ -13,6 +13,9 @@ from .auto_meter import Array, Meter
 from .auto_polish import Minimum, Spread
 from .auto_starts import distance
 
+ASKED = "Stopped when asked"
+"""Begins what is said of a run that somebody stopped."""
+
 FEW = 3
 """Fits that have to agree before nothing is said about it."""
 
@@ -74,7 +77,7 @@ def judge(findings: Findings) -> Verdict:
 
 def _judge_stopped(findings: Findings) -> Verdict:
     meter = findings.meter
-    why = {"stopped": "Stopped when asked", "time_limit": "Ended by the time limit"}
+    why = {"stopped": ASKED, "time_limit": "Ended by the time limit"}
     text = (
         f"{why[meter.why_stopped]} after {meter.evaluations} evaluations, during the "
         f"{meter.phase}: this is the best point so far, not yet a minimum. Run it again from here."

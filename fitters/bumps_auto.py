@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from .auto import AutoResult, run_auto
+from .auto_verdict import ASKED
 from .base import Document, FitError, Job, Report
 from .bumps_load import Loaded, Say
 from .bumps_result import Fitted
 from .bumps_session import SESSION, choose_serializer, write_session
-from .bumps_verdict import Verdict
+from .bumps_verdict import TIME_RAN_OUT, Verdict, is_wall_time
 from .bumps_watch import STEP_EVERY_S, Timer, to_chisq
 from .user_errors import user_code
 
@@ -106,16 +107,19 @@ def fit_automatically(job: Job, loaded: Loaded, report: Report, say: Say) -> Fit
     point = np.asarray(result.x, "d")
     loaded.problem.setp(point)
     progress.save("Fit complete")
-    return _fitted(result, progress, loaded, time.monotonic() - begun)
+    return _fitted(job, result, progress, loaded, time.monotonic() - begun)
 
 
-def _fitted(result: AutoResult, progress: AutoProgress, loaded: Loaded, time_s: float) -> Fitted:
+def _fitted(
+    job: Job, result: AutoResult, progress: AutoProgress, loaded: Loaded, time_s: float
+) -> Fitted:
+    verdict = _verdict(job, result)
     convergence = {
         "converged": result.converged,
         "r_hat": None,
         "ess": None,
         "acceptance": None,
-        "text": result.text,
+        "text": verdict.text,
     }
     rows = to_chisq(loaded.problem, progress.rows)
     return Fitted(
@@ -123,7 +127,7 @@ def _fitted(result: AutoResult, progress: AutoProgress, loaded: Loaded, time_s: 
         # The pipeline may be stopped before its first evaluation; the start was evaluated here.
         nllf=min(result.nllf, loaded.nllf),
         stopped=result.code in {"stopped", "time_limit"},
-        verdict=Verdict(code=result.code, text=result.text),
+        verdict=verdict,
         convergence=convergence,
         covariance=None if result.covariance is None else np.asarray(result.covariance, "d"),
         dx=None if result.dx is None else np.asarray(result.dx, "d"),
@@ -132,3 +136,9 @@ def _fitted(result: AutoResult, progress: AutoProgress, loaded: Loaded, time_s: 
         time_s=time_s,
         history={"columns": ["best"], "rows": rows},
     )
+
+
+def _verdict(job: Job, result: AutoResult) -> Verdict:
+    if result.code == "stopped" and is_wall_time(job):
+        return Verdict(code="time_limit", text=TIME_RAN_OUT + result.text.removeprefix(ASKED))
+    return Verdict(code=result.code, text=result.text)

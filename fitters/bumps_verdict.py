@@ -21,6 +21,9 @@ STEADY_R_HAT = 1.1
 ENOUGH_DRAWS = 100
 """Fewer independent draws give poor intervals."""
 
+TIME_RAN_OUT = "The time of the job ran out"
+"""Begins what is said of a fit that the end of the wall time stopped."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
@@ -89,12 +92,12 @@ def _interrupted(job: Job, ended: Ended) -> Verdict | None:
         )
     if not ended.stopped:
         return None
-    if _is_wall_time(job):
-        return Verdict(code="time_limit", text=f"The time of the job ran out {kept}")
+    if is_wall_time(job):
+        return Verdict(code="time_limit", text=f"{TIME_RAN_OUT} {kept}")
     return Verdict(code="stopped", text=f"The fit was asked to stop {kept}")
 
 
-def _is_wall_time(job: Job) -> bool:
+def is_wall_time(job: Job) -> bool:
     """Say whether a stop came when the script announces the end of its wall time."""
     run = job.document["run"]
     limit_s = run.get("time_limit_s")

@@ -1,5 +1,6 @@
 """A stop keeps everything and comes soon; a kill leaves a checkpoint."""
 
+import json
 import os
 import resource
 import signal
@@ -99,19 +100,23 @@ def test_a_stop_before_the_first_step_keeps_the_start(tmp_path: Path) -> None:
     assert [p["value"] for p in result["parameters"]] == [p["start"] for p in result["parameters"]]
 
 
-def test_a_stop_at_the_end_of_the_wall_time_says_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["dream", "auto"])
+def test_a_stop_at_the_end_of_the_wall_time_says_so(tmp_path: Path, method: str) -> None:
     job = make_job(
         tmp_path / "job",
         slow_line(0.002),
-        fit="dream",
-        options=LONG["dream"],
+        fit=method,
+        options=LONG[method],
         run={"time_limit_s": 5.0},
     )
     with job.started() as process:
         wait_for_steps(job, process)
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
-    assert job.result()["verdict"]["code"] == "time_limit"
+    result = job.result()
+    assert result["verdict"]["code"] == "time_limit"
+    assert "The time of the job ran out after" in result["verdict"]["text"]
+    assert "asked" not in json.dumps([result["verdict"], result["convergence"]])
 
 
 def test_the_option_time_ends_a_fit_by_itself(tmp_path: Path) -> None:
