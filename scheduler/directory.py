@@ -51,9 +51,15 @@ def read_refusal(directory: Path, try_number: int) -> str | None:
 
 
 def take_claim(directory: Path, try_number: int, owner: str) -> str:
-    """Take the claim of a try, and answer who has it now."""
+    """Take the claim of a try, and answer who has it now.
+
+    A directory that was never made, or is gone, is made for it: what comes late finds the claim.
+    """
     if _OWNER.fullmatch(owner) is None:
         raise SchedulerError(f"{owner!r} cannot own a claim: want a native id or {VOID!r}")
+    if not directory.is_dir():
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sync_folder(directory.parent)
     link_whole(directory / f"claim.{try_number}", f"{owner}\n".encode())
     holder = read_claim(directory, try_number)
     if holder is None:

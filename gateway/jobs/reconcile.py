@@ -31,7 +31,7 @@ from gateway.jobs.decide import Evidence, decide
 from gateway.jobs.follow import Follower, ReadAlready, Running
 from gateway.jobs.inquiry import Inquiry, Reports
 from gateway.jobs.live_store import LiveStore
-from gateway.jobs.models import Job, Stage
+from gateway.jobs.models import Job, Stage, Wish
 from gateway.jobs.places import Place, Schedulers, launch_of, place_of
 from gateway.jobs.plan import staged_job
 from gateway.jobs.store import JobStore, StaleError
@@ -49,6 +49,8 @@ _PASSES = 12
 
 _FOLLOWED_AT_ONCE = 200
 """Jobs whose files are read in one exchange."""
+
+_SCRIPT = "job.sh"
 
 _log = structlog.get_logger("reconcile")
 _Done = TypeVar("_Done")
@@ -197,9 +199,7 @@ class Reconciler:
         job = pair.job
         match pair.action:
             case steps.TakeClaim(owner=owner):
-                directory = PurePosixPath(job.attempt.directory)
-                scheduler.claim(directory, job.attempt.try_number, owner)
-                return job
+                return self._claim(scheduler, job, owner)
             case steps.Adopt(native_id=native_id, twins=twins):
                 return self._adopt(scheduler, job, native_id, twins)
             case steps.LookAgain():
@@ -279,6 +279,15 @@ class Reconciler:
             )
         # What was not reached is tried again in the next round, not in the next breath.
         return [job for job in stored if job.attempt.stage is not Stage.STAGED]
+
+    def _claim(self, scheduler: Scheduler, job: Job, owner: str) -> Job:
+        """Take the claim of a try; a job that may still run gets a lost directory back, whole."""
+        directory = PurePosixPath(job.attempt.directory)
+        may_run = job.wish is Wish.RUN and not job.attempt.restored
+        if may_run and scheduler.read(directory, _SCRIPT, 0, 1) is None:
+            scheduler.stage([staged_job(job, self._blobs)])
+        scheduler.claim(directory, job.attempt.try_number, owner)
+        return job
 
     def _adopt(self, scheduler: Scheduler, job: Job, native_id: str, twins: tuple[str, ...]) -> Job:
         """Believe an id that holds the claim; only then end its twins."""

@@ -104,6 +104,13 @@ def test_a_job_whose_try_was_given_up_is_uncertain_and_leaves_no_trace(site: Sit
     assert site.scheduler.read(launch.directory, "stdout.0.txt", 0, 10) == b""
 
 
+def test_a_try_is_given_up_also_where_its_directory_is_not_there(site: Site) -> None:
+    gone = PurePosixPath(site.base) / "ada" / "GONE" / "1"
+    assert site.scheduler.claim(gone, 1, VOID) == VOID
+    assert site.scheduler.claim(gone, 1, "7") == VOID
+    assert trace(site.scheduler, gone).claim == VOID
+
+
 def test_more_processors_than_there_are_is_refused_and_stays_refused(site: Site) -> None:
     launch = site.stage(sleeper(), resources={"cpus_per_task": 999_999})
     for _ in range(2):

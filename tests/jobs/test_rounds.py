@@ -1,0 +1,137 @@
+"""Rounds of the reconciler with jobs of which nobody knows whether they were handed over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import redis as redis_client
+
+from gateway.datasets.blobs import BlobStore
+from gateway.datasets.store import DatasetStore
+from gateway.jobs.collect import Collector
+from gateway.jobs.conclude import Concluder
+from gateway.jobs.follow import Follower
+from gateway.jobs.live_store import LiveStore
+from gateway.jobs.log_folder import LogFolder
+from gateway.jobs.models import Job, Plan, PlannedFile, Stage, Wish
+from gateway.jobs.places import FixedSchedulers
+from gateway.jobs.plan import keep_plan
+from gateway.jobs.reconcile import Reconciler
+from gateway.jobs.script import render_script
+from gateway.jobs.store import JobStore
+from gateway.rebuild import to_be_looked_for
+from gateway.settings import Settings, load_settings
+from gateway.sidecars import Sidecars
+from scheduler.base import JobState, Scheduler
+from scheduler.connect import connect
+from scheduler.local import stop_executor
+from tests.helpers import eventually
+from tests.jobs.making import make_job
+from tests.scheduler.site import sleeper
+
+
+@dataclass
+class Site:
+    """A reconciler on real files, and a place that runs jobs."""
+
+    folder: Path
+    scheduler: Scheduler
+    store: JobStore
+    blobs: BlobStore
+    reconciler: Reconciler
+
+    def planned(self, **changes: object) -> Job:
+        """Have a job whose plan is kept and whose directory is not there."""
+        job = make_job(**changes)
+        directory = self.folder / "base" / job.owner / job.id / "1"
+        script = render_script(
+            {"time": "10"},
+            marker=job.marker,
+            comment="gw:ada:test",
+            workdir=str(directory),
+            python="/usr/bin/python3",
+            environment={},
+            tasks=1,
+            throttle=None,
+            signal_lead_s=1,
+        )
+        driver = self.blobs.put(sleeper(0.0).encode()).digest
+        files = (PlannedFile(path="driver.pyz", digest=driver),)
+        plan = keep_plan(Plan(script=script, job={}, files=files), self.blobs)
+        return job.with_attempt(plan=plan, directory=str(directory))
+
+    def end_of(self, job: Job) -> Job:
+        """Do rounds until a job has ended."""
+
+        def look() -> Job | None:
+            self.reconciler.round()
+            found = self.store.get(job.id)
+            return found if found.final else None
+
+        ended = eventually(look, what=lambda: repr(self.store.get(job.id).attempt))
+        assert ended is not None
+        return ended
+
+
+@pytest.fixture
+def site(redis: redis_client.Redis, tmp_path: Path) -> Iterator[Site]:
+    state = tmp_path / "state"
+    scheduler = connect("local", {"state_directory": state, "cpus": 1})
+    settings = quick(load_settings(with_secret=False))
+    store, live = JobStore(redis, Sidecars(tmp_path / "sidecars")), LiveStore(redis, 600)
+    blobs, follower = BlobStore(tmp_path / "blobs"), Follower(live, LogFolder(tmp_path / "l", 1000))
+    reconciler = Reconciler(
+        store=store,
+        live=live,
+        blobs=blobs,
+        follower=follower,
+        concluder=Concluder(
+            store=store,
+            live=live,
+            datasets=DatasetStore(redis, Sidecars(tmp_path / "datasets")),
+            collector=Collector(blobs, settings.limits),
+            follower=follower,
+        ),
+        schedulers=FixedSchedulers({"local": scheduler}),
+        settings=settings,
+    )
+    yield Site(tmp_path, scheduler, store, blobs, reconciler)
+    stop_executor(state)
+
+
+def quick(settings: Settings) -> Settings:
+    local = replace(settings.clusters["local"], look_again_s=0.0)
+    return replace(settings, clusters={"local": local})
+
+
+def test_a_restored_job_that_was_never_staged_comes_to_its_end(site: Site) -> None:
+    kept, unwanted = site.planned(), site.planned(wish=Wish.CANCEL)
+    for job in (kept, unwanted):
+        assert site.store.restore(to_be_looked_for(job))
+
+    refused = site.end_of(kept)
+    assert (refused.attempt.state, refused.attempt.stage) == (JobState.FAILED, Stage.REFUSED)
+    left = Path(kept.attempt.directory)
+    assert [path.name for path in left.iterdir()] == ["claim.1"], "nothing was sent"
+    assert (left / "claim.1").read_text() == "void\n"
+    assert left.stat().st_mode & 0o777 == 0o700
+    assert site.end_of(unwanted).attempt.state is JobState.CANCELLED
+    site.store.delete(site.store.get(kept.id))
+
+    again = replace(kept, id=unwanted.id, version=site.store.get(unwanted.id).version)
+    second = left.with_name("2")
+    attempt = replace(kept.attempt, number=2, directory=str(second))
+    site.store.replace(replace(again, attempts=(kept.attempt, attempt)))
+    assert site.end_of(again).attempt.try_number == 1
+    assert (second / "driver.pyz").exists()
+
+
+def test_a_try_after_a_lost_directory_runs_in_a_whole_one(site: Site) -> None:
+    job = site.planned(stage=Stage.UNCERTAIN, try_number=1)
+    site.store.add(job)
+    ended = site.end_of(job)
+    assert (ended.attempt.exit_code, ended.attempt.try_number) == (0, 2)
+    assert len((Path(job.attempt.directory) / "starts").read_text().splitlines()) == 1
