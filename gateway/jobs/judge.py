@@ -75,7 +75,8 @@ def _judged(job: Job, attempt: Attempt, collected: Collected) -> Attempt:
     if "stopped" in _words_of(job, collected):
         if job.wish is Wish.STOP:
             return _stopped(job, attempt, kept)
-        return replace(attempt, reason="TimeLimit", reason_text=words.TIME_LIMIT)
+        text = words.time_limit(resumable=attempt.resumable)
+        return replace(attempt, reason="TimeLimit", reason_text=text)
     return replace(attempt, reason_text=words.state_text(attempt.state))
 
 

@@ -185,7 +185,8 @@ def advice(job: Job, result: ResultView | None, following: NextRequest | None) -
     if result.at_limits and result.code in _NOT_THERE_YET:
         codes.append("at_limit")  # going on does not help against a bound
     labels = _names([row.label for row in result.at_limits])
-    return " ".join(filter(None, (_ADVICE.get(code, "") for code in codes))).format(labels=labels)
+    known = _ADVICE if job.attempt.resumable else {**_ADVICE, **_RUN_AGAIN}
+    return " ".join(filter(None, (known.get(code, "") for code in codes))).format(labels=labels)
 
 
 _WITHOUT_NUMBERS = {
@@ -238,6 +239,13 @@ _ADVICE = {
     "logarithm of a negative number, or narrow the bounds.",
     "no_parameters": "Let at least one parameter be fitted: give it a range.",
 }
+
+_RUN_AGAIN = {
+    "not_converged": "Run it again with more steps before you trust the uncertainties.",
+    "stopped": "It was stopped early: run it again if the numbers matter.",
+    "time_limit": "Run it again with more time.",
+}
+"""In the place of `_ADVICE` where the method leaves nothing to go on from."""
 
 
 def _names(labels: Sequence[str]) -> str:

@@ -40,7 +40,6 @@ STOPPED_BEFORE_START = "Stopped before it had started, so there is nothing to ke
 CANCELLED_BEFORE_START = "Cancelled before it had started."
 STOPPED = "Stopped early; the result was kept."
 STOPPED_WITHOUT_RESULT = "Stopped as asked, and it left no result: see its log."
-TIME_LIMIT = "Its time was nearly up, so it stopped and saved what it had: it can be continued."
 NO_RESULT = "It ended without a result: see its log."
 UNCERTAIN = "Handed over, but the answer got lost: looking for it before anything else is tried."
 NOT_REACHED = "Waits to be handed over: its cluster cannot be reached now."
@@ -62,6 +61,16 @@ def stopped_array(kept: int, elements: int) -> str:
     'Stopped as asked: 3 of 10 elements have a result, which was kept.'
     """
     return f"Stopped as asked: {kept} of {elements} elements have a result, which was kept."
+
+
+def time_limit(*, resumable: bool) -> str:
+    """Say what is left of a fit that the end of its time stopped.
+
+    >>> time_limit(resumable=False)
+    'Its time was nearly up, so it stopped and saved what it had: run it again with more time.'
+    """
+    next_step = "it can be continued" if resumable else "run it again with more time"
+    return f"Its time was nearly up, so it stopped and saved what it had: {next_step}."
 
 
 def state_text(state: JobState) -> str:
