@@ -22,6 +22,7 @@ from bumps_remote.text import clean, clean_line
 
 OK = 0
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _SERVER = 401, 403, 404, 500
+_NO_SPACE = 507
 
 
 class RemoteError(Exception):
@@ -136,7 +137,7 @@ def error_of(problem: Problem) -> RemoteError:
     """Choose the error for an answer."""
     if problem.status in (_UNAUTHORIZED, _FORBIDDEN):
         return AuthError(problem.text)
-    if problem.status >= _SERVER:
+    if problem.status >= _SERVER and problem.status != _NO_SPACE:
         return UnreachableError(f"the server failed ({problem.status}): {problem.text}")
     kind = NotFoundError if problem.status == _NOT_FOUND else RefusedError
     return kind(problem.text, problem.status, problem.fields)

@@ -196,6 +196,17 @@ def test_a_failure_of_the_server_names_the_request_id(site: Misbehaving, line: A
         line().document(GET)
 
 
+def test_a_full_quota_is_a_no_of_the_server_and_asked_once(site: Misbehaving, line: Any) -> None:
+    detail = "you keep 2 GB of 2 GB: delete jobs or data sets"
+    site.on("GET", "/thing", Reply(status=507, body={"detail": detail}))
+
+    with pytest.raises(RefusedError) as caught:
+        line().document(GET)
+
+    assert (str(caught.value), caught.value.exit_code, caught.value.status) == (detail, 6, 507)
+    assert len(site.asked("GET", "/thing")) == 1
+
+
 def test_what_a_server_says_cannot_drive_the_terminal(site: Misbehaving, line: Any) -> None:
     evil = "no\x1b]0;owned\x07\x1b[2J\u202e\x9b31m"
     site.on("GET", "/thing", Reply(status=409, body={"detail": evil}))
