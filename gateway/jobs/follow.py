@@ -19,7 +19,7 @@ from gateway.jobs.reported import (
     LINE_BYTES,
     cut_event,
     elements_told_of,
-    fold_element,
+    fold_elements,
     fold_progress,
     last_curves,
     read_events,
@@ -38,6 +38,14 @@ _LEAST_TAIL_BYTES = 64 << 10
 _TAILS_BYTES = 16 << 20
 """Of all tasks of a job that has ended, unless they are very many."""
 
+_LINES_AT_ONCE = 1_000
+"""Of one task; a driver reports a few a second, and reading very short ones takes its time."""
+
+_LINES_AT_END = 50_000
+"""From the starts, and from the ends, of all tasks of a job that has ended, unless they are very
+many."""
+
+_LEAST_LINES = 100
 _FINISH_LOG_BYTES = 64 << 20
 STREAMS = ("stdout", "stderr")
 
@@ -178,7 +186,7 @@ class Follower:
         content = files.read(directory, f"events.{task}.jsonl", offset, _CHUNK_BYTES)
         if not content:
             return _News(events=[], read={})
-        whole = content.rfind(b"\n") + 1
+        whole = len(content) - len(content.split(b"\n", _LINES_AT_ONCE)[-1])
         if not whole and len(content) >= LINE_BYTES:
             whole = len(content)  # a line without an end: step over it
         events = read_events(content[:whole])
@@ -246,16 +254,22 @@ class Follower:
         if offset >= EVENT_BYTES:
             return _News(events=[], read={})
         content = scheduler.read(directory, path, offset, 2 * tail + 1) or b""
-        if len(content) <= 2 * tail:
+        most = max(_LEAST_LINES, _LINES_AT_END // job.attempt.tasks)
+        is_short = len(content) <= 2 * tail
+        if is_short and content.count(b"\n") <= 2 * most:
             return _News(
                 events=read_events(content),
                 read={name: offset + len(content)} if content else {},
             )
-        last = scheduler.read(directory, path, -tail, tail) or b""
+        first, last = content, content
+        if not is_short:
+            last = scheduler.read(directory, path, -tail, tail) or b""
+            first, last = content[:tail], last[last.find(b"\n") + 1 :]
+        first = b"".join(first.splitlines(keepends=True)[:most])
         events = [
-            *read_events(content[:tail]),
-            cut_event(task, offset + tail),
-            *read_events(last[last.find(b"\n") + 1 :]),
+            *read_events(first),
+            cut_event(task, offset + len(first)),
+            *read_events(b"\n".join(last.splitlines()[-most:])),
         ]
         # Not how far it was read, but that nothing more of it will be.
         return _News(events=events, read={name: EVENT_BYTES})
@@ -295,11 +309,7 @@ class Follower:
     def _show_elements(self, job: Job, events: Sequence[Document], read: dict[str, int]) -> bool:
         told = elements_told_of(events, job.elements)
         before = self._live.elements(job.id, told) if told else {}
-        after = {
-            index: state
-            for index in told
-            if (state := fold_element(index, events, before.get(index))) is not None
-        }
+        after = fold_elements(events, before, job.elements)
         progress = _count(job, events, before, after, self._live.progress(job.id))
         # The curves of thousands of elements would drive all else out of the stream.
         shown = [event for event in events if event["event"] != "curve"]

@@ -122,19 +122,28 @@ def last_curves(events: Sequence[Document]) -> Mapping[int, Document]:
 
 def elements_told_of(events: Sequence[Document], most: int) -> list[int]:
     """List the elements of an array of so many that some events are about."""
-    found = {event["element"] for event in events if type(event.get("element")) is int}
-    return sorted(index for index in found if 0 <= index < most)
+    return sorted({index for event in events if (index := _element(event, most)) is not None})
 
 
-def fold_element(
-    index: int, events: Sequence[Document], before: ElementProgress | None
-) -> ElementProgress | None:
-    """Fold new events into what is known of an element; None when nothing is."""
-    state = before
+def fold_elements(
+    events: Sequence[Document], before: Mapping[int, ElementProgress], most: int
+) -> dict[int, ElementProgress]:
+    """Fold new events into what is known of the elements of an array of so many.
+
+    Elements that no event is about, and those of which nothing is known, are left out.
+    """
+    after: dict[int, ElementProgress] = {}
     for event in events:
-        if event.get("element") == index:
-            state = _next_of_element(event, state)
-    return state
+        if (index := _element(event, most)) is not None:
+            state = _next_of_element(event, after.get(index, before.get(index)))
+            if state is not None:
+                after[index] = state
+    return after
+
+
+def _element(event: Document, most: int) -> int | None:
+    index = event.get("element")
+    return index if type(index) is int and 0 <= index < most else None
 
 
 def _next_of_element(event: Document, state: ElementProgress | None) -> ElementProgress | None:

@@ -14,7 +14,7 @@ from gateway.cluster_settings import ClusterSettings
 from gateway.jobs.advise import NextRequest, next_request
 from gateway.jobs.models import Job, Progress
 from gateway.jobs.page_words import time_left
-from gateway.jobs.reported import fold_element, fold_progress, read_events
+from gateway.jobs.reported import fold_elements, fold_progress, read_events
 from gateway.jobs.resource_schema import ResourcesSchema
 from gateway.jobs.resources import parse_memory, parse_time
 from scheduler.base import JobState
@@ -86,7 +86,7 @@ def test_no_number_that_a_job_tells_is_too_large(t: object, step: str, most: str
             asked(ended(JobState.TIMEOUT, resumable=resumable), progress)
         running = make_job(state=JobState.RUNNING, started=THEN, method="dream")
         assert "inf" not in time_left(running, progress)
-    element = fold_element(0, events, None)
+    element = fold_elements(events, {}, 1).get(0)
     assert element is None or element.steps is None or element.steps <= 10**12
 
 

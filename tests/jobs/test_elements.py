@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from gateway.jobs.follow import Follower, Running
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.log_folder import LogFolder
 from gateway.jobs.models import ElementProgress, Job
-from gateway.jobs.reported import elements_told_of, fold_element
+from gateway.jobs.reported import elements_told_of, fold_elements
 from gateway.jobs.result_view import ElementView, read_result
 from scheduler.base import Scheduler
 from scheduler.connect import connect
@@ -155,8 +156,32 @@ def test_events_of_elements_that_there_are_not_are_nobodys(event: dict[str, Any]
 
 def test_an_end_that_nobody_knows_is_a_failure() -> None:
     end = {"t": 2.0, "event": "end", "element": 0, "status": "<b>", "chisq": "much"}
-    state = fold_element(0, [end], None)
-    assert state == ElementProgress(t=2.0, status="failed", chisq=None)
+    assert fold_elements([end], {}, 1) == {0: ElementProgress(t=2.0, status="failed", chisq=None)}
+
+
+def test_very_many_events_of_an_array_hold_nobody_up(
+    tmp_path: Path, live: LiveStore, scheduler: Scheduler
+) -> None:
+    array = Array(tmp_path, live, scheduler, 200)
+    ends = "".join(f'{{"t":1,"event":"end","element":{n % 200}}}\n' for n in range(5_000))
+    for task in range(200):
+        (array.directory / f"events.{task}.jsonl").write_text(ends)
+    begun = time.monotonic()
+    array.follow(list(range(200)))
+    assert {state.status for state in array.told.values()} == {"failed"}
+    array.follower.finish(scheduler, array.job)
+    assert time.monotonic() - begun < 15.0  # at each event once for each element: 42
+    assert (len(array.told), array.count) == (200, (200, 200))
+
+
+def test_lines_that_are_too_many_for_one_look_are_read_in_the_next(array: Array) -> None:
+    for step in range(1, 2_501):
+        array.tell(0, "step", step=step)
+    steps = []
+    for _ in range(4):
+        array.follow([0])
+        steps.append(array.told[0].step)
+    assert steps == [1_000, 2_000, 2_500, 2_500]
 
 
 def test_the_grid_holds_every_element_once_whatever_it_told() -> None:
