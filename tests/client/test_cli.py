@@ -183,6 +183,20 @@ def test_a_model_alone_is_fitted_fetched_and_shown(site: Misbehaving, shell: She
     assert "uncertainties are in every result" in done.err
 
 
+@pytest.mark.parametrize("option", ["-oout", "--export=out", "--session=out/out/session.h5"])
+def test_who_names_a_place_for_results_gets_them_there(
+    site: Misbehaving, shell: Shell, option: str
+) -> None:
+    serve_submissions(site)
+    serve_results(site, {"out/session.h5": b"session"}, results=[{"chisq": 1, "parameters": []}])
+    site.on("POST", "/jobs", Reply(status=202, body=job_document(state="PENDING", final=False)))
+    shell.write("model.py", "")
+
+    shell.run("submit", "model.py", option)
+
+    assert (shell.work / "out" / "out" / "session.h5").read_bytes() == b"session"
+
+
 def test_bumps_options_without_a_meaning_here_do_no_harm(site: Misbehaving, shell: Shell) -> None:
     serve_submissions(site)
     shell.write("model.py", "")

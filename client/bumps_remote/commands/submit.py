@@ -198,8 +198,8 @@ def _submit(
         free_folder(given["output"], replace=given["force"])
     with connect(url, insecure=insecure) as connection:
         job = _send(connection, wanted, new=given["new"])
-        if waiting or fetching or given["session"]:
-            fetching = fetching or bool(given["output"] or given["session"])
+        fetching = fetching or bool(given["output"] or given["session"])
+        if waiting or fetching:
             _finish(job, given, fetching=fetching, as_json=as_json)
             return
     answer(job.document, [Text(job.id)], as_json=as_json)
