@@ -30,6 +30,9 @@ from scheduler.spool import Entry, JobRecord, LocalConfig, Spool, TaskRecord, tr
 
 _POLL_S = 0.2
 _STATE_S = 0.2
+_EXIT_BYTES = 4096
+_MOST_STATUS = 255
+_LAST_END = 1 << 34
 _KEEP_S = 30 * 24 * 3600.0
 _log = logging.getLogger("scheduler.executor")
 
@@ -234,16 +237,13 @@ class Executor:
 
     def _exit_file(self, entry: Entry, task: int) -> tuple[int, float] | None:
         """Read what the script itself said of its end, if this job's script said it."""
-        content = read_beneath(Path(entry.directory), f"exit.{task}.json", 0, 4096)
+        content = read_beneath(Path(entry.directory), f"exit.{task}.json", 0, _EXIT_BYTES)
         if content is None:
             return None
-        try:
-            document = json.loads(content)
-            if document["owner"] == entry.native_id:
-                return int(document["rc"]), float(document["end"])
-        except (ValueError, KeyError, TypeError):
+        found = _read_exit(content, entry.native_id)
+        if found is None:
             _log.warning("job %s: exit.%s.json cannot be read", entry.native_id, task)
-        return None
+        return found
 
     # Tasks that wait
 
@@ -316,6 +316,27 @@ class Executor:
 
     def _pass(self, point: str, native_id: str) -> None:
         crash_point(point, self._spool.directory, native_id)
+
+
+def _read_exit(content: bytes, owner: str) -> tuple[int, float] | None:
+    """Read status and moment of an end; None when it is not of that form: a job can write there.
+
+    >>> _read_exit(b'{"rc": 3, "end": 5, "owner": "17"}', "17")
+    (3, 5.0)
+    >>> _read_exit(b'{"rc": 1e999, "end": 5, "owner": "17"}', "17") is None
+    True
+    """
+    try:
+        document = json.loads(content)
+        status, end = document["rc"], document["end"]
+        is_own = document["owner"] == owner
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if not is_own or type(status) is not int or not 0 <= status <= _MOST_STATUS:
+        return None
+    if type(end) not in (int, float) or not 0 < end < _LAST_END:
+        return None
+    return status, float(end)
 
 
 def main(arguments: list[str]) -> int:

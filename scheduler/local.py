@@ -49,6 +49,7 @@ MAX_ARRAY = 1001
 """The greatest index of an array, and one; Slurm's MaxArraySize."""
 
 _START_S = 30.0
+_LAST_T = 1 << 36
 _log = logging.getLogger(__name__)
 _MARKER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _NATIVE_ID = re.compile(r"[1-9][0-9]{0,17}")
@@ -324,4 +325,7 @@ def _report(
 
 
 def _instant(timestamp: float | None) -> datetime | None:
-    return None if timestamp is None else datetime.fromtimestamp(timestamp, UTC)
+    """Read a moment; None when no clock shows it, whoever wrote it."""
+    if timestamp is None or not 0 <= timestamp < _LAST_T:
+        return None
+    return datetime.fromtimestamp(timestamp, UTC)

@@ -125,6 +125,11 @@ class Reconciler:
         except (SchedulerError, OSError) as error:
             _log.warning("unreachable", cluster=place.cluster, owner=place.owner, error=str(error))
             self._hold(jobs, str(error))
+        except RedisError:
+            raise
+        except Exception as error:  # noqa: BLE001 - what one place says must not end the others' turns
+            _log.exception("a place failed", cluster=place.cluster, owner=place.owner)
+            self._hold(jobs, f"its answer could not be worked with: {error!r}")
 
     def _one_pass(
         self, scheduler: Scheduler, jobs: Sequence[Job], reports: Reports | None

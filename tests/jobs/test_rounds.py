@@ -17,7 +17,7 @@ from gateway.jobs.follow import Follower
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.log_folder import LogFolder
 from gateway.jobs.models import Job, Plan, PlannedFile, Stage, Wish
-from gateway.jobs.places import FixedSchedulers
+from gateway.jobs.places import FixedSchedulers, Place
 from gateway.jobs.plan import keep_plan
 from gateway.jobs.reconcile import Reconciler
 from gateway.jobs.script import render_script
@@ -135,3 +135,23 @@ def test_a_try_after_a_lost_directory_runs_in_a_whole_one(site: Site) -> None:
     ended = site.end_of(job)
     assert (ended.attempt.exit_code, ended.attempt.try_number) == (0, 2)
     assert len((Path(job.attempt.directory) / "starts").read_text().splitlines()) == 1
+
+
+def test_a_place_whose_answer_nobody_foresaw_holds_up_no_other(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd, job = site.planned(cluster="odd"), site.planned()
+    for one in (odd, job):
+        site.store.add(one)
+    get = FixedSchedulers.get
+
+    def odd_get(self: FixedSchedulers, asked: Place) -> Scheduler:
+        if asked.cluster == "odd":
+            raise OverflowError("timestamp out of range")
+        return get(self, asked)
+
+    monkeypatch.setattr(FixedSchedulers, "get", odd_get)
+    assert site.end_of(job).attempt.exit_code == 0
+    held = site.store.get(odd.id)
+    assert not held.final
+    assert "timestamp out of range" in held.attempt.reason_text

@@ -319,3 +319,34 @@ def test_a_damaged_script_fails_its_own_job_and_no_other(local: LocalSite) -> No
     for launch, native_id in ((first, ids[0]), (last, ids[2])):
         local.wake(launch)
         assert local.end_of(native_id).state is JobState.COMPLETED
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"rc": 1e999, "end": 5, "owner": "ID"}',
+        '{"rc": 0, "end": 1e300, "owner": "ID"}',
+        "[" * 4000,
+    ],
+)
+def test_a_planted_exit_file_stops_nobody(local: LocalSite, text: str) -> None:
+    launch, other = local.stage(sleeper(60)), local.stage(sleeper(0))
+    native_id = local.submit(launch)
+    local.runs(launch, native_id)
+    planted = Path(launch.directory) / "exit.0.json"
+    planted.write_text(text.replace("ID", native_id))
+    os.kill(local.shepherd(native_id), signal.SIGKILL)
+    assert local.end_of(native_id).state is JobState.NODE_FAIL
+    assert local.end_of(local.submit(other)).state is JobState.COMPLETED
+
+
+def test_a_record_of_a_moment_that_no_clock_shows_is_read(local: LocalSite) -> None:
+    launch = local.stage(sleeper(0))
+    native_id = local.submit(launch)
+    local.end_of(native_id)
+    path = local.spool.job(native_id) / "state.json"
+    document = json.loads(path.read_text())
+    document["tasks"]["0"]["ended"] = 1e300
+    path.write_text(json.dumps(document))
+    (report,) = local.scheduler.states([native_id])[native_id]
+    assert (report.state, report.ended) == (JobState.COMPLETED, None)
