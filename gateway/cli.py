@@ -15,7 +15,7 @@ from gateway import __version__
 from gateway.accounts.service import Accounts
 from gateway.cli_reported import reported
 from gateway.cluster_cli import cluster
-from gateway.database import connect, schema_version, upgrade
+from gateway.database import connect, running_store, schema_version, upgrade
 from gateway.settings import Settings, load_settings, prepare_state
 from gateway.trail_cli import trail
 from gateway.web.logs import configure_logs
@@ -150,7 +150,8 @@ def db_current() -> None:
 @reported
 def db_upgrade() -> None:
     """Bring the data to this program's version; again without harm."""
-    before, after = upgrade(connect(load_settings(with_secret=False)))
+    with running_store(load_settings(with_secret=False)) as client:
+        before, after = upgrade(client)
     click.echo(f"data: {'none' if before is None else before} -> {after}")
 
 

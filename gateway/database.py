@@ -15,7 +15,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,14 +25,15 @@ from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.retry import Retry
 
 from gateway.errors import UnavailableError
+from gateway.jobs.migrations import move_indexes
 from gateway.settings import Settings, SettingsError
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of what the stores of the rooms write; raised together with a migration."""
 
 Migration = Callable[[redis.Redis], None]
-_MIGRATIONS: Mapping[int, Migration] = {}
-"""By the version that it starts from, what brings the data to the next one; there is none yet.
+_MIGRATIONS: Mapping[int, Migration] = {1: move_indexes}
+"""By the version that it starts from, what brings the data to the next one.
 
 Each must be resumable: after a crash it is begun again on data that it has changed in part.
 """
@@ -165,6 +167,18 @@ class EmbeddedServer:
             self._process.kill()
             self._process.wait()
         self._process = None
+
+
+@contextmanager
+def running_store(settings: Settings) -> Iterator[redis.Redis]:
+    """Give a client of the store; our own server is started if it does not run, and stopped."""
+    server = None if settings.redis.url else EmbeddedServer(settings)
+    try:
+        with connect(settings) as client:
+            yield client
+    finally:
+        if server is not None:
+            server.stop()
 
 
 def check_store(client: redis.Redis) -> list[str]:

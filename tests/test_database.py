@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 import redis as redis_client
+from click.testing import CliRunner
 
+from gateway.cli import main
 from gateway.database import (
     SCHEMA,
     EmbeddedServer,
     check_store,
     connect,
     require_schema,
+    running_store,
     schema_version,
     upgrade,
 )
+from gateway.jobs.models import Job
+from gateway.jobs.store import JobStore
 from gateway.settings import Settings, SettingsError, load_settings, prepare_state
+from gateway.sidecars import Sidecars
+from scheduler.base import JobState
+from tests.jobs.making import make_job
 
 
 @pytest.fixture
@@ -93,6 +101,15 @@ def test_an_upgrade_can_run_twice(client: redis_client.Redis) -> None:
     require_schema(client)
 
 
+def nothing(client: redis_client.Redis) -> None:
+    """Invented: a step that changes no data."""
+    assert client.ping()
+
+
+LATER = dict.fromkeys(range(1, SCHEMA), nothing)
+"""The steps after the invented ones."""
+
+
 def number_the_jobs(client: redis_client.Redis) -> None:
     """Invented: version 0 has the jobs in a set, version 1 in an order."""
     for job in client.sscan_iter("old:jobs"):
@@ -110,12 +127,12 @@ def test_old_data_are_migrated_once(client: redis_client.Redis) -> None:
     client.set("gateway:schema", 0)
     client.sadd("old:jobs", "j1", "j2", "j3")
 
-    assert upgrade(client, {0: number_the_jobs}) == (0, SCHEMA)
+    assert upgrade(client, {0: number_the_jobs, **LATER}) == (0, SCHEMA)
 
     require_schema(client)
     assert client.zrange("new:jobs", 0, -1) == ["j1", "j2", "j3"]
     client.sadd("old:jobs", "j4")
-    assert upgrade(client, {0: number_the_jobs}) == (SCHEMA, SCHEMA)
+    assert upgrade(client, {0: number_the_jobs, **LATER}) == (SCHEMA, SCHEMA)
     assert client.smembers("old:jobs") == {"j4"}
 
 
@@ -127,7 +144,7 @@ def test_a_migration_that_was_cut_short_is_taken_up_again(client: redis_client.R
         upgrade(client, {0: number_one_job_and_die})
     with pytest.raises(SettingsError, match="db upgrade"):
         require_schema(client)
-    upgrade(client, {0: number_the_jobs})
+    upgrade(client, {0: number_the_jobs, **LATER})
 
     require_schema(client)
     assert client.zrange("new:jobs", 0, -1) == ["j1", "j2"]
@@ -140,7 +157,7 @@ def test_each_step_of_an_upgrade_is_kept(client: redis_client.Redis) -> None:
 
     with pytest.raises(InterruptedError):
         upgrade(client, steps)
-    upgrade(client, {**steps, 0: number_the_jobs})
+    upgrade(client, {**steps, 0: number_the_jobs, **LATER})
 
     assert client.get("first") == "1"
 
@@ -162,3 +179,68 @@ def test_data_of_a_newer_version_are_refused(client: redis_client.Redis) -> None
     with pytest.raises(SettingsError, match="newer"):
         upgrade(client)
     assert schema_version(client) == SCHEMA + 1
+
+
+# Version 1 to 2: where the jobs of a user are
+
+
+RESERVED = ("active", "deleted", "rubbish", "wake", "pulse", "of")
+
+
+def as_version_1(client: redis_client.Redis, jobs: JobStore, owners: Sequence[str]) -> list[Job]:
+    """Have a job of each, written as version 1 did."""
+    made = [make_job(owner=owner) for owner in owners]
+    for job in made:
+        jobs.add(job)
+    for owner in owners:
+        if owner not in RESERVED[:1]:  # there is a set already: it could not be written
+            client.rename(f"jobs:of:{owner}", f"jobs:{owner}")
+        client.rename(f"jobs:of:{owner}:PENDING", f"jobs:{owner}:PENDING")
+    client.set("gateway:schema", 1)
+    return made
+
+
+def test_the_jobs_of_users_move_and_nothing_else_does(
+    client: redis_client.Redis, tmp_path: Path
+) -> None:
+    jobs = JobStore(client, Sidecars(tmp_path / "sidecars"))
+    ada, bob = as_version_1(client, jobs, ["ada", "bob"])
+    jobs.delete(jobs.get(bob.id))
+    client.zrem("jobs:bob", bob.id)  # as its own version would have
+    for _ in range(2):
+        client.set("gateway:schema", 1)
+        assert upgrade(client) == (1, SCHEMA)
+        assert list(jobs.newest("ada", "PENDING", None)) == list(jobs.newest("ada", None, None))
+        assert list(jobs.newest("ada", None, None)) == [ada] == jobs.active()
+        assert jobs.count("bob") == 0
+        assert client.smembers("jobs:deleted") == {bob.id}
+        assert not client.exists("jobs:ada", "jobs:ada:PENDING")
+
+
+def test_a_user_whose_name_was_in_the_way_is_nobodys_trouble_any_more(
+    client: redis_client.Redis, tmp_path: Path
+) -> None:
+    jobs = JobStore(client, Sidecars(tmp_path / "sidecars"))
+    made = as_version_1(client, jobs, [*RESERVED, "ada"])
+    client.srem("jobs:active", made[0].id)
+    upgrade(client)
+    assert jobs.active() == made
+    for owner in (*RESERVED, "ada"):
+        assert jobs.count(owner) == 1
+        (job,) = jobs.newest(owner, "PENDING", None)
+        assert job.owner == owner
+        jobs.delete(jobs.replace(job.with_attempt(state=JobState.CANCELLED)))
+        jobs.add(make_job(owner=owner))
+        assert jobs.count(owner) == 1
+    assert len(jobs.rubbish(100)) == len(made) == len(jobs.active())
+
+
+def test_our_own_server_is_started_for_an_upgrade_and_stopped(settings: Settings) -> None:
+    with running_store(settings) as client:
+        client.set("gateway:schema", 1)
+    with pytest.raises(redis_client.ConnectionError), connect(settings) as client:
+        client.ping()
+    command = CliRunner().invoke(
+        main, ["db", "upgrade"], env={"GATEWAY_STATE": str(settings.state_directory)}
+    )
+    assert command.output == f"data: 1 -> {SCHEMA}\n"

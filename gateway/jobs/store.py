@@ -5,8 +5,8 @@ key                                 type    holds
 ==================================  ======  ====================================================
 ``job:{id}``                        hash    ``record`` (JSON), ``version``, ``owner``, ``state``
 ``jobs``                            zset    all job ids, by their text (score 0)
-``jobs:{owner}``                    zset    a user's job ids, by their text
-``jobs:{owner}:{state}``            zset    the same, for each state of the current attempt
+``jobs:of:{owner}``                 zset    a user's job ids, by their text
+``jobs:of:{owner}:{state}``         zset    the same, for each state of the current attempt
 ``jobs:active``                     set     ids of jobs that the reconciler must look after, also
                                             of ended ones whose sidecar does not say so yet
 ``jobs:deleted``                    set     ids that were deleted: never given again
@@ -111,8 +111,8 @@ class JobStore:
             keys=[
                 f"job:{job.id}",
                 "jobs",
-                f"jobs:{job.owner}",
-                f"jobs:{job.owner}:{state}",
+                f"jobs:of:{job.owner}",
+                f"jobs:of:{job.owner}:{state}",
                 "jobs:active",
                 entry,
             ],
@@ -236,9 +236,9 @@ class JobStore:
         """Say in one round trip what decides whether a user may have another job."""
         with self._redis.pipeline(transaction=False) as pipe:
             pipe.hmget(f"idempotency:jobs:{owner}:{key}", "id", "hash")
-            pipe.zcard(f"jobs:{owner}")
+            pipe.zcard(f"jobs:of:{owner}")
             for state in _ALIVE:
-                pipe.zcard(f"jobs:{owner}:{state}")
+                pipe.zcard(f"jobs:of:{owner}:{state}")
             (job_id, earlier), jobs, *alive = pipe.execute()
         found = self._earlier(job_id, earlier, key, request_hash) if key else None
         return Admission(earlier=found, jobs=int(jobs), alive=sum(alive))
@@ -304,13 +304,13 @@ class JobStore:
 
     def count(self, owner: str) -> int:
         """Count a user's jobs."""
-        return int(self._redis.zcard(f"jobs:{owner}"))
+        return int(self._redis.zcard(f"jobs:of:{owner}"))
 
     def count_by_state(self, owner: str, states: Sequence[str]) -> dict[str, int]:
         """Count a user's jobs in each of these states."""
         with self._redis.pipeline(transaction=False) as pipe:
             for state in states:
-                pipe.zcard(f"jobs:{owner}:{state}")
+                pipe.zcard(f"jobs:of:{owner}:{state}")
             return dict(zip(states, pipe.execute(), strict=True))
 
     def newest(
@@ -323,7 +323,7 @@ class JobStore:
         expected
             How many are likely to be wanted: so many are read at first, more later on.
         """
-        index = f"jobs:{owner}:{state}" if state else f"jobs:{owner}"
+        index = f"jobs:of:{owner}:{state}" if state else f"jobs:of:{owner}"
         count = min(expected, _SCAN)
         while True:
             high = f"({before}" if before else "+"

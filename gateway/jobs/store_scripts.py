@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-# KEYS: job, jobs, jobs:owner, jobs:owner:state, jobs:active, idempotency (may be "")
+# KEYS: job, jobs, jobs:of:owner, jobs:of:owner:state, jobs:active, idempotency (may be "")
 # ARGV: id, owner, record, state, request hash, version (a restored job has one already)
 # Answers "" when added, the earlier job's id for a known key, "!" when the key has another hash,
 # "?" when the id was given before.
@@ -48,8 +48,8 @@ end
 if now[1] ~= ARGV[2] then return 'stale' end
 redis.call('HSET', KEYS[1], 'record', ARGV[4], 'version', ARGV[3], 'state', ARGV[6])
 if now[2] ~= ARGV[6] then
-  redis.call('ZREM', 'jobs:' .. ARGV[5] .. ':' .. now[2], ARGV[1])
-  redis.call('ZADD', 'jobs:' .. ARGV[5] .. ':' .. ARGV[6], 0, ARGV[1])
+  redis.call('ZREM', 'jobs:of:' .. ARGV[5] .. ':' .. now[2], ARGV[1])
+  redis.call('ZADD', 'jobs:of:' .. ARGV[5] .. ':' .. ARGV[6], 0, ARGV[1])
 end
 redis.call('SADD', KEYS[2], ARGV[1])
 if KEYS[3] ~= '' then
@@ -80,8 +80,8 @@ for _, key in ipairs(redis.call('SMEMBERS', KEYS[1] .. ':idempotency')) do
 end
 redis.call('DEL', KEYS[1], KEYS[1] .. ':idempotency', unpack(KEYS, 6))
 redis.call('ZREM', KEYS[2], ARGV[1])
-redis.call('ZREM', 'jobs:' .. ARGV[3], ARGV[1])
-redis.call('ZREM', 'jobs:' .. ARGV[3] .. ':' .. now[2], ARGV[1])
+redis.call('ZREM', 'jobs:of:' .. ARGV[3], ARGV[1])
+redis.call('ZREM', 'jobs:of:' .. ARGV[3] .. ':' .. now[2], ARGV[1])
 redis.call('SREM', KEYS[3], ARGV[1])
 redis.call('SADD', KEYS[4], ARGV[1])
 redis.call('RPUSH', KEYS[5], ARGV[4])
