@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+import gateway.jobs
+
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("gateway", "scheduler", "fitters", "client", "tools", "benchmarks")
 PYTHON = sys.executable
@@ -30,6 +32,16 @@ BROAD: dict[str, str] = {
     "fitters/bumps_session.py": "bumps cannot save every model, and says so in many ways",
 }
 """Where everything may be caught, and why."""
+
+LONGEST = 35
+LONG: dict[str, str] = {
+    "gateway/problems/functions.py:_all_functions": "a table, a line or two for each function",
+    "gateway/services.py:open_gateway": "where all parts of the gateway meet",
+    "gateway/web/openapi.py:make_app": "where all parts of the description meet",
+    "gateway/jobs/job_view.py:job_page": "a table, a line for each thing on the page",
+    "client/bumps_remote/connection.py:submit": "what scientists type, and its checks",
+}
+"""Functions of more lines, besides their docstrings, and why."""
 
 UNSAFE = {"pickle", "cPickle", "joblib", "dill", "cloudpickle", "shelve", "marshal"}
 HEAVY = {"bumps", "refl1d", "sasmodels", "numpy", "scipy", "h5py", "sklearn", "matplotlib"}
@@ -105,6 +117,32 @@ def test_a_long_module_says_why() -> None:
         if len(text.splitlines()) > 400 and not re.search(r"\blong\b", docstring, re.IGNORECASE):
             silent.append(f"{name_of(path)}: {len(text.splitlines())} lines")
     assert silent == []
+
+
+def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Count the lines of a function without its docstring."""
+    lines = (function.end_lineno or 0) - function.lineno + 1
+    if ast.get_docstring(function) is not None:
+        lines -= (function.body[0].end_lineno or 0) - function.body[0].lineno + 1
+    return lines
+
+
+def test_a_long_function_says_why() -> None:
+    long = {
+        f"{name_of(path)}:{node.name}"
+        for path in modules(*ROOMS)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and lines_of(node) > LONGEST
+    }
+    assert long == set(LONG)
+
+
+def test_the_map_of_the_largest_part_names_all_its_modules() -> None:
+    alike = {"__init__", "models", "schemas", "store", "service", "api", "pages"}
+    names = {path.stem for path in (ROOT / "gateway" / "jobs").glob("*.py")}
+    named = set(re.findall(r"``([a-z_]+)``", gateway.jobs.__doc__ or ""))
+    assert named == names - {"__init__"}
+    assert alike <= names
 
 
 def test_every_module_says_its_duty() -> None:

@@ -1,1 +1,27 @@
-"""Jobs: what was asked to run, whether it runs, and what came out."""
+"""Jobs: what was asked to run, whether it runs, and what came out.
+
+Besides the files that each part has (``models``, ``schemas``, ``store``, ``service``, ``api``,
+``pages``), in the order of a job's life:
+
+=================== ============================================================================
+asked for           ``resources``, ``resource_schema`` and ``kinds``: what may be asked;
+                    ``prepare`` checks it, ``plan`` and ``script`` write what will run,
+                    ``planner`` makes the attempt of it; ``drafts`` proves what was previewed;
+                    ``asking`` says who asks, ``again`` adds further attempts
+brought on          ``reconcile`` is the loop: ``inquiry`` (at the ``pace`` of a cluster) finds out,
+                    ``decide`` says what to do, ``outcome`` what the record says then; ``places``
+                    are the clusters and accounts; ``nudge`` wakes the loop
+followed            ``follow`` reads what running jobs write, ``reported`` what their events mean,
+                    ``log_folder`` and ``live_store`` keep it while they live
+ended               ``collect`` fetches what is left, ``judge`` says what it comes to, ``conclude``
+                    closes the attempt; ``backoff`` spaces what fails; ``documents`` reads JSON of
+                    strangers
+shown               ``present`` to programs; to people ``job_view``, ``result_view``,
+                    ``element_view``, in the words of ``words``, ``page_words`` and ``concise``;
+                    ``advise`` computes the next request; ``listing`` finds, ``parameter_table``
+                    and ``bundle`` write files
+forgotten           ``rubbish`` remembers what a deleted job left, ``sweep`` removes it
+kept over versions  ``store_scripts`` are the steps that are whole or not at all, ``migrations``
+                    bring older records forward
+=================== ============================================================================
+"""
