@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 from typing import Any
 
@@ -96,6 +97,24 @@ def test_a_dream_fit_continues_with_the_samples_it_has(api: Api) -> None:
     after = api.results(job["id"])["results"][0]
     assert after["options"]["samples"] == 4000
     assert before["options"]["samples"] == 1000
+    assert samples_taken_over(api, job["id"]) == 1000
+    # 20 chains: bumps counts on from the 50 generations that are those samples, without the burn.
+    assert [first_step(api, job["id"], attempt) for attempt in (1, 2)] == [1, 51]
+
+
+def samples_taken_over(api: Api, job: str) -> int:
+    """Read from its own log how many samples the fit of an attempt began with."""
+    text = api.http.get(f"/jobs/{job}/files/out/log.txt").text
+    found = re.search(r"Goes on from (\d+) samples drawn before", text)
+    assert found, text
+    return int(found[1])
+
+
+def first_step(api: Api, job: str, attempt: int) -> int:
+    """Find the number of the first step that an attempt told, in its directory."""
+    (path,) = api.live.state.rglob(f"{job}/{attempt}/events.0.jsonl")
+    events = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return next(int(event["step"]) for event in events if event["event"] == "step")
 
 
 def test_what_cannot_be_continued_says_so(api: Api) -> None:
@@ -253,6 +272,8 @@ def test_a_fit_whose_time_runs_out_is_saved_and_continues_with_its_samples(api: 
     continued = api.wait(job["id"])
     assert continued["state"] == "COMPLETED", continued
     assert continued["reason"] == ""
+    assert samples_taken_over(api, job["id"]) > 1000
+    assert first_step(api, job["id"], 2) > first_step(api, job["id"], 1)
 
 
 def test_a_shaken_fit_starts_elsewhere_and_ends_at_the_same_point(api: Api) -> None:
