@@ -96,6 +96,9 @@ class Attempt:
     """How often we looked in vain for a try whose outcome is not known."""
 
     looked: datetime | None = None
+    unanswered: tuple[str, ...] = ()
+    """What was said of each try whose outcome was not known: all that there is when none is."""
+
     native_id: str | None = None
     stop_sent: datetime | None = None
     twins: int = 0

@@ -28,6 +28,7 @@ _TERM = 15
 _SHELL_SIGNAL = 128
 _MOST_STATUS = 255
 _AGE = timedelta(seconds=10)
+_SAID = 1000
 _COUNTDOWN = "; next attempt in "
 """What a way to a cluster says last while it waits: another number each round, and no news."""
 
@@ -155,22 +156,38 @@ def submitted(job: Job, result: Submission) -> Job:
             # The cluster was not reached and the try is as good as new: it costs none of the few.
             back = {"stage": Stage.STAGED, "try_number": job.attempt.try_number - 1}
             return stale(job.with_attempt(**back, reason_text=words.NOT_REACHED), text)
-        case Uncertain():
-            return job.with_attempt(looked=now())
+        case Uncertain(text=text):
+            said = f"try {job.attempt.try_number}: {text.strip() or 'no answer'}"[:_SAID]
+            return job.with_attempt(looked=now(), unanswered=(*job.attempt.unanswered, said))
 
 
 def refused(job: Job, why: str) -> Job:
     """End a job that the scheduler did not take."""
+    text = f"The scheduler refused it: {why.strip() or 'without a reason'}"
+    return _not_taken(job, "Refused", text, why)
+
+
+def given_up(job: Job) -> Job:
+    """End a job of which no try arrived, though nobody refused it."""
+    attempt = job.attempt
+    if attempt.restored:
+        return _not_taken(job, "Restored", words.NOT_SENT_AGAIN, words.RESTORED)
+    said = "; ".join(attempt.unanswered) or "no answer came"
+    text = f"Not handed over after {attempt.try_number} tries: {said}"
+    return _not_taken(job, "NotHandedOver", text, said)
+
+
+def _not_taken(job: Job, reason: str, text: str, error: str) -> Job:
     return job.with_attempt(
         stage=Stage.REFUSED,
         state=JobState.FAILED,
-        reason="Refused",
-        reason_text=f"The scheduler refused it: {why.strip() or 'without a reason'}",
+        reason=reason,
+        reason_text=text,
         source="submission",
         observed=now(),
         ended=now(),
         collected=True,
-        error=why[:4000],
+        error=error[:4000],
     )
 
 

@@ -212,7 +212,7 @@ class Reconciler:
             case steps.EndCancelled():
                 return self._store.replace(outcome.cancelled_before_start(job))
             case steps.Refuse():
-                return self._store.replace(outcome.refused(job, job.attempt.error))
+                return self._store.replace(outcome.given_up(job))
         return None
 
     def _step_submitted(self, scheduler: Scheduler, pair: _Pair) -> Job | None:

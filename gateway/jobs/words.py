@@ -44,6 +44,7 @@ NO_RESULT = "It ended without a result: see its log."
 UNCERTAIN = "Handed over, but the answer got lost: looking for it before anything else is tried."
 NOT_REACHED = "Waits to be handed over: its cluster cannot be reached now."
 RESTORED = "it was restored from files and is not at its cluster: run it again if you want it"
+NOT_SENT_AGAIN = f"Not handed over again: {RESTORED}."
 LOST = "The scheduler no longer knows it and it left no exit file; it is still being looked for."
 
 

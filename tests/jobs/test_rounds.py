@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import redis as redis_client
 
 from gateway.datasets.blobs import BlobStore
 from gateway.datasets.store import DatasetStore
+from gateway.jobs import outcome
 from gateway.jobs.collect import Collector
 from gateway.jobs.conclude import Concluder
 from gateway.jobs.follow import Follower
@@ -22,10 +23,11 @@ from gateway.jobs.plan import keep_plan
 from gateway.jobs.reconcile import Reconciler
 from gateway.jobs.script import render_script
 from gateway.jobs.store import JobStore
+from gateway.jobs.words import RESTORED
 from gateway.rebuild import to_be_looked_for
 from gateway.settings import Settings, load_settings
 from gateway.sidecars import Sidecars
-from scheduler.base import JobState, Scheduler
+from scheduler.base import JobState, Launch, Scheduler, Submission, Uncertain
 from scheduler.connect import connect
 from scheduler.local import stop_executor
 from tests.helpers import eventually
@@ -110,10 +112,11 @@ def quick(settings: Settings) -> Settings:
 def test_a_restored_job_that_was_never_staged_comes_to_its_end(site: Site) -> None:
     kept, unwanted = site.planned(), site.planned(wish=Wish.CANCEL)
     for job in (kept, unwanted):
-        assert site.store.restore(to_be_looked_for(job))
+        assert site.store.restore(outcome.stale(to_be_looked_for(job), "connection refused"))
 
     refused = site.end_of(kept)
     assert (refused.attempt.state, refused.attempt.stage) == (JobState.FAILED, Stage.REFUSED)
+    assert refused.attempt.reason_text == f"Not handed over again: {RESTORED}."
     left = Path(kept.attempt.directory)
     assert [path.name for path in left.iterdir()] == ["claim.1"], "nothing was sent"
     assert (left / "claim.1").read_text() == "void\n"
@@ -155,3 +158,22 @@ def test_a_place_whose_answer_nobody_foresaw_holds_up_no_other(
     held = site.store.get(odd.id)
     assert not held.final
     assert "timestamp out of range" in held.attempt.reason_text
+
+
+def test_a_job_of_which_no_try_arrived_tells_what_was_said_of_each(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = site.planned()
+    site.store.add(job)
+    said = iter(["Socket timed out", "", "Unable to contact slurmctld"])
+
+    def lost(_: object, launches: Sequence[Launch]) -> list[Submission]:
+        return [Uncertain(text=next(said)) for _ in launches]
+
+    monkeypatch.setattr(type(site.scheduler), "submit", lost)
+    attempt = site.end_of(job).attempt
+    assert (attempt.state, attempt.reason) == (JobState.FAILED, "NotHandedOver")
+    assert attempt.reason_text == (
+        "Not handed over after 3 tries: try 1: Socket timed out; try 2: no answer; "
+        "try 3: Unable to contact slurmctld"
+    )
