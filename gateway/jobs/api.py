@@ -17,6 +17,7 @@ from gateway.jobs.asking import Again, Request
 from gateway.jobs.bundle import write_bundle
 from gateway.jobs.documents import result_documents
 from gateway.jobs.listing import JobFilter, find_jobs
+from gateway.jobs.live_store import READ_AT_ONCE
 from gateway.jobs.models import Job, Progress
 from gateway.jobs.plan import script_sha256
 from gateway.jobs.present import API, present
@@ -280,11 +281,12 @@ class _JobStream:
     def read(self, after: str | None, wait_s: float) -> list[Event]:
         """Wait for what is new since an id."""
         job = self._store.get(self._id)
-        start = after or "0"
-        entries = self._live.events(self._id, start, int(wait_s * 1000) if after else 1)
+        wait_ms = int(wait_s * 1000) if after and job.version == self._version else 1
+        entries = self._live.events(self._id, after or "0", wait_ms)
         events = [Event(id=key, event=kind, data=json.loads(data)) for key, kind, data in entries]
         job = self._store.get(self._id)
-        if job.version != self._version:
+        # Its end is the last that is told: not while there is more to read of what went before.
+        if len(entries) < READ_AT_ONCE and job.version != self._version:
             self._version = job.version
             at = events[-1].id if events else (after or "0-0")
             cluster = self._clusters.get(job.cluster)

@@ -12,6 +12,7 @@ key                    type    holds
 ``job:{id}:elements``  hash    how far each element of an array has got, as JSON; goes with its end
 ``job:{id}:events``    stream  live events for SSE; its ids are the Last-Event-ID. An hour after the
                                last event it expires, and soon after the job's end
+``job:{id}:large``     list    the ids of the events in the stream that are large, oldest first
 ``job:{id}:followed``  hash    how many bytes of each followed file were read; goes with its end
 ``jobs:wake``          list    ids that somebody wants looked at now
 ``jobs:pulse``         string  when the reconciler last finished a round; expires
@@ -30,8 +31,15 @@ import redis
 from gateway.jobs.models import ElementProgress, Progress
 from gateway.records import Document, from_document, now, to_document
 
-_PARTS = ("lease", "progress", "curves", "elements", "events", "followed")
+_PARTS = ("lease", "progress", "curves", "elements", "events", "large", "followed")
 _STREAM_LENGTH = 1_000
+_LARGE_BYTES = 8_192
+_LARGE_KEPT = 64
+"""Curves are large, and their last ones have a key of their own: a few will do for who follows."""
+
+READ_AT_ONCE = 50
+"""Events, by one reader."""
+
 _EVENTS_TTL_S = 3_600
 _FOLLOWED_TTL_S = 30 * 24 * 3_600
 """Longer than any job is silent; only what a killed worker left behind gets so old."""
@@ -143,11 +151,12 @@ class LiveStore:
         followed: dict[str, int] | None = None,
     ) -> None:
         """Show what a running job reported, and remember how far it was read."""
+        texts = _without_old_large_ones([(event, json.dumps(event)) for event in events])
         with self._redis.pipeline(transaction=True) as pipe:
-            for event in events:
+            for event, text in texts:
                 pipe.xadd(
                     f"job:{id}:events",
-                    {"event": str(event["event"]), "data": json.dumps(event)},
+                    {"event": str(event["event"]), "data": text},
                     maxlen=_STREAM_LENGTH,
                 )
             if events:
@@ -155,8 +164,8 @@ class LiveStore:
             if progress is not None:
                 pipe.set(f"job:{id}:progress", json.dumps(to_document(progress)))
             if curves:
-                texts = {str(model): json.dumps(curve) for model, curve in curves.items()}
-                pipe.hset(f"job:{id}:curves", mapping=texts)
+                drawn = {str(model): json.dumps(curve) for model, curve in curves.items()}
+                pipe.hset(f"job:{id}:curves", mapping=drawn)
                 pipe.expire(f"job:{id}:curves", _EVENTS_TTL_S)
             if elements:
                 told = {str(index): json.dumps(to_document(one)) for index, one in elements.items()}
@@ -165,7 +174,24 @@ class LiveStore:
             if followed:
                 pipe.hset(f"job:{id}:followed", mapping=followed)
                 pipe.expire(f"job:{id}:followed", _FOLLOWED_TTL_S)
-            pipe.execute()
+            answers = pipe.execute()
+        self._forget_large(
+            id, [key for key, (_, text) in zip(answers, texts, strict=False) if _is_large(text)]
+        )
+
+    def _forget_large(self, id: str, added: Sequence[str]) -> None:
+        """Take the oldest of the large events out of the stream when there are too many."""
+        if not added:
+            return
+        key = f"job:{id}:large"
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.rpush(key, *added)
+            pipe.lrange(key, 0, -_LARGE_KEPT - 1)
+            pipe.ltrim(key, -_LARGE_KEPT, -1)
+            pipe.expire(key, _EVENTS_TTL_S)
+            _, old, *_ = pipe.execute()
+        if old:
+            self._redis.xdel(f"job:{id}:events", *old)
 
     def end(self, id: str, event: Document) -> None:
         """Show the last event of a job; what went before it stays a while, for late readers."""
@@ -173,11 +199,12 @@ class LiveStore:
         with self._redis.pipeline(transaction=True) as pipe:
             pipe.pexpire(f"job:{id}:events", self._ended_events_ms)
             pipe.delete(*(f"job:{id}:{part}" for part in ("followed", "curves", "elements")))
+            pipe.pexpire(f"job:{id}:large", self._ended_events_ms)
             pipe.execute()
 
     def begin_again(self, id: str) -> None:
         """Drop what an earlier attempt showed."""
-        parts = ("progress", "curves", "elements", "events")
+        parts = ("progress", "curves", "elements", "events", "large")
         self._redis.delete(*(f"job:{id}:{part}" for part in parts))
 
     def progress(self, id: str) -> Progress | None:
@@ -217,15 +244,28 @@ class LiveStore:
         return [dict(json.loads(texts[model])) for model in sorted(texts, key=int)]
 
     def events(self, id: str, after: str, wait_ms: int) -> list[tuple[str, str, str]]:
-        """Read live events after an id as (id, event, data), waiting for the first one."""
+        """Read some live events after an id as (id, event, data), waiting for the first one."""
         for block_ms in pieces(wait_ms, int(_BLOCK_S * 1000)):
-            answer = self._redis.xread({f"job:{id}:events": after}, count=200, block=block_ms)
+            answer = self._redis.xread(
+                {f"job:{id}:events": after}, count=READ_AT_ONCE, block=block_ms
+            )
             if answer:
                 break
         entries = answer[0][1] if isinstance(answer, list) and answer else []
         if isinstance(answer, dict):
             entries = next(iter(answer.values()), [[]])[0]
         return [(key, fields["event"], fields["data"]) for key, fields in entries]
+
+
+def _without_old_large_ones(texts: Sequence[tuple[Document, str]]) -> list[tuple[Document, str]]:
+    """Leave out what would be taken out of the stream again at once."""
+    sizes = [number for number, (_, text) in enumerate(texts) if _is_large(text)]
+    old = set(sizes[:-_LARGE_KEPT])
+    return [pair for number, pair in enumerate(texts) if number not in old]
+
+
+def _is_large(text: str) -> bool:
+    return len(text) > _LARGE_BYTES
 
 
 def pieces(whole: int, longest: int) -> Iterator[int]:

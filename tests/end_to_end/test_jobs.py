@@ -62,6 +62,16 @@ def test_events_go_on_after_the_last_one_seen(api: Api) -> None:
     assert [e["data"]["step"] for e in rest if e["event"] == "step"] == [4, 5]
 
 
+def test_all_events_of_an_ended_job_come_before_its_end(api: Api) -> None:
+    job = api.submit(kind="dummy", options={"seconds": 0.5, "steps": 120})
+    api.wait(job["id"])
+    events = read_events(api, job["id"])
+    steps = [event["data"]["step"] for event in events if event["event"] == "step"]
+    assert steps[-1] == 120
+    assert len(steps) > 100
+    assert [event["event"] for event in events].index("job") == len(events) - 1
+
+
 def test_a_list_is_paged_filtered_and_searched(api: Api) -> None:
     for number in range(7):
         api.submit(

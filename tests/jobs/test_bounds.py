@@ -79,7 +79,16 @@ def event(**members: Any) -> str:
 
 
 def shown(live: LiveStore, job: Job) -> list[dict[str, Any]]:
-    return [json.loads(data) for _, _, data in live.events(job.id, "0", 1)]
+    return [json.loads(data) for data in read_all(live, job.id)]
+
+
+def read_all(live: LiveStore, id: str) -> list[str]:
+    """Read the stream of a job to its end, as a reader does."""
+    found, at = [], "0"
+    while entries := live.events(id, at, 1):
+        found += [data for _, _, data in entries]
+        at = entries[-1][0]
+    return found
 
 
 def test_a_sparse_file_of_events_holds_nobody_up(
@@ -133,7 +142,7 @@ def test_what_is_left_of_short_files_is_read_whole_at_the_end(
         (directory / f"events.{task}.jsonl").write_text(lines)
         (directory / f"stdout.{task}.txt").write_bytes(b"x" * (_LOG_BYTES + task - 1))
     Follower(live, logs).finish(scheduler, job)
-    assert len(live.events(job.id, "0", 1)) == 200  # what is read at once
+    assert len(shown(live, job)) == 300
     assert {seen["event"] for seen in shown(live, job)} == {"step"}
     for task, cut in enumerate((False, False, True)):
         path = logs.path(job.id, 1, "stdout", task)
@@ -168,6 +177,28 @@ def test_each_log_says_of_itself_alone_that_it_was_cut(
     assert cut == {("stderr", 0)}
     logs.remove(job.id)
     assert not logs.is_cut(logs.path(job.id, 1, "stderr", 0))
+
+
+def test_large_events_leave_the_small_ones_in_the_stream_and_go_themselves(
+    redis: redis_client.Redis, live: LiveStore
+) -> None:
+    def add(name: str, count: int, text: str = "") -> None:
+        event = {"event": "message", "t": 1.0, "text": text, "name": name}
+        live.add_events("J1", [event] * count)
+
+    add("first", 1)
+    for number in range(4):
+        add(f"large {number}", 50, "x" * 100_000)
+        add(f"small {number}", 50)
+    names = [json.loads(data)["name"] for data in read_all(live, "J1")]
+    assert names[0] == "first"
+    assert [names.count(f"small {number}") for number in range(4)] == [50] * 4
+    assert [names.count(f"large {number}") for number in range(4)] == [0, 0, 14, 50]
+    assert (redis.memory_usage("job:J1:events", samples=0) or 0) < 8 << 20
+    add("many at once", 1_000, "x" * 100_000)
+    names = [json.loads(data)["name"] for data in read_all(live, "J1")]
+    assert (names.count("large 3"), names.count("many at once")) == (0, 64)
+    assert sum(len(data) for _, _, data in live.events("J1", "0", 1)) < 8 << 20
 
 
 def test_what_is_no_result_leaves_the_results_their_room(

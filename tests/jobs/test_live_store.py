@@ -14,7 +14,9 @@ from gateway.sidecars import Sidecars
 from tests.helpers import eventually
 from tests.jobs.making import make_job
 
-_STEP = {"event": "step", "t": 1.0, "step": 1}
+_STEP = {"event": "step", "t": 1.0, "step": 1, "best": [0.1] * 2_000}
+"""Large enough to be counted among the large ones."""
+
 _END = {"event": "state", "state": "COMPLETED"}
 
 
