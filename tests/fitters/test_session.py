@@ -1,6 +1,7 @@
 """What bumps itself makes of our files, and we of what bumps would do."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -107,6 +108,43 @@ def test_the_parameter_file_starts_bumps_at_the_result(tmp_path: Path) -> None:
     values, chisq = python(code, cwd=job.data)
     assert values == [pytest.approx(p["value"], rel=1e-14) for p in job.result()["parameters"]]
     assert chisq == pytest.approx(job.result()["chisq"])
+
+
+def bumps(*words: str, cwd: Path) -> list[float]:
+    """Run the command of bumps; give each chi-square that it prints."""
+    done = subprocess.run(
+        [Path(sys.executable).with_name("bumps"), *words],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return [float(text) for text in re.findall(r"(?:chisq|cost) ([0-9.]+)\(", done.stdout)]
+
+
+def test_the_command_of_bumps_opens_the_session_and_goes_on_from_it(tmp_path: Path) -> None:
+    job = make_job(tmp_path / "job", fit="dream", options={"samples": 1000})
+    job.run()
+    reached = pytest.approx(job.result()["chisq"], abs=1e-3)
+    session = "--read-session=../out/session.h5"
+    assert bumps("model.py", "--chisq", cwd=job.data) != [reached]
+    assert bumps(session, "--chisq", cwd=job.data) == [reached]
+    more = ("--batch", "--resume", "--fit=dream", "--samples=100", "--burn=0", "--export=../more")
+    assert bumps(session, *more, cwd=job.data)[-1] == reached
+    assert (job.path / "more" / "model.par").is_file()
+
+
+def test_the_command_of_bumps_takes_the_parameter_file(tmp_path: Path) -> None:
+    job = make_job(tmp_path / "job")
+    job.run()
+    reached = pytest.approx(job.result()["chisq"], abs=1e-3)
+    words = ("model.py", "--batch", "--fit=lm", "--steps=1")
+    begun_anew = bumps(*words, "--export=../anew", cwd=job.data)
+    begun_there = bumps(*words, "--export=../there", "--pars=../out/fit.par", cwd=job.data)
+    assert begun_anew[0] > 100
+    assert begun_there[0] == reached
 
 
 SEVERED = LINE.replace(
