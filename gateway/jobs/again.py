@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 from gateway.datasets.blobs import BlobStore
 from gateway.datasets.service import Files
 from gateway.errors import ConflictError
-from gateway.jobs.asking import Again, Request, Wake, require_room
+from gateway.jobs.asking import Again, Request, Wake, require_turn
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.models import Attempt, Job, Plan, Wish
 from gateway.jobs.plan import load_plan
@@ -80,7 +80,7 @@ class FurtherAttempts:
     ) -> Job:
         if len(job.attempts) >= _ATTEMPTS:
             raise ConflictError(f"job {job.id} has {_ATTEMPTS} attempts: make a new job of it")
-        require_room(self.store.admission(job.owner, "", ""), self.limits)
+        require_turn(self.store.admission(job.owner, "", ""), self.limits)
         self.files.require_room(job.owner)
         prepared = self._prepared(request, job, change, kept)
         plan = self.planner.plan(prepared)

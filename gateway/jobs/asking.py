@@ -8,7 +8,7 @@ from typing import Protocol
 from gateway.accounts.models import Identity
 from gateway.errors import TooManyRequestsError
 from gateway.jobs.resources import Resources
-from gateway.jobs.store import Admission
+from gateway.jobs.store import Admission, Full
 from gateway.records import Document
 from gateway.settings import LimitSettings
 
@@ -42,7 +42,7 @@ class Wake(Protocol):
 
 
 def require_room(found: Admission, limits: LimitSettings) -> None:
-    """See that a user may have one more.
+    """See that a user may have one more job.
 
     Raises
     ------
@@ -50,12 +50,24 @@ def require_room(found: Admission, limits: LimitSettings) -> None:
         Naming the limit that is reached.
     """
     if found.jobs >= limits.jobs_per_user:
-        raise TooManyRequestsError(
-            f"you have {limits.jobs_per_user} jobs, as many as this site keeps: delete some", 60
-        )
+        raise no_room(Full(alive=False), limits)
+    require_turn(found, limits)
+
+
+def require_turn(found: Admission, limits: LimitSettings) -> None:
+    """See that one more job of a user may be alive; errors as for `require_room`."""
     if found.alive >= limits.queued_per_user:
-        raise TooManyRequestsError(
+        raise no_room(Full(alive=True), limits)
+
+
+def no_room(full: Full, limits: LimitSettings) -> TooManyRequestsError:
+    """Say which limit is reached, and what to do."""
+    if full.alive:
+        return TooManyRequestsError(
             f"{limits.queued_per_user} of your jobs have not ended, as many as this site "
             "takes: wait for some of them",
             60,
         )
+    return TooManyRequestsError(
+        f"you have {limits.jobs_per_user} jobs, as many as this site keeps: delete some", 60
+    )

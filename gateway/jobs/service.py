@@ -20,14 +20,14 @@ from gateway.faults import crash_point
 from gateway.ids import new_id
 from gateway.jobs import drafts
 from gateway.jobs.again import FurtherAttempts
-from gateway.jobs.asking import Again, Request, Wake, require_room
+from gateway.jobs.asking import Again, Request, Wake, no_room, require_room
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.models import Attempt, Job, Plan, Tracking, Wish
 from gateway.jobs.plan import load_plan, script_sha256
 from gateway.jobs.planner import Logins, Planner, Users
 from gateway.jobs.prepare import Naming, Prepared, Preparer, ProblemForJob, Problems
 from gateway.jobs.schemas import JobRequest
-from gateway.jobs.store import JobStore, Replayed
+from gateway.jobs.store import Full, JobStore, Replayed, Room
 from gateway.records import now
 from gateway.settings import Settings
 
@@ -121,7 +121,11 @@ class JobService:
             raise ConflictError("the job has changed since its preview: look at a new preview")
         job = self._new_job(wanted, prepared, plan)
         crash_point("accept-before-store")
-        added = self._store.add(job, request.key, request.request_hash)
+        limits = self._settings.limits
+        room = Room(jobs=limits.jobs_per_user, alive=limits.queued_per_user)
+        added = self._store.add(job, request.key, request.request_hash, room)
+        if isinstance(added, Full):  # others were quicker since it was looked at
+            raise no_room(added, limits)
         if isinstance(added, Replayed):
             return added.job, True
         crash_point("accept-after-sidecar")

@@ -66,6 +66,24 @@ class Admission:
     alive: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """How much a user may have: jobs, and jobs that have not ended; 0 for any number."""
+
+    jobs: int = 0
+    alive: int = 0
+
+
+_ANY = Room()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Full:
+    """There was no room for the job: which of the two was reached."""
+
+    alive: bool
+
+
 class JobStore:
     """Jobs in Redis, and beside each a sidecar file."""
 
@@ -79,8 +97,10 @@ class JobStore:
 
     # ---- records
 
-    def add(self, job: Job, key: str = "", request_hash: str = "") -> Job | Replayed:
-        """Remember a new job, whole or not at all, and at most once for a key.
+    def add(
+        self, job: Job, key: str = "", request_hash: str = "", room: Room = _ANY
+    ) -> Job | Replayed | Full:
+        """Remember a new job, whole or not at all, at most once for a key, and if there is room.
 
         Raises
         ------
@@ -93,7 +113,9 @@ class JobStore:
         job = _with_key(job, key, request_hash)
         document = to_document(job)
         with self._sidecars.prepared(job.id, job.version, document) as sidecar:
-            answer = self._put(job, _text(document), entry, request_hash)
+            answer = self._put(job, _text(document), entry, request_hash, room)
+            if answer in ("jobs", "alive"):
+                return Full(alive=answer == "alive")
             if answer == "!":
                 raise _other_request(key)
             if answer == "?":
@@ -104,7 +126,7 @@ class JobStore:
             sidecar.keep()  # nothing to tidy: an older version there is none
         return job
 
-    def _put(self, job: Job, text: str, entry: str, request_hash: str) -> str:
+    def _put(self, job: Job, text: str, entry: str, request_hash: str, room: Room) -> str:
         """Make a record with its indexes; answer as the script does."""
         state = job.attempt.state.value
         answer = self._add(
@@ -116,7 +138,10 @@ class JobStore:
                 "jobs:active",
                 entry,
             ],
-            args=[job.id, job.owner, text, state, request_hash, job.version],
+            args=[
+                *(job.id, job.owner, text, state, request_hash, job.version),
+                *(room.jobs, room.alive, *_ALIVE),
+            ],
         )
         return str(answer)
 
@@ -127,7 +152,7 @@ class JobStore:
 
     def restore(self, job: Job) -> bool:
         """Bring a job back from its sidecar, with its keys; False when the store knows its id."""
-        if self._put(job, _text(to_document(job)), "", ""):
+        if self._put(job, _text(to_document(job)), "", "", _ANY):
             return False
         with self._redis.pipeline(transaction=True) as pipe:
             for key, request_hash in job.keys.items():

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 # KEYS: job, jobs, jobs:of:owner, jobs:of:owner:state, jobs:active, idempotency (may be "")
-# ARGV: id, owner, record, state, request hash, version (a restored job has one already)
+# ARGV: id, owner, record, state, request hash, version (a restored job has one already),
+# how many jobs the owner may have, how many that have not ended (0: any), the states of such
 # Answers "" when added, the earlier job's id for a known key, "!" when the key has another hash,
-# "?" when the id was given before.
+# "?" when the id was given before, "jobs" or "alive" when there are as many as may be.
 ADD = """
 if KEYS[6] ~= '' then
   local earlier = redis.call('HMGET', KEYS[6], 'id', 'hash')
@@ -20,6 +21,10 @@ end
 if redis.call('EXISTS', KEYS[1]) == 1 or redis.call('SISMEMBER', 'jobs:deleted', ARGV[1]) == 1 then
   return '?'
 end
+local most, most_alive, alive = tonumber(ARGV[7]), tonumber(ARGV[8]), 0
+if most > 0 and redis.call('ZCARD', KEYS[3]) >= most then return 'jobs' end
+for i = 9, #ARGV do alive = alive + redis.call('ZCARD', KEYS[3] .. ':' .. ARGV[i]) end
+if most_alive > 0 and alive >= most_alive then return 'alive' end
 redis.call('HSET', KEYS[1], 'record', ARGV[3], 'version', ARGV[6],
   'owner', ARGV[2], 'state', ARGV[4])
 redis.call('ZADD', KEYS[2], 0, ARGV[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -177,13 +178,25 @@ def test_a_wrong_method_is_told_which_are_right(api: Api) -> None:
 
 
 def test_too_many_jobs_at_once_are_refused_with_a_time_to_come_again() -> None:
-    with live_gateway(GATEWAY_LIMITS__QUEUED_PER_USER="2") as live:
+    limits = {"GATEWAY_LIMITS__QUEUED_PER_USER": "2", "GATEWAY_LIMITS__JOBS_PER_USER": "3"}
+    with live_gateway(**limits) as live:
         api = live.user()
-        ids = [api.submit(kind="dummy", options={"seconds": 600})["id"] for _ in range(2)]
-        answer = api.http.post("/jobs", json={"kind": "dummy"})
-        pointers(answer, 429)
-        assert int(answer.headers["Retry-After"]) > 0
-        assert api.http.get("/jobs").json()["total"] == 2
+        long = {"kind": "dummy", "options": {"seconds": 600}}
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda _: api.http.post("/jobs", json=long), range(8)))
+        ids = [answer.json()["id"] for answer in answers if answer.status_code == 202]
+        assert len(ids) == 2 == api.http.get("/jobs").json()["total"]
+        for answer in answers:
+            if answer.status_code != 202:
+                pointers(answer, 429)
+                assert int(answer.headers["Retry-After"]) > 0
         for job in ids:
             api.http.post(f"/jobs/{job}/cancel")
             api.wait(job)
+        api.wait(api.submit(kind="dummy")["id"])
+        answer = api.http.post("/jobs", json={"kind": "dummy"})
+        pointers(answer, 429)
+        assert "delete some" in answer.text
+        again = api.http.post(f"/jobs/{ids[0]}/rerun", json={"options": {"seconds": 0}})
+        assert again.status_code == 202, "it is no further job"
+        api.wait(ids[0])
