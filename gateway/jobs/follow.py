@@ -46,7 +46,9 @@ _LINES_AT_END = 50_000
 many."""
 
 _LEAST_LINES = 100
-_FINISH_LOG_BYTES = 64 << 20
+LOGS_BYTES = 64 << 20
+"""Kept of all logs of an attempt, unless two whole ones are more."""
+
 STREAMS = ("stdout", "stderr")
 
 
@@ -102,6 +104,8 @@ class Look:
     ended: frozenset[int]
     followed: dict[str, int]
     log_bytes: int
+    logs_left: int
+    """How much more is kept of all its logs."""
 
     def readings(self) -> Iterator[Reading]:
         """List the parts of its files that are likely to be asked for."""
@@ -117,7 +121,7 @@ class Look:
             for stream in STREAMS:
                 path = f"{stream}.{task}.txt"
                 offset = self.followed.get(f"{number}/{path}", 0)
-                room = max(_log_room(self.log_bytes, offset), 1)
+                room = max(min(_log_room(self.log_bytes, offset), self.logs_left), 1)
                 yield Reading(directory=directory, path=path, offset=offset, limit_bytes=room)
 
 
@@ -143,6 +147,7 @@ class Follower:
             ended=frozenset(rest),
             followed=followed,
             log_bytes=self._logs.limit_bytes,
+            logs_left=self._logs_left(job, followed),
         )
 
     def follow(self, files: Files, look: Look) -> bool:
@@ -151,6 +156,7 @@ class Follower:
         directory = PurePosixPath(job.attempt.directory)
         events: list[Document] = []
         read: dict[str, int] = {}
+        left = look.logs_left
         for task in look.tasks:
             news = self._events(files, directory, job, task, followed)
             events.extend(news.events)
@@ -158,7 +164,9 @@ class Follower:
             if task in look.ended and not news.read:
                 read[_end_mark(job, task)] = followed.get(_events_name(job, task), 0)
             with suppress(NoSpaceError):  # the log waits for room; how the job is does not
-                read.update(self._copy_logs(files, directory, job, task, followed))
+                copied = self._copy_logs(files, directory, job, task, followed, left)
+                left -= _growth(copied, followed)
+                read.update(copied)
         return self._show(job, events, read)
 
     def _turn(self, job: Job, running: Sequence[int], ended: Sequence[int]) -> list[int]:
@@ -201,7 +209,7 @@ class Follower:
         job: Job,
         task: int,
         followed: dict[str, int],
-        most: int = 2 * _CHUNK_BYTES,
+        most: int,
     ) -> dict[str, int]:
         read: dict[str, int] = {}
         for stream in STREAMS:
@@ -227,11 +235,17 @@ class Follower:
         self._first.pop(job.id, None)
         tasks = range(job.attempt.tasks)
         tail = max(_LEAST_TAIL_BYTES, min(_TAIL_BYTES, _TAILS_BYTES // len(tasks)))
-        log_budget = max(_FINISH_LOG_BYTES, 2 * self._logs.limit_bytes)
+        log_budget = self._logs_left(job, self._live.followed(job.id))
         for first in range(0, len(tasks), _TASKS_AT_ONCE):
             group = tasks[first : first + _TASKS_AT_ONCE]
             self._finish_events(scheduler, job, group, tail)
             log_budget -= self._finish_logs(scheduler, job, group, log_budget)
+
+    def _logs_left(self, job: Job, followed: Mapping[str, int]) -> int:
+        """Say how much more is kept of the logs of an attempt: they count for nobody's quota."""
+        own = tuple(f"{job.attempt.number}/{stream}." for stream in STREAMS)
+        kept = sum(size for name, size in followed.items() if name.startswith(own))
+        return max(LOGS_BYTES, 2 * self._logs.limit_bytes) - kept
 
     def _finish_events(
         self, scheduler: Scheduler, job: Job, tasks: Sequence[int], tail: int
@@ -285,7 +299,7 @@ class Follower:
             for task in tasks:
                 left = budget - spent
                 copied = self._copy_logs(scheduler, directory, job, task, followed, left)
-                spent += sum(copied[name] - followed.get(name, 0) for name in copied)
+                spent += _growth(copied, followed)
                 read.update(copied)
             if not read:
                 return spent
@@ -337,6 +351,10 @@ def _count(
 
 def _log_room(log_bytes: int, offset: int) -> int:
     return min(_CHUNK_BYTES, log_bytes - offset)
+
+
+def _growth(read: Mapping[str, int], before: Mapping[str, int]) -> int:
+    return sum(size - before.get(name, 0) for name, size in read.items())
 
 
 def _events_name(job: Job, task: int) -> str:

@@ -155,6 +155,30 @@ def test_what_is_left_of_short_files_is_read_whole_at_the_end(
         assert logs.is_cut(path) == cut
 
 
+def test_all_logs_of_an_array_together_are_bounded_while_it_runs(
+    tmp_path: Path,
+    scheduler: Scheduler,
+    live: LiveStore,
+    logs: LogFolder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.jobs.follow.LOGS_BYTES", 3 * _LOG_BYTES)
+    job, directory = place(tmp_path, make_job(tasks=8, elements=8))
+    follower = Follower(live, logs)
+    paths = [logs.path(job.id, 1, "stdout", task) for task in range(8)]
+    for size in (_LOG_BYTES // 2, _LOG_BYTES):
+        for task in range(8):
+            (directory / f"stdout.{task}.txt").write_text("x" * size)
+        follow(follower, scheduler, job, list(range(8)))
+    follow(follower, scheduler, job, list(range(8)))
+    follower.finish(scheduler, job)
+    texts = [path.read_text() for path in paths]
+    assert sum(text.count("x") for text in texts) == 3 * _LOG_BYTES
+    cut = ["[cut here: " in text for text in texts]
+    assert cut == [len(text.partition("\n")[0]) < _LOG_BYTES for text in texts]
+    assert any(cut)
+
+
 def test_each_log_says_of_itself_alone_that_it_was_cut(
     tmp_path: Path, scheduler: Scheduler, live: LiveStore, logs: LogFolder
 ) -> None:
