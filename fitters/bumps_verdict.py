@@ -57,7 +57,6 @@ def judge(job: Job, problem: Any, ended: Ended, convergence: Document, start: An
     for found in (
         _not_finite(ended),
         _interrupted(job, ended),
-        _bound_violated(problem, ended),
         _nothing_moved(ended, start),
         _not_converged(convergence),
         _at_limits(problem, ended),
@@ -106,15 +105,6 @@ def is_wall_time(job: Job) -> bool:
     announced_s = min(max(180.0, 2 * float(run.get("checkpoint_s") or 300.0)), limit_s / 4)
     left_s = limit_s - (time.time() - job.started)
     return bool(left_s <= 1.1 * announced_s + 5)
-
-
-def _bound_violated(problem: Any, ended: Ended) -> Verdict | None:
-    low, high = problem.bounds()
-    outside = (ended.point < low) | (ended.point > high)
-    if not outside.any():
-        return None
-    names = ", ".join(label for label, out in zip(problem.labels(), outside, strict=True) if out)
-    return Verdict(code="bound_violated", text=f"The fit left the bounds of {names}.")
 
 
 def _nothing_moved(ended: Ended, start: NDArray[np.float64]) -> Verdict | None:

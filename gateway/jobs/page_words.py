@@ -232,7 +232,6 @@ _ADVICE = {
     "time_limit": "Continue it with more time.",
     "at_limit": "Ask whether the bounds of {labels} are right; if not, widen them and run again.",
     "at_start": "Change the start values, or try another method such as de or dream.",
-    "bound_violated": "Correct start values or bounds, then run it again.",
     "model_error": "Correct the line that is shown, then run it again with changes.",
     "load_error": "Correct the file that is named, then run it again with changes.",
     "nan": "The theory is not a number there: look for a division by zero or the root or "
