@@ -27,6 +27,7 @@ DEV = [
     "mypy",
     "openapi-spec-validator",
     "playwright",
+    "prometheus-client",
     "pytest",
     "pytest-timeout",
     "pytest-xdist",

@@ -12,6 +12,7 @@ from gateway.datasets.api import bp as files_api
 from gateway.health import bp as health
 from gateway.jobs.api import bp as jobs_api
 from gateway.jobs.pages import bp as jobs_pages
+from gateway.metrics import bp as metrics
 from gateway.problems.api import bp as problems_api
 from gateway.problems.fit_pages import bp as fit_pages
 from gateway.problems.pages import bp as problem_pages
@@ -29,6 +30,7 @@ def create_app(settings: Settings) -> APIFlask:
     install(app, open_gateway(settings))
     for blueprint in (accounts_api, files_api, problems_api, jobs_api, clusters_api):
         app.register_blueprint(blueprint, url_prefix=API)
-    for blueprint in (health, accounts_pages, cluster_pages, jobs_pages, fit_pages, problem_pages):
+    pages = (accounts_pages, cluster_pages, jobs_pages, fit_pages, problem_pages)
+    for blueprint in (health, metrics, *pages):
         app.register_blueprint(blueprint)
     return app

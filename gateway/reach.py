@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -107,6 +108,14 @@ class Reach:
     def places(self) -> list[Place]:
         """Where a scheduler is open."""
         return list(self._open)
+
+    def commands_last_minute(self) -> dict[str, int]:
+        """Count by cluster the commands that Slurm was given in the last minute."""
+        counts: Counter[str] = Counter()
+        for place, kept in self._open.items():
+            if isinstance(kept.scheduler, Slurm):
+                counts[place.cluster] += kept.scheduler.count.last_minute
+        return dict(counts)
 
     def _account(self, place: Place) -> ClusterAccount | None:
         """Find the account of a place as it is now; None for the one that all share."""

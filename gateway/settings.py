@@ -11,6 +11,7 @@ import secrets
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
+from ipaddress import ip_network
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -51,6 +52,16 @@ class ServerSettings:
     streams: int
     trusted_proxies: int
     allowed_hosts: tuple[str, ...]
+    metrics_networks: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for index, network in enumerate(self.metrics_networks):
+            try:
+                ip_network(network)
+            except ValueError as error:
+                raise ValueError(
+                    f"metrics_networks[{index}] = {network!r}: {error}; write it as 127.0.0.0/8"
+                ) from error
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ from rq.worker import SimpleWorker
 from gateway.database import connect, ping, require_schema, store_url
 from gateway.datasets.garbage import REPORT, Garbage
 from gateway.errors import UnavailableError
+from gateway.jobs.census import CensusStore
 from gateway.jobs.collect import Collector
 from gateway.jobs.conclude import Concluder
 from gateway.jobs.follow import Follower
@@ -45,6 +46,7 @@ _SWEEP_S = 0.02
 """Of each round at most for files that nothing names."""
 _PULSE = 4
 """How many idle rounds a pulse outlives."""
+_TELL_S = 5.0
 
 
 def wake(id: str) -> None:
@@ -104,6 +106,8 @@ class Worker:
             self._gateway.job_store, self._gateway.files, self._gateway.logs, self._reach
         )
         self._garbage = make_garbage(self._gateway)
+        self._census = CensusStore(self._gateway.redis)
+        self._told = -_TELL_S
         self._stopping = False
 
     def stop(self, *_: object) -> None:
@@ -138,7 +142,8 @@ class Worker:
             self._sweeper.sweep()
             self._reach.tidy()
             self._garbage.step(_SWEEP_S)
-            self._gateway.live.beat(self._settings.worker.idle_tick_s * _PULSE)
+            self._gateway.live.beat(self._pulse_s)
+            self._tell_commands()
         except redis.RedisError as error:
             _log.warning("the store is away", error=str(error))
             return 0
@@ -147,6 +152,17 @@ class Worker:
             time.sleep(self._settings.worker.tick_s)  # a nudge must not make this a busy loop
             return 0
         return alive
+
+    @property
+    def _pulse_s(self) -> float:
+        """How long a sign of life counts."""
+        return self._settings.worker.idle_tick_s * _PULSE
+
+    def _tell_commands(self) -> None:
+        """Let those who watch know how much the schedulers are asked."""
+        if time.monotonic() - self._told >= _TELL_S:
+            self._told = time.monotonic()
+            self._census.tell_commands(self._reach.commands_last_minute(), self._pulse_s)
 
     def _rest(self, alive: int) -> None:
         """Wait for the next round: shortly while something lives, long otherwise, or a nudge."""

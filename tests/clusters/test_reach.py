@@ -17,6 +17,7 @@ from gateway.records import now
 from gateway.settings import Settings, load_settings, prepare_state
 from scheduler.base import SchedulerUnavailableError
 from scheduler.hosts import Identity
+from scheduler.slurm import Slurm
 from tests.clusters.making import CLUSTER, NOBODY, PER_USER
 from tests.scheduler.sshd import Clock
 
@@ -146,3 +147,13 @@ def test_a_login_is_filled_in_wherever_the_settings_say_so(known: Known) -> None
     way = route(ssh, known.kept["ada"], Identity(key="k"))
     assert [hop.user for hop in way.hops] == ["al"]
     assert jump
+
+
+def test_commands_are_counted_by_cluster_over_all_accounts(reach: Reach, known: Known) -> None:
+    assert reach.commands_last_minute() == {}
+    for user, calls in (("ada", 3), ("bob", 2)):
+        known.add(user)
+        scheduler = reach.get(replace(ADA, owner=user))
+        assert isinstance(scheduler, Slurm)
+        scheduler.count.add("squeue", calls)
+    assert reach.commands_last_minute() == {CLUSTER: 5}

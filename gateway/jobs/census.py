@@ -1,0 +1,113 @@
+"""How many jobs there are and how they fare, for who watches the gateway: one round trip.
+
+It reads keys of `gateway.jobs.store` and `gateway.jobs.live_store`, and has one of its own:
+
+=================  ======  ==================================================================
+key                type    holds
+=================  ======  ==================================================================
+``jobs:commands``  hash    cluster -> commands that its scheduler was given in the last minute,
+                           as the worker tells with its pulse; expires
+=================  ======  ==================================================================
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import redis
+
+from gateway.jobs.models import Stage, Tracking
+from gateway.records import Document, now
+
+_ON_THE_WAY = frozenset({Stage.NONE.value, Stage.STAGED.value, Stage.UNCERTAIN.value})
+
+# KEYS: jobs:active, jobs, jobs:deleted, jobs:pulse, jobs:commands
+# Answers the records of live jobs, how many jobs are kept and were deleted, pulse, commands.
+_LOOK = """
+local records = {}
+for _, id in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+  local record = redis.call('HGET', 'job:' .. id, 'record')
+  if record then records[#records + 1] = record end
+end
+return {records, redis.call('ZCARD', KEYS[2]), redis.call('SCARD', KEYS[3]),
+  redis.call('GET', KEYS[4]), redis.call('HGETALL', KEYS[5])}
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Census:
+    """What one look has found."""
+
+    states: Mapping[tuple[str, str], int]
+    """Live jobs by cluster and state."""
+
+    waiting: Mapping[str, int]
+    """Live jobs by cluster that were not yet handed to their scheduler for certain."""
+
+    uncertain: Mapping[str, int]
+    """Those of them of which nobody knows whether they arrived."""
+
+    uncertain_s: float
+    """How long ago the longest of these was asked for; 0 when there is none."""
+
+    stale: Mapping[str, int]
+    """Live jobs by cluster whose state is an old one: their cluster does not answer."""
+
+    kept: int
+    accepted: int
+    """Ever; it never falls, for deleted jobs are counted on."""
+
+    pulse_s: float | None
+    """How long ago the reconciler last finished a round; None when it has been silent too long."""
+
+    commands: Mapping[str, int]
+    """By cluster, those that the worker gave its scheduler in the last minute."""
+
+
+class CensusStore:
+    """Takes the census."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._redis: Any = client
+        self._look = client.register_script(_LOOK)
+
+    def look(self) -> Census:
+        """Count."""
+        keys = ["jobs:active", "jobs", "jobs:deleted", "jobs:pulse", "jobs:commands"]
+        records, kept, deleted, pulse, commands = self._look(keys=keys)
+        jobs = [json.loads(text) for text in records]
+        attempts = [(str(job["cluster"]), job["attempts"][-1]) for job in jobs]
+        uncertain = [one for one in attempts if one[1]["stage"] == Stage.UNCERTAIN.value]
+        return Census(
+            states=Counter((cluster, str(attempt["state"])) for cluster, attempt in attempts),
+            waiting=_count([one for one in attempts if one[1]["stage"] in _ON_THE_WAY]),
+            uncertain=_count(uncertain),
+            uncertain_s=max((_age_s(attempt["asked"]) for _, attempt in uncertain), default=0.0),
+            stale=_count([one for one in attempts if one[1]["tracking"] != Tracking.FRESH.value]),
+            kept=kept,
+            accepted=kept + deleted,
+            pulse_s=None if pulse is None else _age_s(pulse),
+            commands=dict(zip(commands[::2], map(int, commands[1::2]), strict=True)),
+        )
+
+    def tell_commands(self, commands: Mapping[str, int], ttl_s: float) -> None:
+        """Say how many commands the schedulers were given in the last minute, by cluster."""
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.delete("jobs:commands")
+            if commands:
+                pipe.hset("jobs:commands", mapping=dict(commands))
+                pipe.pexpire("jobs:commands", int(ttl_s * 1000))
+            pipe.execute()
+
+
+def _count(attempts: list[tuple[str, Document]]) -> Counter[str]:
+    return Counter(cluster for cluster, _ in attempts)
+
+
+def _age_s(moment: str) -> float:
+    return max(0.0, (now() - datetime.fromisoformat(moment)).total_seconds())
