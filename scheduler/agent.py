@@ -25,7 +25,8 @@ from typing import Any, NoReturn
 from scheduler import directory as job_directory
 from scheduler import files, slurm_argv
 from scheduler.base import Reading, SchedulerError, StagedFile
-from scheduler.frames import Frame, read_frame
+from scheduler.faults import crash_point
+from scheduler.frames import Frame, FrameError, read_frame
 from scheduler.look import loose
 from scheduler.submitter import Commands, run_apart
 
@@ -72,7 +73,10 @@ class Agent:
             except (SchedulerError, OSError, KeyError, ValueError, TypeError) as error:
                 text = str(error) if isinstance(error, SchedulerError) else repr(error)
                 answer = Frame(document={"error": text})
-            self._line.send(answer)
+            try:
+                self._line.send(answer)
+            except FrameError as error:  # nothing of it was sent yet
+                self._line.send(Frame(document={"error": str(error)}))
 
     def _hello(self, frame: Frame) -> Frame:
         wanted = frame.document
@@ -132,6 +136,7 @@ class Agent:
             with ThreadPoolExecutor(max_workers=_WRITERS) as pool:
                 for _ in pool.map(lambda job: self._stage_one(job, parts), frame.document["jobs"]):
                     pass
+        crash_point("slurm-agent-staged")
         return Frame(document={})
 
     def _stage_one(self, job: Mapping[str, Any], parts: Parts) -> None:
@@ -218,7 +223,7 @@ class Agent:
         directory = self._beneath(wanted["directory"])
         entries = files.list_beneath(directory, int(wanted["limit"]), wanted["keep"])
         rows = [[entry.path, entry.size, entry.regular] for entry in entries]
-        return Frame(document={}, blob=json.dumps(rows).encode())
+        return Frame(document={}, blob=json.dumps(rows, ensure_ascii=False).encode())
 
     def _remove(self, frame: Frame) -> Frame:
         directory = self._beneath(frame.document["directory"])
@@ -250,16 +255,20 @@ class Agent:
         launches = frame.document["launches"]
         for launch in launches:
             self._beneath(launch["directory"])
+        crash_point("slurm-agent-asked")
         pid, reader = run_apart(self._commands, launches, int(frame.document["parallel"]))
+        crash_point("slurm-agent-begun")
         try:
             for line in self._lines(reader):
                 document = json.loads(line)
                 if "broken" in document:
                     raise SchedulerError(f"the submitter broke: {document['broken']}")
                 self._line.send(Frame(document=document))
+                crash_point("slurm-agent-told")
         finally:
             os.close(reader)
         os.waitpid(pid, 0)
+        crash_point("slurm-agent-done")
         return Frame(document={"done": True})
 
     def _lines(self, reader: int) -> Iterator[bytes]:

@@ -280,7 +280,8 @@ class Scheduler(Protocol):
 
         At most *limit* of them; those at the top come first when there are more. With *keep*, a
         regular expression, all that lies at the top under another name is neither entered nor
-        counted.
+        counted. What would take too long or too much to say is one more entry, ``FOLDER/...``, and
+        no regular file.
         """
 
     def remove(self, directory: PurePosixPath) -> None:

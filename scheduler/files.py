@@ -13,6 +13,7 @@ import os
 import re
 import secrets
 import stat
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
@@ -25,6 +26,16 @@ _MAX_DEPTH = 32
 _CHUNK_BYTES = 1 << 20
 _MOST_NAMES = 1_000_000
 """Looked at in one directory."""
+
+_LISTING_S = 15.0
+"""Half of how long the gateway waits for an answer from a login node."""
+
+_LISTING_BYTES = 24 << 20
+"""Of all paths together, so that a listing fits into a frame however they are written in it."""
+
+_ENTRY_BYTES = 40
+_LEAST_FOLDERS = 1_000
+_PATH_CHARACTERS = 500
 
 
 def write_whole(path: Path, content: bytes, mode: int = 0o600) -> None:
@@ -208,28 +219,49 @@ def read_all(
 def list_beneath(directory: Path, limit: int, keep: str = "") -> list[FileEntry]:
     """List what lies beneath a directory, at most *limit* entries, without following links.
 
-    With *keep*, only what lies at the top under such a name, and beneath it.
+    With *keep*, only what lies at the top under such a name, and beneath it. What would take too
+    long, or too many bytes to say, is one more entry: ``FOLDER/...``, which is no regular file.
     """
     entries: list[FileEntry] = []
-    waiting = [PurePosixPath()]
+    waiting, folders, room = [PurePosixPath()], max(limit, _LEAST_FOLDERS), _LISTING_BYTES
+    until = time.monotonic() + _LISTING_S
     while waiting and len(entries) < limit:
         folder = waiting.pop()
-        wanted = keep if not folder.parts else ""
-        for name, status in _scan(directory, folder, limit - len(entries), wanted):
+        if time.monotonic() > until:
+            return [*_sorted(entries), _named(f"{folder}/...")]
+        most = limit - len(entries)
+        found = _scan(directory, folder, most, keep if not folder.parts else "")
+        for name, status in found:
             path = folder / name
-            if stat.S_ISDIR(status.st_mode) and len(path.parts) < _MAX_DEPTH:
+            if stat.S_ISDIR(status.st_mode) and len(path.parts) < _MAX_DEPTH and folders > 0:
                 waiting.append(path)
-            else:
-                entries.append(_entry(path, status))
-    return sorted(entries[:limit], key=lambda entry: entry.path)
+                folders -= 1
+                continue
+            entries.append(_entry(path, status))
+            room -= len(entries[-1].path.encode()) + _ENTRY_BYTES
+            if room <= 0:
+                return [*_sorted(entries), _named(f"{folder}/...")]
+        if len(found) == most and len(entries) < limit:
+            entries.append(_named(f"{folder}/..."))
+    return _sorted(entries[:limit])
+
+
+def _sorted(entries: list[FileEntry]) -> list[FileEntry]:
+    return sorted(entries, key=lambda entry: entry.path)
 
 
 def _entry(path: PurePosixPath, status: os.stat_result) -> FileEntry:
     text = str(path)
-    if not text.isprintable():  # a line end, a control character, no UTF-8: named, never opened
-        escaped = text.encode("unicode_escape", "surrogatepass").decode("ascii")
-        return FileEntry(path=escaped, size=status.st_size, regular=False)
+    # A line end, a control character, no UTF-8, or more than anybody keeps: named, never opened.
+    if not text.isprintable() or len(text) > _PATH_CHARACTERS:
+        return _named(text, status.st_size)
     return FileEntry(path=text, size=status.st_size, regular=_is_plain(status))
+
+
+def _named(text: str, size: int = 0) -> FileEntry:
+    if not text.isprintable():
+        text = text[:_PATH_CHARACTERS].encode("unicode_escape", "surrogatepass").decode("ascii")
+    return FileEntry(path=text[:_PATH_CHARACTERS], size=size, regular=False)
 
 
 def _scan(

@@ -31,8 +31,15 @@ class Frame:
     blob: bytes = b""
 
     def encode(self) -> bytes:
-        """Write it."""
+        """Write it.
+
+        Raises
+        ------
+        FrameError
+            If it is longer than any frame: nobody would read it.
+        """
         text = json.dumps(self.document).encode("ascii")
+        _check(len(text) + len(self.blob))
         return _HEAD.pack(len(text), len(self.blob)) + text + self.blob
 
 
@@ -49,8 +56,7 @@ def read_frame(read_exactly: Callable[[int], bytes]) -> Frame:
         If it is longer than any frame, or holds no JSON object.
     """
     text_bytes, blob_bytes = _HEAD.unpack(read_exactly(_HEAD.size))
-    if text_bytes + blob_bytes > _MOST_BYTES:
-        raise FrameError(f"a frame of {text_bytes + blob_bytes} bytes is announced")
+    _check(text_bytes + blob_bytes)
     text, blob = read_exactly(text_bytes), read_exactly(blob_bytes)
     try:
         document = json.loads(text)
@@ -59,3 +65,8 @@ def read_frame(read_exactly: Callable[[int], bytes]) -> Frame:
     if not isinstance(document, dict):
         raise FrameError(f"a frame holds no JSON object: {text[:80]!r}")
     return Frame(document=document, blob=blob)
+
+
+def _check(count: int) -> None:
+    if count > _MOST_BYTES:
+        raise FrameError(f"a frame of {count} bytes is more than {_MOST_BYTES}")

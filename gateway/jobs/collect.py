@@ -100,7 +100,10 @@ class Collector:
             if not _KEPT.fullmatch(entry.path) or entry.path.endswith(".part"):
                 continue
             if not entry.regular or len(entry.path.encode()) > _PATH_BYTES:
-                faults.append(f"{entry.path[:80]!r} is not a plain file, so it was left behind")
+                faults.append(
+                    f"{entry.path[:80]!r} is not a plain file, has too long a name, or is too much "
+                    "to list: it was left behind"
+                )
                 continue
             budget -= entry.size
             if budget < 0:

@@ -14,6 +14,7 @@ import pytest
 from scheduler import ship
 from scheduler.base import SchedulerError, SchedulerUnavailableError, StagedJob
 from scheduler.frames import FrameError, read_frame
+from scheduler.link import AgentConfig, Link
 from scheduler.shell import LocalShell, LocalStream
 from scheduler.slurm import Slurm, SlurmConfig
 from tests.helpers import eventually
@@ -192,3 +193,35 @@ def test_what_is_no_frame_is_an_error(content: bytes) -> None:
 
     with pytest.raises(FrameError):
         read_frame(exactly)
+
+
+def test_an_answer_that_no_frame_holds_is_an_error_of_that_question_alone(
+    shell: LocalShell, config: SlurmConfig
+) -> None:
+    link = Link(shell, AgentConfig(base=config.base, python=config.python))
+    directory = Path(config.base) / "J1"
+    directory.mkdir()
+    with (directory / "sparse").open("wb") as stream:
+        stream.truncate(100 << 20)
+    question = {"verb": "read", "directory": str(directory), "path": "sparse", "offset": 0}
+    with pytest.raises(SchedulerError, match="a frame of") as caught:
+        link.ask({**question, "limit_bytes": 70 << 20})
+    assert not isinstance(caught.value, SchedulerUnavailableError)
+    assert link.ask({**question, "limit_bytes": 5}).blob == bytes(5)
+    link.close()
+
+
+def test_a_folder_full_of_long_names_is_listed_over_the_line(
+    shell: LocalShell, config: SlurmConfig
+) -> None:
+    slurm = Slurm(shell, config)
+    folder = top = Path(config.base) / "ada" / "J1" / "1"
+    for _ in range(4):
+        folder /= "\u00e9" * 127
+    folder.mkdir(parents=True)
+    for number in range(5_000):
+        (folder / (f"{number:05}" + "\u00e9" * 120)).touch()
+    (top / "result.0.json").touch()
+    entries = slurm.listing(PurePosixPath(top), 20_000)
+    assert len(entries) == 5_001
+    assert [entry.path for entry in entries if entry.regular] == ["result.0.json"]

@@ -108,6 +108,56 @@ def test_a_listing_does_not_follow_depth_without_end(tmp_path: Path) -> None:
     assert time.monotonic() - begun < QUICK_S
 
 
+def test_names_that_nobody_keeps_are_said_in_short(tmp_path: Path) -> None:
+    folder = tmp_path
+    for _ in range(2):
+        folder /= "\u00e9" * 127
+    folder.mkdir(parents=True)
+    for number in range(300):
+        (folder / (f"{number:04}" + "\u00e9" * 123)).touch()
+        (folder / (f"{number:04}\n" + "\u202e" * 83)).touch()
+    entries = list_beneath(tmp_path, 1000)
+    assert len(entries) == 600
+    assert max(len(entry.path.encode()) for entry in entries) <= 1000
+    assert [entry.regular for entry in entries].count(True) == 300
+
+
+def test_a_listing_that_would_be_too_long_says_where_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "result.0.json").touch()
+    for number in range(300):
+        (tmp_path / "out" / f"{number:0200}").touch()
+    monkeypatch.setattr("scheduler.files._LISTING_BYTES", 10_000)
+    *entries, last = list_beneath(tmp_path, 1000)
+    assert "result.0.json" in [entry.path for entry in entries]
+    assert 30 < len(entries) < 60
+    assert (last.path, last.regular) == ("out/...", False)
+    monkeypatch.setattr("scheduler.files._LISTING_S", -1.0)
+    assert [entry.path for entry in list_beneath(tmp_path, 1000)] == ["./..."]
+
+
+def test_folders_are_counted_like_files(tmp_path: Path) -> None:
+    """Else hundreds of thousands of empty ones keep a line until it is given up."""
+    for number in range(4000):
+        (tmp_path / "out" / f"{number % 40}" / f"{number}").mkdir(parents=True)
+    (tmp_path / "result.0.json").touch()
+    begun = time.monotonic()
+    entries = list_beneath(tmp_path, 1000)
+    assert len(entries) == 1000
+    assert {entry.path for entry in entries if entry.regular} == {"result.0.json"}
+    assert time.monotonic() - begun < QUICK_S
+
+
+def test_folders_that_leave_no_room_for_files_are_said(tmp_path: Path) -> None:
+    for number in range(1500):
+        (tmp_path / "out" / f"{number}").mkdir(parents=True)
+    entries = list_beneath(tmp_path, 1000)
+    assert "out/..." in [entry.path for entry in entries]
+    assert not any(entry.regular for entry in entries)
+
+
 def test_a_deep_tree_is_removed(tmp_path: Path) -> None:
     _dig(tmp_path / "job", 2000)
     remove_tree(tmp_path / "job")
