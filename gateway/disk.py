@@ -60,6 +60,12 @@ def require_space(folder: Path, wanted_bytes: int) -> None:
         )
 
 
+def check_space(folder: Path) -> tuple[int, bool]:
+    """Say how many bytes are free, and whether that is enough to write records."""
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize, disk.f_bavail > disk.f_blocks * _RESERVE
+
+
 def create(path: Path) -> int:
     """Make a new file that only the gateway can read; answer its handle."""
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

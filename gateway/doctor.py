@@ -11,7 +11,9 @@ import redis
 from gateway.clusters.store import ClusterAccountStore
 from gateway.database import check_store, connect, require_schema
 from gateway.datasets.garbage import REPORT, read_report
+from gateway.disk import check_space
 from gateway.findings import Finding
+from gateway.jobs.live_store import LiveStore
 from gateway.records import time_text
 from gateway.settings import Settings, SettingsError, check_state
 from gateway.site_check import check_cluster
@@ -26,6 +28,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _ask("state directory", lambda: _state(settings))
     yield _ask("package names", _package_names)
     yield _ask("store", lambda: _store(settings))
+    yield _ask("worker", lambda: _worker(settings))
+    yield _ask("disk", lambda: _disk(settings))
     yield _ask("files", lambda: _files(settings))
     for name in settings.clusters:
         yield from _cluster(settings, name)
@@ -87,6 +91,24 @@ def _store(settings: Settings) -> str:
     if faults := check_store(client):
         raise SettingsError("; ".join(faults))
     return f"Redis {client.info('server')['redis_version']}, durable"
+
+
+def _worker(settings: Settings) -> str:
+    pulse = LiveStore(connect(settings), settings.limits.ended_events_s).pulse()
+    if pulse is None:
+        raise SettingsError(
+            "it gives no sign of life, so no job is started or followed: start 'bumps-gateway "
+            "worker', or read its log"
+        )
+    return f"ended a round at {pulse}"
+
+
+def _disk(settings: Settings) -> str:
+    free, enough = check_space(settings.state_directory)
+    text = f"{size_text(free)} free at {settings.state_directory}"
+    if not enough:
+        raise SettingsError(f"only {text}, so nothing new is kept: make room")
+    return text
 
 
 def _files(settings: Settings) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from apiflask import APIBlueprint, Schema
 from marshmallow import fields
 
 from gateway.database import check_store, ping, schema_version
+from gateway.disk import check_space
 from gateway.errors import UnavailableError
 from gateway.web.access import public
 from gateway.web.context import gateway
@@ -58,8 +58,7 @@ def readyz() -> tuple[dict[str, Any], int]:
         checks["reconciler"] = "ok" if services.live.pulse() else "silent"
     except UnavailableError as error:
         checks["store"] = str(error)
-    disk = os.statvfs(services.settings.state_directory)
-    free = disk.f_bavail * disk.f_frsize
-    checks["disk"] = "ok" if disk.f_bavail > disk.f_blocks * 0.02 else f"{free} bytes free"
+    free, enough = check_space(services.settings.state_directory)
+    checks["disk"] = "ok" if enough else f"{free} bytes free"
     good = all(checks.get(name) == "ok" for name in ("store", "reconciler", "disk"))
     return {"status": "ok" if good else "not ready", "checks": checks}, 200 if good else 503

@@ -10,12 +10,16 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from gateway.doctor import examine
+from gateway.findings import Finding
+from gateway.settings import load_settings
 from tests.helpers import eventually, processes
 from tests.live import Api, LiveGateway, live_gateway
 
@@ -72,6 +76,11 @@ def refused(answer: httpx.Response) -> None:
     assert "administrator" in problem["detail"]
 
 
+def doctor_on_disk(live: LiveGateway) -> Finding:
+    found = islice(examine(load_settings(live.environment)), 6)
+    return next(finding for finding in found if finding.what == "disk")
+
+
 def post_job(api: Api, key: str) -> httpx.Response:
     return api.http.post("/jobs", json=DUMMY, headers={"Idempotency-Key": key})
 
@@ -95,8 +104,10 @@ def test_a_nearly_full_disk_refuses_what_is_new_and_goes_on_with_the_rest(
         running = api.submit(**LONG)["id"]
         api.wait_for_state(running, "RUNNING")
         web = live.process
+        assert doctor_on_disk(live).good
         fill(small_disk / "junk", 0.01)
 
+        assert "make room" in doctor_on_disk(live).text
         refused(api.http.post("/files", params={"name": "a.dat"}, content=b"new"))
         refused(api.http.post("/problems", json=LINE))
         key = uuid.uuid4().hex
