@@ -60,6 +60,8 @@ class ProblemService:
     ) -> Found:
         """Check a document and keep it as a new problem."""
         owner = identity.user
+        if key and (earlier := self._store.replayed(owner, key, request_hash)):
+            return self.get(identity, earlier)
         self._require_room(owner)
         kept = self._keep(owner, new_id(), 1, document)
         made = self._store.put(

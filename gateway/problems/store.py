@@ -21,7 +21,13 @@ from typing import Any, Literal
 
 import redis
 
-from gateway.errors import InvalidError, NoSpaceError, NotFoundError, PreconditionError
+from gateway.errors import (
+    ConflictError,
+    InvalidError,
+    NoSpaceError,
+    NotFoundError,
+    PreconditionError,
+)
 from gateway.problems.models import FitProblem, ProblemVersion
 from gateway.records import Document, from_document, to_document
 from gateway.sidecars import Sidecars
@@ -145,13 +151,15 @@ class ProblemStore:
             When another version came in between.
         InvalidError
             When the key was given before with another request.
+        ConflictError
+            When what was made with this key was deleted.
         """
         answer = self._put(
             keys=[
                 f"problem:{problem.id}",
                 f"problem:{problem.id}:versions",
                 f"problems:{problem.owner}",
-                f"idempotency:problems:{problem.owner}:{key}" if key else "",
+                _entry(problem.owner, key) if key else "",
             ],
             args=[
                 *(problem.id, problem.version, _text(problem), _text(kept)),
@@ -159,16 +167,33 @@ class ProblemStore:
             ],
         )
         if answer == "!":
-            raise InvalidError.at(
-                "/Idempotency-Key",
-                f"{key[:64]!r} was used before for another problem: make a new key",
-            )
+            raise _other_request(key)
         if answer == "?":
             raise PreconditionError(
                 f"problem {problem.id} has a newer version than {replaces}: read it again"
             )
-        self._write_sidecar(str(answer or problem.id))
-        return str(answer or problem.id)
+        if answer:
+            return self._made(str(answer), key)
+        self._write_sidecar(problem.id)
+        return problem.id
+
+    def replayed(self, owner: str, key: str, request_hash: str) -> str | None:
+        """Find the problem that an earlier request with this key has made; errors as for `put`."""
+        made, earlier = self._redis.hmget(_entry(owner, key), "id", "hash")
+        if made is None:
+            return None
+        if earlier != request_hash:
+            raise _other_request(key)
+        return self._made(made, key)
+
+    def _made(self, id: str, key: str) -> str:
+        """Make sure that what a key has made is there still, and in a file."""
+        if not self._redis.exists(f"problem:{id}"):
+            raise ConflictError(
+                f"{key[:64]!r} made problem {id}, which was deleted: make a new key for a new one"
+            )
+        self._write_sidecar(id)
+        return id
 
     def restore(self, document: Document) -> bool:
         """Bring a problem back from its sidecar; False when the store has it, and knows better."""
@@ -283,6 +308,17 @@ class ProblemStore:
             kept = [json.loads(text) for text in versions]
             document = {"problem": json.loads(record), "versions": kept, "revision": int(revision)}
             self._sidecars.write(id, int(revision), document)
+
+
+def _entry(owner: str, key: str) -> str:
+    return f"idempotency:problems:{owner}:{key}"
+
+
+def _other_request(key: str) -> InvalidError:
+    return InvalidError.at(
+        "/Idempotency-Key",
+        f"{key[:64]!r} was used before for another problem: make a new key",
+    )
 
 
 def _text(record: object) -> str:

@@ -229,3 +229,9 @@ def test_one_key_makes_one_problem_and_another_body_is_refused(api: Api) -> None
     assert first.json()["id"] == again.json()["id"]
     pointers(other)
     assert len(api.http.get("/problems").json()["items"]) == 1
+
+    assert api.http.delete(f"/problems/{first.json()['id']}").status_code == 204
+    gone = api.http.post("/problems", json=CURVE, headers=key)
+    pointers(gone, 409)
+    assert "was deleted" in gone.text
+    assert api.http.get("/problems").json()["items"] == []
