@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import ExponentialBackoff, NoBackoff
@@ -62,6 +63,12 @@ def socket_path(settings: Settings) -> Path:
 def store_url(settings: Settings) -> str:
     """Say how to reach the store."""
     return settings.redis.url or f"unix://{socket_path(settings)}"
+
+
+def store_place(settings: Settings) -> str:
+    """Say where the store is, without the name and the password that its URL may have."""
+    url = urlsplit(store_url(settings))
+    return f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
 
 
 def connect(settings: Settings) -> redis.Redis:

@@ -17,7 +17,14 @@ from ipaddress import ip_address
 import structlog
 
 from gateway.accounts.service import Accounts
-from gateway.database import EmbeddedServer, check_store, connect, require_schema, store_url
+from gateway.database import (
+    EmbeddedServer,
+    check_store,
+    connect,
+    require_schema,
+    store_place,
+    store_url,
+)
 from gateway.settings import Settings, SettingsError, check_state
 from scheduler.processes import die_with
 
@@ -139,7 +146,7 @@ def _wait_until_ready(settings: Settings, children: dict[str, subprocess.Popen[b
 
 def _welcome(settings: Settings, server: EmbeddedServer | None) -> None:
     """Say where it is."""
-    store = store_url(settings) if server is None else f"{server.binary.origin}"
+    store = store_place(settings) if server is None else f"{server.binary.origin}"
     print(f"bumps-gateway is ready: {settings.url}  (store: {store})", flush=True)  # noqa: T201
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from gateway.database import (
     require_schema,
     running_store,
     schema_version,
+    store_place,
     upgrade,
 )
 from gateway.jobs.models import Job
@@ -179,6 +181,18 @@ def test_data_of_a_newer_version_are_refused(client: redis_client.Redis) -> None
     with pytest.raises(SettingsError, match="newer"):
         upgrade(client)
     assert schema_version(client) == SCHEMA + 1
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("redis://ada:pa%40ss@store.lab:6380/3?password=pass", "redis://store.lab:6380/3"),
+        ("rediss://:pa@ss@store.lab/0", "rediss://store.lab/0"),
+        ("unix://ada:pass@/run/redis.sock?db=1", "unix:///run/redis.sock"),
+    ],
+)
+def test_the_password_of_the_store_is_not_said(url: str, said: str, settings: Settings) -> None:
+    assert store_place(replace(settings, redis=replace(settings.redis, url=url))) == said
 
 
 # Version 1 to 2: where the jobs of a user are
