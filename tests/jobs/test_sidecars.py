@@ -15,7 +15,7 @@ import redis as redis_client
 
 from gateway.errors import NoSpaceError
 from gateway.jobs.models import Job
-from gateway.jobs.store import JobStore, Replayed, StaleError
+from gateway.jobs.store import JobStore, StaleError
 from gateway.problems.store import ProblemStore
 from gateway.records import to_document
 from gateway.sidecars import Sidecars
@@ -84,7 +84,7 @@ def store(redis: redis_client.Redis, sidecars: Sidecars) -> JobStore:
 
 def added(store: JobStore) -> Job:
     job = store.add(make_job())
-    assert not isinstance(job, Replayed)
+    assert isinstance(job, Job)
     return job
 
 
