@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
+from gateway.jobs.page_words import plain_log
 from tests.jobs.making_pages import BROKEN, HOSTILE, Fits, Window, model, pixels, serious
 
 pytestmark = pytest.mark.browser
@@ -157,6 +158,30 @@ def test_a_log_is_searched_and_its_lines_are_unwrapped(window: Window, dream: st
     expect(page.locator("#log-found")).to_have_text("found once")
     page.locator("#log-wrap").uncheck()
     assert page.locator("#log-text").evaluate("node => getComputedStyle(node).whiteSpace") == "pre"
+
+
+def test_a_browser_reads_a_log_as_the_server_does_and_as_quickly(
+    window: Window, dream: str
+) -> None:
+    page = window.open(f"/jobs/{dream}")
+    source = page.evaluate(
+        "[...document.scripts].map(s => s.src).find(s => s.includes('/js/job'))"
+    ).replace("job.js", "log.js")
+    texts = [
+        "\x1b[31mred\x1b[0m 10%\r20%\r\n\x1b]0;title\x07",
+        "a\r\r\nb\rc\r\rd\r\r\n\r\n\r",
+        "x" * 200_000 + "\n" + "\r" * 200_000 + "50 %",
+    ]
+    shown, took_ms = page.evaluate(
+        """async ([source, texts]) => {
+            const { plainLog } = await import(source);
+            const began = performance.now();
+            return [texts.map(plainLog), performance.now() - began];
+        }""",
+        [source, texts],
+    )
+    assert shown == [plain_log(text) for text in texts]
+    assert took_ms < 1000
 
 
 def test_the_table_is_copied(browser: Browser, fits: Fits, dream: str) -> None:

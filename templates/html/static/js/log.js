@@ -8,11 +8,20 @@ const KEPT = 400_000;
 export function plainLog(text) {
   return text
     .replace(/\x1b\[[0-9;:]*m/g, "")
-    .replaceAll("\r\n", "\n")
-    .replace(/[^\n]*\r(?=[^\n])/g, "")
+    .split("\n")
+    .map(lastForm)
+    .join("\n")
     .replace(/[\x00-\x08\x0b-\x1f]/g, (sign) => "^" + String.fromCharCode(64 + sign.charCodeAt(0)))
     .replace(/\x7f/g, "^?")
     .replace(/[\x80-\x9f\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
+}
+
+// What was written over the rest of a line. No regular expression: on a long line those take seconds.
+function lastForm(line) {
+  let end = line.length;
+  while (end && line[end - 1] === "\r") end -= 1;
+  const kept = line.slice(0, end);
+  return kept.slice(kept.lastIndexOf("\r") + 1);
 }
 
 export class LogView {
@@ -51,6 +60,7 @@ export class LogView {
       await this.read();
       // One more look after the end: what came last is there by then.
       this.ended = !live;
+      if (this.ended && !this.end) this.size.textContent = "Nothing printed.";
     } catch {
       this.ended = false;
     } finally {
