@@ -11,6 +11,8 @@ from tests.live import live_gateway
 def test_one_command_gives_an_empty_store_but_not_while_a_job_is_alive() -> None:
     with live_gateway() as gateway:
         api = gateway.user()
+        printing = api.script_problem("print('kept in a log')\nproblem = 1\n")
+        api.wait(api.submit(problem={"id": printing["id"]})["id"])
         job = api.submit(kind="dummy", options={"seconds": 60})
         api.wait_for_state(job["id"], "RUNNING")
         command = [sys.executable, "-m", "gateway.cli", "db", "clear"]
@@ -31,11 +33,17 @@ def test_one_command_gives_an_empty_store_but_not_while_a_job_is_alive() -> None
         assert "1 jobs have not ended" in refused.stderr
         api.http.post(f"/jobs/{job['id']}/cancel")
         api.wait(job["id"])
+        kept = {
+            name: list((gateway.state / name).iterdir())
+            for name in ("blobs", "sidecars", "logs", "jobs")
+        }
 
         gateway.command("db", "clear", "--yes")
 
         assert gateway.command("user", "list") == ""
-        assert list((gateway.state / "sidecars").iterdir()) == []
+        for name, before in kept.items():
+            assert before, name
+            assert list((gateway.state / name).iterdir()) == []
         assert api.http.get("/jobs").status_code == 401
         fresh = gateway.user()
         assert fresh.http.get("/jobs").json()["total"] == 0

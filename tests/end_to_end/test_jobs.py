@@ -130,7 +130,9 @@ def test_a_log_is_read_by_offset(api: Api) -> None:
 
 
 def test_a_deleted_job_is_gone_and_its_id_is_not_given_again(api: Api) -> None:
-    job = api.submit(kind="dummy", options={"seconds": 30})
+    request = {"kind": "dummy", "options": {"seconds": 30}}
+    preview = api.http.post("/jobs/preview", json=request).json()
+    job = api.submit(**request, draft=preview["draft"])
     running = api.http.delete(f"/jobs/{job['id']}")
     assert running.status_code == 409
     api.http.post(f"/jobs/{job['id']}/cancel")
@@ -138,6 +140,13 @@ def test_a_deleted_job_is_gone_and_its_id_is_not_given_again(api: Api) -> None:
 
     assert api.http.delete(f"/jobs/{job['id']}").status_code == 204
     assert api.http.get(f"/jobs/{job['id']}").status_code == 404
+    assert api.http.get("/jobs").json()["total"] == 0
+    # A draft names the id that its job will have.
+    again = api.http.post(
+        "/jobs", json={**request, "draft": preview["draft"]}, headers={"Idempotency-Key": "new"}
+    )
+    assert again.status_code == 409, again.text
+    assert job["id"] in again.json()["detail"]
     assert api.http.get("/jobs").json()["total"] == 0
 
 
