@@ -23,7 +23,6 @@ from gateway.database import connect, ping, require_schema, store_url
 from gateway.datasets.garbage import REPORT, Garbage
 from gateway.errors import UnavailableError
 from gateway.jobs.census import CensusStore
-from gateway.jobs.collect import Collector
 from gateway.jobs.conclude import Concluder
 from gateway.jobs.follow import Follower
 from gateway.jobs.live_store import LiveStore
@@ -73,7 +72,8 @@ def make_reconciler(gateway: Gateway, schedulers: Schedulers) -> Reconciler:
             store=gateway.job_store,
             live=gateway.live,
             datasets=gateway.datasets,
-            collector=Collector(gateway.blobs, gateway.settings.limits),
+            blobs=gateway.blobs,
+            limits=gateway.settings.limits,
             follower=follower,
         ),
         schedulers=schedulers,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
 import structlog
 from redis import RedisError
 
+from gateway.datasets.blobs import BlobStore
 from gateway.datasets.models import Dataset
 from gateway.datasets.store import DatasetStore
 from gateway.errors import NotFoundError
 from gateway.faults import crash_point
-from gateway.jobs import outcome
+from gateway.jobs import outcome, words
 from gateway.jobs.backoff import Backoff
 from gateway.jobs.collect import Collected, Collector
 from gateway.jobs.follow import Follower
@@ -20,7 +22,11 @@ from gateway.jobs.live_store import LiveStore
 from gateway.jobs.models import Job, Wish, dataset_id
 from gateway.jobs.store import JobStore, StaleError
 from gateway.records import Document, now, to_document
+from gateway.settings import LimitSettings
 from scheduler.base import Scheduler, SchedulerUnavailableError
+
+_LEAST_BYTES = 4 << 20
+"""Of results that are kept whatever a user has: they begin with the numbers of the fit."""
 
 _log = structlog.get_logger("conclude")
 
@@ -32,7 +38,8 @@ class Concluder:
     store: JobStore
     live: LiveStore
     datasets: DatasetStore
-    collector: Collector
+    blobs: BlobStore
+    limits: LimitSettings
     follower: Follower
     backoff: Backoff = field(default_factory=Backoff)
 
@@ -40,7 +47,7 @@ class Concluder:
         """End a job that its scheduler has forgotten, if its exit files say how it ended."""
         if job.wish is Wish.CANCEL:
             self._cancel_by_name(scheduler, job)
-        decided = outcome.by_exit_files(job, self.collector.exits(scheduler, job))
+        decided = outcome.by_exit_files(job, self._collector().exits(scheduler, job))
         if decided.attempt.state.final:
             return self.conclude(scheduler, decided)
         return self.store.replace(decided) if decided != job else job
@@ -65,8 +72,8 @@ class Concluder:
     def _conclude(self, scheduler: Scheduler, job: Job) -> Job:
         crash_point("collect-before")
         self.follower.finish(scheduler, job)
-        collected = self.collector.collect(scheduler, job)
-        exits = self.collector.exits(scheduler, job)
+        collected = self._collect(scheduler, job)
+        exits = self._collector().exits(scheduler, job)
         crash_point("collect-after-files")
         dataset = self._dataset(job, collected)
         crash_point("collect-after-dataset")
@@ -87,6 +94,34 @@ class Concluder:
             correlation_id=job.correlation_id,
         )
         return closed
+
+    def _collect(self, scheduler: Scheduler, job: Job) -> Collected:
+        """Fetch as much as its owner may keep, and say when that was too little."""
+        room = self._room(job)
+        if room >= self.limits.result_bytes:
+            return self._collector().collect(scheduler, job)
+        limits = replace(self.limits, result_bytes=room)
+        collected = Collector(self.blobs, limits).collect(scheduler, job)
+        if collected.complete:
+            return collected
+        return replace(collected, faults=(words.no_room(room), *collected.faults))
+
+    def _collector(self) -> Collector:
+        return Collector(self.blobs, self.limits)
+
+    def _room(self, job: Job) -> int:
+        """Say how many bytes of results its owner may keep more; some always, for its last word.
+
+        What an earlier collection of the same attempt has brought is in its own way no more.
+        """
+        allowed = self.limits.bytes_per_user
+        if not allowed:
+            return self.limits.result_bytes
+        kept = self.datasets.usage(job.owner).total
+        with suppress(NotFoundError):
+            earlier = self.datasets.get(dataset_id(job, job.attempt))
+            kept -= sum(ref.size for ref in earlier.files)
+        return max(allowed - kept, _LEAST_BYTES)
 
     def _dataset(self, job: Job, collected: Collected) -> Dataset | None:
         if not collected.files:

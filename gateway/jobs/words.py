@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.jobs.models import Job, Tracking
 from gateway.records import time_text
+from gateway.texts import size_text
 from scheduler.base import JobReport, JobState
 
 _STATES = {
@@ -72,6 +73,18 @@ def time_limit(*, resumable: bool) -> str:
     """
     next_step = "it can be continued" if resumable else "run it again with more time"
     return f"Its time was nearly up, so it stopped and saved what it had: {next_step}."
+
+
+def no_room(room_bytes: int) -> str:
+    """Say why some results were left behind.
+
+    >>> no_room(4 << 20)[:39]
+    'there was room for 4.2 MB of results: y'
+    """
+    return (
+        f"there was room for {size_text(room_bytes)} of results: you keep nearly as much as this "
+        "site allows; delete jobs that you no longer need"
+    )
 
 
 def state_text(state: JobState) -> str:

@@ -12,11 +12,11 @@ import pytest
 import redis as redis_client
 
 from gateway.datasets.blobs import BlobStore
+from gateway.datasets.models import FileRef
 from gateway.datasets.store import DatasetStore
 from gateway.errors import NoSpaceError, NotFoundError
 from gateway.jobs import outcome
 from gateway.jobs.backoff import Backoff
-from gateway.jobs.collect import Collector
 from gateway.jobs.conclude import Concluder
 from gateway.jobs.follow import Follower
 from gateway.jobs.live_store import LiveStore
@@ -99,7 +99,8 @@ def site(redis: redis_client.Redis, tmp_path: Path) -> Iterator[Site]:
         store=JobStore(redis, Sidecars(tmp_path / "jobs-sidecars")),
         live=live,
         datasets=DatasetStore(redis, Sidecars(tmp_path / "datasets")),
-        collector=Collector(BlobStore(tmp_path / "blobs"), settings.limits),
+        blobs=BlobStore(tmp_path / "blobs"),
+        limits=settings.limits,
         follower=Follower(live, LogFolder(tmp_path / "logs", 1000)),
         backoff=Backoff(clock),
     )
@@ -247,3 +248,32 @@ def test_a_forgotten_id_that_is_somebody_elses_by_now_is_not_cancelled(site: Sit
     site.concluder.store.add(wished)
     site.concluder.by_files(site.scheduler, wished)
     assert place.end_of(native_id).state is X, "it is there under its own name"
+
+
+def test_of_results_no_more_is_kept_than_their_owner_may(site: Site) -> None:
+    megabyte = 1 << 20
+    limits = replace(site.concluder.limits, bytes_per_user=100 * megabyte)
+    concluder = replace(site.concluder, limits=limits)
+
+    def ended(used_bytes: int) -> Job:
+        digest = f"{used_bytes:064x}"
+        upload = FileRef(path="x", digest=digest, size=used_bytes)
+        assert concluder.datasets.add_file("ada", upload)
+        job = site.ended([C], {0: [DONE]})
+        out = Path(job.attempt.directory) / "out"
+        out.mkdir()
+        (out / "chain.bin").write_bytes(bytes(6 * megabyte))
+        return job
+
+    fits = ended(93 * megabyte)
+    for _ in range(2):  # the second one after a crash, or beside another reconciler
+        with suppress(StaleError):
+            concluder.conclude(site.scheduler, fits)
+        files = concluder.datasets.get(dataset_id(fits, fits.attempt)).files
+        assert [ref.path for ref in files] == ["out/chain.bin", "result.0.json"]
+    full = concluder.conclude(site.scheduler, ended(5 * megabyte))
+    dataset = concluder.datasets.get(full.attempt.dataset or "")
+    assert [ref.path for ref in dataset.files] == ["result.0.json"]
+    assert not dataset.complete
+    assert full.attempt.state is C
+    assert full.attempt.error.startswith("there was room for 4.2 MB of results: you keep nearly")

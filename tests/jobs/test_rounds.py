@@ -12,7 +12,6 @@ import redis as redis_client
 from gateway.datasets.blobs import BlobStore
 from gateway.datasets.store import DatasetStore
 from gateway.jobs import outcome
-from gateway.jobs.collect import Collector
 from gateway.jobs.conclude import Concluder
 from gateway.jobs.follow import Follower
 from gateway.jobs.live_store import LiveStore
@@ -94,7 +93,8 @@ def site(redis: redis_client.Redis, tmp_path: Path) -> Iterator[Site]:
             store=store,
             live=live,
             datasets=DatasetStore(redis, Sidecars(tmp_path / "datasets")),
-            collector=Collector(blobs, settings.limits),
+            blobs=blobs,
+            limits=settings.limits,
             follower=follower,
         ),
         schedulers=FixedSchedulers({"local": scheduler}),
