@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from bumps_remote.cli import program
+from click import Command, Group
 
 from tests.client.site import (
     JOB_ID,
@@ -385,3 +386,27 @@ def test_every_command_says_what_it_does(shell: Shell) -> None:
         assert command.help
         assert f"``{name}" in readme, f"README.rst does not mention {name}"
     assert "Exit codes" in shell.run("--help").out
+
+
+def test_the_readme_names_the_commands_that_lack_an_option_of_all() -> None:
+    tags = program.commands["tags"]
+    assert isinstance(tags, Group)
+    commands = {**program.commands, **tags.commands}
+    del commands["tags"]
+    lacking = {
+        name: missing
+        for name, command in commands.items()
+        if (missing := {"--json", "--url", "--insecure"} - set(_options(command)))
+    }
+    assert lacking == {
+        "login": {"--json", "--url"},
+        "logout": {"--json", "--insecure"},
+        "journal": {"--url"},
+    }
+    readme = (Path(__file__).parents[2] / "client" / "README.rst").read_text(encoding="utf-8")
+    exceptions = readme.partition("All commands take")[2].partition("\n\n")[0]
+    assert {name for name in commands if f"``{name}``" in exceptions} == set(lacking)
+
+
+def _options(command: Command) -> list[str]:
+    return [word for option in command.params for word in option.opts]
