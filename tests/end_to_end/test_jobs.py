@@ -130,7 +130,7 @@ def test_a_log_is_read_by_offset(api: Api) -> None:
 
 
 def test_a_deleted_job_is_gone_and_its_id_is_not_given_again(api: Api) -> None:
-    request = {"kind": "dummy", "options": {"seconds": 30}}
+    request: dict[str, Any] = {"kind": "dummy", "options": {"seconds": 30}}
     preview = api.http.post("/jobs/preview", json=request).json()
     job = api.submit(**request, draft=preview["draft"])
     running = api.http.delete(f"/jobs/{job['id']}")
