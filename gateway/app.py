@@ -13,6 +13,8 @@ from gateway.health import bp as health
 from gateway.jobs.api import bp as jobs_api
 from gateway.jobs.pages import bp as jobs_pages
 from gateway.metrics import bp as metrics
+from gateway.notifications.api import bp as notifications_api
+from gateway.notifications.pages import bp as notification_pages
 from gateway.problems.api import bp as problems_api
 from gateway.problems.fit_pages import bp as fit_pages
 from gateway.problems.pages import bp as problem_pages
@@ -28,9 +30,10 @@ def create_app(settings: Settings) -> APIFlask:
     """Make the application of one web process."""
     app = make_app()
     install(app, open_gateway(settings))
-    for blueprint in (accounts_api, files_api, problems_api, jobs_api, clusters_api):
+    rooms = (accounts_api, files_api, problems_api, jobs_api, clusters_api, notifications_api)
+    for blueprint in rooms:
         app.register_blueprint(blueprint, url_prefix=API)
     pages = (accounts_pages, cluster_pages, jobs_pages, fit_pages, problem_pages)
-    for blueprint in (health, metrics, *pages):
+    for blueprint in (health, metrics, notification_pages, *pages):
         app.register_blueprint(blueprint)
     return app

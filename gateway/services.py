@@ -21,6 +21,8 @@ from gateway.jobs.log_folder import LogFolder
 from gateway.jobs.nudge import Nudge
 from gateway.jobs.service import JobService
 from gateway.jobs.store import JobStore
+from gateway.notifications.service import Notifications
+from gateway.notifications.store import NotificationStore
 from gateway.problems.service import ProblemService
 from gateway.problems.store import ProblemStore
 from gateway.settings import Settings
@@ -44,6 +46,8 @@ class Gateway:
     live: LiveStore
     logs: LogFolder
     jobs: JobService
+    notification_store: NotificationStore
+    notifications: Notifications
 
 
 def open_gateway(settings: Settings) -> Gateway:
@@ -59,6 +63,7 @@ def open_gateway(settings: Settings) -> Gateway:
     cluster_accounts = ClusterAccounts(ClusterAccountStore(client), settings, accounts.audit)
     job_store = JobStore(client, Sidecars(state / "sidecars" / "jobs"))
     live = LiveStore(client, settings.limits.ended_events_s)
+    notification_store = NotificationStore(client)
     return Gateway(
         settings=settings,
         redis=client,
@@ -83,4 +88,6 @@ def open_gateway(settings: Settings) -> Gateway:
             users=accounts,
             logins=cluster_accounts,
         ),
+        notification_store=notification_store,
+        notifications=Notifications(notification_store),
     )

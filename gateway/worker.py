@@ -30,6 +30,7 @@ from gateway.jobs.nudge import QUEUE
 from gateway.jobs.places import Schedulers
 from gateway.jobs.reconcile import Reconciler
 from gateway.jobs.sweep import Sweeper
+from gateway.notifications.ends import Ends
 from gateway.reach import Reach
 from gateway.services import Gateway, open_gateway
 from gateway.settings import Settings, load_settings
@@ -78,6 +79,7 @@ def make_reconciler(gateway: Gateway, schedulers: Schedulers) -> Reconciler:
         ),
         schedulers=schedulers,
         settings=gateway.settings,
+        ends=Ends(gateway.notification_store, gateway.job_store),
     )
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import structlog
 from redis import RedisError
@@ -64,6 +64,13 @@ class _Pair:
     evidence: Evidence
 
 
+class SeesJobs(Protocol):
+    """Whoever is to know what lives, and so what has ended."""
+
+    def see(self, active: Sequence[Job], /) -> None:
+        """Take note, before anything is done with these jobs; the same come again and again."""
+
+
 class Reconciler:
     """Brings every live job one step on, a round at a time."""
 
@@ -77,8 +84,10 @@ class Reconciler:
         concluder: Concluder,
         schedulers: Schedulers,
         settings: Settings,
+        ends: SeesJobs,
     ) -> None:
         self._store = store
+        self._ends = ends
         self._live = live
         self._blobs = blobs
         self._follower = follower
@@ -93,7 +102,9 @@ class Reconciler:
     def round(self) -> int:
         """Bring every live job on; answer how many are left alive."""
         groups: dict[Place, list[Job]] = defaultdict(list)
-        for job in self._store.active():
+        active = self._store.active()
+        self._ends.see(active)
+        for job in active:
             if job.final:
                 self._safely(job, partial(self._store.settle, job))
             else:

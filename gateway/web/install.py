@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from apiflask import APIFlask
 from flask import Response
 from jinja2 import StrictUndefined
+from redis import RedisError
 from werkzeug.wrappers import Response as AnyResponse
 
 from gateway.web import auth, cookies, correlation, csrf, headers, hosts, limits, logs
-from gateway.web.context import EXTENSION, identity_or_none
+from gateway.web.context import EXTENSION, gateway, identity_or_none
 from gateway.web.errors import handle_errors
 from gateway.web.openapi import docs
 from gateway.web.sse import Streams
@@ -60,5 +61,19 @@ def _prepare_templates(app: APIFlask) -> None:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
     app.context_processor(
-        lambda: {"csrf_token": csrf.csrf_token, "asks": identity_or_none(), "site": app.title}
+        lambda: {
+            "csrf_token": csrf.csrf_token,
+            "asks": identity_or_none(),
+            "unread": _unread,
+            "site": app.title,
+        }
     )
+
+
+def _unread() -> int | None:
+    """Count what the user has not read; None on the page that says that the store is away."""
+    asks = identity_or_none()
+    try:
+        return None if asks is None else gateway().notifications.unread(asks.user)
+    except RedisError:
+        return None

@@ -15,6 +15,7 @@ import pytest
 from tests.api.routes import Route, api_routes
 from tests.api.wrong import CURVE
 from tests.clusters.making import CLUSTER, PER_USER
+from tests.helpers import eventually
 from tests.live import PASSWORD, Api, LiveGateway, live_gateway
 
 MISSING = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
@@ -55,6 +56,9 @@ ROWS: dict[str, tuple[int | None, ...]] = {
     "GET /clusters/{cluster}/account": (401, 404, None, None, 404),
     "PUT /clusters/{cluster}/account": _WRITE,
     "DELETE /clusters/{cluster}/account": (401, 404, 403, None, 404),
+    "GET /notifications": _READ,
+    "POST /notifications/read": _WRITE,
+    "POST /notifications/{notification_id}/read": (401, 404, 403, None, 404),
     "POST /problems/columns": _WRITE,
     "POST /problems/curve/preview": _WRITE,
     "GET /problems": _READ,
@@ -100,6 +104,7 @@ class Stage:
         self.owner.wait(job["id"])
         token = self.owner.http.post("/tokens", json={"label": "x"}).json()
         files = self.owner.results(job["id"])["files"]
+        told = eventually(lambda: self.owner.http.get("/notifications").json()["items"])[0]
         name = f"v{uuid.uuid4().hex[:8]}"
         made = httpx.post(
             f"{self.live.url}/api/v1/users",
@@ -111,7 +116,8 @@ class Stage:
         path = f"/clusters/{CLUSTER}/account"
         assert self.owner.http.put(path, json={"login": "ada"}).status_code == 200
         return {"problem_id": problem["id"], "job_id": job["id"], "token_id": token["id"],
-                "path": files[0]["path"], "name": name, "cluster": CLUSTER}  # fmt: skip
+                "path": files[0]["path"], "name": name, "cluster": CLUSTER,
+                "notification_id": told["id"]}  # fmt: skip
 
 
 @cache

@@ -23,6 +23,8 @@ from gateway.jobs.reconcile import Reconciler
 from gateway.jobs.script import render_script
 from gateway.jobs.store import JobStore
 from gateway.jobs.words import RESTORED
+from gateway.notifications.ends import Ends
+from gateway.notifications.store import NotificationStore
 from gateway.rebuild import to_be_looked_for
 from gateway.settings import Settings, load_settings
 from gateway.sidecars import Sidecars
@@ -99,6 +101,7 @@ def site(redis: redis_client.Redis, tmp_path: Path) -> Iterator[Site]:
         ),
         schedulers=FixedSchedulers({"local": scheduler}),
         settings=settings,
+        ends=Ends(NotificationStore(redis), store),
     )
     yield Site(tmp_path, scheduler, store, blobs, reconciler)
     stop_executor(state)

@@ -1,0 +1,73 @@
+"""Sees that jobs have ended, and tells each end once, whatever dies in between.
+
+The reconciler shows all live jobs at the beginning of each round, before it does anything with
+them. So whatever can end was written down first. What was written down and lives no longer has
+ended: it is told, and struck out in the same step. A kill at any point leaves it written down for
+the next process; a second look finds that it was told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from gateway.jobs.models import Job
+from gateway.notifications.models import end_of
+from gateway.notifications.store import NotificationStore
+
+
+class ReadsJobs(Protocol):
+    """What reads jobs."""
+
+    def get_many(self, ids: Sequence[str]) -> list[Job]:
+        """Read jobs; ids that are gone are left out."""
+
+
+class Ends:
+    """Tells owners of the ends of their jobs."""
+
+    def __init__(self, store: NotificationStore, jobs: ReadsJobs) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._watched: set[str] | None = None
+        """What this process knows to be written down; None before it has looked."""
+
+    def see(self, active: Sequence[Job]) -> None:
+        """Write down what lives, and tell of what does not live any more."""
+        if self._watched is None:
+            self._watched = self._store.watched()
+        alive = {_member(job, job.attempt.number) for job in active}
+        if new := alive - self._watched:
+            self._store.watch(new)
+            self._watched |= new
+        # One that has ended and is not let go of yet is in both: it is told before that.
+        ended = self._watched - {
+            _member(job, job.attempt.number) for job in active if not job.final
+        }
+        if ended:
+            self._tell(ended)
+
+    def _tell(self, members: set[str]) -> None:
+        known = self._watched or set()
+        ids = sorted({member.partition(":")[0] for member in members})
+        jobs = {job.id: job for job in self._jobs.get_many(ids)}
+        for member in sorted(members):
+            job_id, _, number = member.partition(":")
+            if self._told(member, jobs.get(job_id), int(number)):
+                known.discard(member)
+
+    def _told(self, member: str, job: Job | None, number: int) -> bool:
+        """Tell of an attempt; False when it has not ended after all."""
+        attempts = () if job is None else job.attempts
+        attempt = next((attempt for attempt in attempts if attempt.number == number), None)
+        if job is None or attempt is None:
+            self._store.forget(member)  # deleted: there is nothing to go and see
+            return True
+        if not attempt.final:
+            return False
+        self._store.tell(member, end_of(job, attempt))
+        return True
+
+
+def _member(job: Job, number: int) -> str:
+    return f"{job.id}:{number}"

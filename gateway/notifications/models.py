@@ -1,0 +1,55 @@
+"""What a user is told: the end of an attempt of a job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway.ids import new_id
+from gateway.jobs.models import Attempt, Job, Verdict
+from gateway.records import now
+from scheduler.base import JobState
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notification:
+    """One attempt of a job has ended."""
+
+    id: str
+    """Also the id of the event wherever it is sent."""
+
+    user: str
+    job: str
+    attempt: int
+    title: str
+    kind: str
+    state: JobState
+    text: str
+    """How it ended, in plain words."""
+
+    verdict: Verdict | None
+    made: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A notification as its owner sees it."""
+
+    notification: Notification
+    read: bool
+
+
+def end_of(job: Job, attempt: Attempt) -> Notification:
+    """Say that an attempt has ended."""
+    return Notification(
+        id=new_id(),
+        user=job.owner,
+        job=job.id,
+        attempt=attempt.number,
+        title=job.title,
+        kind=job.kind,
+        state=attempt.state,
+        text=attempt.reason_text,
+        verdict=attempt.verdict,
+        made=now(),
+    )

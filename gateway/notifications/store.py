@@ -1,0 +1,111 @@
+"""What the gateway remembers of notifications, in Redis. No other module knows these keys.
+
+=======================================  ======  ===============================================
+key                                      type    holds
+=======================================  ======  ===============================================
+``notifications:watched``                set     ``{job}:{attempt}`` of what may end at any time
+``notifications:told:{job}:{attempt}``   string  id of its notification, for a month
+``notifications:of:{user}``              zset    ids of a user's notifications, by their text
+``notifications:texts:{user}``           hash    id -> the notification (JSON)
+``notifications:unread:{user}``          set     ids that were not read yet
+=======================================  ======  ===============================================
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import redis
+
+from gateway.notifications.models import Notification, Shown
+from gateway.records import from_document, to_document
+
+KEPT = 200
+"""Notifications of one user that are kept."""
+
+_TOLD_S = 30 * 24 * 3_600
+
+# What is told is struck out in the same step: a kill before it changes nothing, and after it
+# nobody tells again, not even a second reconciler that had not heard of it.
+_TELL = """
+redis.call('SREM', KEYS[1], ARGV[1])
+if not redis.call('SET', KEYS[2], ARGV[2], 'NX', 'EX', ARGV[5]) then return 0 end
+redis.call('ZADD', KEYS[3], 0, ARGV[2])
+redis.call('HSET', KEYS[4], ARGV[2], ARGV[3])
+redis.call('SADD', KEYS[5], ARGV[2])
+for _, old in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1 - ARGV[4])) do
+    redis.call('ZREM', KEYS[3], old)
+    redis.call('HDEL', KEYS[4], old)
+    redis.call('SREM', KEYS[5], old)
+end
+return 1
+"""
+
+
+class NotificationStore:
+    """Reads and writes notifications; each verb is one atomic step."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._redis: Any = client
+        self._tell = client.register_script(_TELL)
+
+    # ---- what may end
+
+    def watched(self) -> set[str]:
+        """Read what was alive when somebody last looked."""
+        return {str(member) for member in self._redis.smembers("notifications:watched")}
+
+    def watch(self, members: Iterable[str]) -> None:
+        """Remember what is alive."""
+        self._redis.sadd("notifications:watched", *members)
+
+    def forget(self, member: str) -> None:
+        """Remember no longer that something was alive, and tell nothing of it."""
+        self._redis.srem("notifications:watched", member)
+
+    def tell(self, member: str, notification: Notification) -> bool:
+        """Keep a notification of what was watched; False when it was told before."""
+        user = notification.user
+        keys = [
+            *("notifications:watched", f"notifications:told:{member}"),
+            *(f"notifications:{part}:{user}" for part in ("of", "texts", "unread")),
+        ]
+        text = json.dumps(to_document(notification), separators=(",", ":"))
+        return bool(self._tell(keys=keys, args=[member, notification.id, text, KEPT, _TOLD_S]))
+
+    # ---- what its reader does
+
+    def newest(self, user: str, before: str | None, limit: int) -> list[Shown]:
+        """Read a user's notifications from the newest, from just below an id."""
+        high = f"({before}" if before else "+"
+        ids = self._redis.zrevrangebylex(f"notifications:of:{user}", high, "-", start=0, num=limit)
+        if not ids:
+            return []
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hmget(f"notifications:texts:{user}", ids)
+            pipe.smismember(f"notifications:unread:{user}", ids)
+            texts, unread = pipe.execute()
+        return [
+            Shown(notification=from_document(Notification, json.loads(text)), read=not new)
+            for text, new in zip(texts, unread, strict=True)
+            if text is not None
+        ]
+
+    def has(self, user: str, id: str) -> bool:
+        """Whether a user has such a notification."""
+        return bool(self._redis.hexists(f"notifications:texts:{user}", id))
+
+    def unread(self, user: str) -> int:
+        """Count what a user has not read."""
+        return int(self._redis.scard(f"notifications:unread:{user}"))
+
+    def mark_read(self, user: str, ids: Sequence[str]) -> None:
+        """Note that a user has read some; what is none of theirs changes nothing."""
+        if ids:
+            self._redis.srem(f"notifications:unread:{user}", *ids)
+
+    def mark_all_read(self, user: str) -> None:
+        """Note that a user has read all there are."""
+        self._redis.delete(f"notifications:unread:{user}")

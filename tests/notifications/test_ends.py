@@ -1,0 +1,157 @@
+"""Each end of an attempt is told once, whoever dies in between and whoever looks twice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import redis as redis_client
+
+from gateway.jobs.models import Job, Verdict
+from gateway.jobs.store import JobStore
+from gateway.notifications.ends import Ends
+from gateway.notifications.store import KEPT, NotificationStore
+from gateway.sidecars import Sidecars
+from scheduler.base import JobState
+from tests.jobs.making import make_attempt, make_job
+
+
+class Killed(BaseException):
+    """The process ends here, as ``kill -9`` would end it."""
+
+
+class Desk:
+    """A store of jobs and one of notifications, and reconcilers that come and go."""
+
+    def __init__(self, client: redis_client.Redis, folder: Path) -> None:
+        self.jobs = JobStore(client, Sidecars(folder))
+        self.store = NotificationStore(client)
+        self.ends = self.another()
+
+    def another(self) -> Ends:
+        """Start a reconciler that remembers nothing."""
+        return Ends(self.store, self.jobs)
+
+    def round(self) -> None:
+        self.ends.see(self.jobs.active())
+
+    def accept(self, **changes: object) -> Job:
+        job = make_job(**changes)
+        self.jobs.add(job)
+        return job
+
+    def end(self, job: Job, state: JobState = JobState.COMPLETED) -> Job:
+        verdict = Verdict(code="converged", text="It converged.")
+        return self.jobs.replace(
+            self.jobs.get(job.id).with_attempt(state=state, collected=True, verdict=verdict)
+        )
+
+    def told(self, user: str = "ada") -> list[tuple[str, int, str]]:
+        """List what a user was told, oldest first."""
+        shown = reversed(self.store.newest(user, None, KEPT))
+        return [
+            (s.notification.job, s.notification.attempt, s.notification.state.value) for s in shown
+        ]
+
+
+@pytest.fixture
+def desk(redis: redis_client.Redis, tmp_path: Path) -> Desk:
+    return Desk(redis, tmp_path)
+
+
+def test_an_end_is_told_once_to_its_owner_however_often_one_looks(desk: Desk) -> None:
+    job, running = desk.accept(), desk.accept(owner="bob")
+    desk.round()
+    assert desk.told() == []
+    desk.end(job)
+    for _ in range(3):
+        desk.round()
+    desk.another().see(desk.jobs.active())
+    assert desk.told() == [(job.id, 1, "COMPLETED")]
+    assert desk.told("bob") == []
+    assert desk.store.watched() == {f"{running.id}:1"}
+    assert desk.store.unread("ada") == 1
+
+
+@pytest.mark.parametrize("dies", ["before", "after"])
+def test_a_kill_around_the_telling_neither_loses_nor_doubles_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, dies: str
+) -> None:
+    job = desk.accept()
+    desk.round()
+    desk.end(job)
+    real = NotificationStore.tell
+
+    def killed(self: NotificationStore, *args: object) -> bool:
+        if dies == "after":
+            real(self, *args)  # type: ignore[arg-type]  # what it was called with
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(NotificationStore, "tell", killed)
+        with pytest.raises(Killed):
+            desk.round()
+    desk.ends = desk.another()
+    desk.round()
+    assert desk.told() == [(job.id, 1, "COMPLETED")]
+
+
+def test_a_job_that_ends_in_the_round_that_first_sees_it_is_told_by_the_next_process(
+    desk: Desk,
+) -> None:
+    job = desk.accept()
+    desk.round()  # then this very round ends it, and the process is killed
+    desk.end(job, JobState.FAILED)
+    desk.ends = desk.another()
+    desk.round()
+    assert desk.told() == [(job.id, 1, "FAILED")]
+
+
+def test_a_final_job_that_was_not_let_go_of_is_told_before_it_is(
+    desk: Desk, redis: redis_client.Redis
+) -> None:
+    job = desk.accept()
+    desk.end(job)
+    redis.sadd("jobs:active", job.id)  # killed between the record and the end of its sidecar
+    for _ in range(2):
+        desk.round()
+    assert desk.told() == [(job.id, 1, "COMPLETED")]
+
+
+def test_each_attempt_is_told_also_when_the_next_one_has_begun(desk: Desk) -> None:
+    job = desk.accept()
+    desk.round()
+    ended = desk.end(job, JobState.TIMEOUT)
+    desk.jobs.replace(replace(ended, attempts=(*ended.attempts, make_attempt(number=2))))
+    desk.round()
+    assert desk.told() == [(job.id, 1, "TIMEOUT")]
+    desk.end(job)
+    desk.round()
+    assert desk.told() == [(job.id, 1, "TIMEOUT"), (job.id, 2, "COMPLETED")]
+
+
+def test_a_slow_second_reconciler_tells_nothing_again(desk: Desk) -> None:
+    job = desk.accept()
+    slow, seen = desk.another(), desk.jobs.active()
+    desk.round()
+    desk.end(job)
+    desk.round()
+    slow.see(seen)  # it had read before the end, and writes down after it was told
+    slow.see(desk.jobs.active())
+    assert desk.told() == [(job.id, 1, "COMPLETED")]
+    assert desk.store.watched() == set()
+
+
+def test_a_deleted_job_is_forgotten_and_only_the_last_are_kept(desk: Desk) -> None:
+    gone = desk.accept()
+    jobs = [desk.accept() for _ in range(KEPT + 5)]
+    desk.round()
+    desk.jobs.delete(desk.end(gone))
+    for job in jobs:
+        desk.end(job)
+    desk.round()
+    told = desk.told()
+    assert len(told) == KEPT == desk.store.unread("ada")
+    assert {name for name, _, _ in told} < {job.id for job in jobs}
+    assert desk.store.watched() == set()
