@@ -7,14 +7,21 @@ links; sizes and digests are measured here; a manifest only says what ought to b
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import PurePosixPath
+from typing import Any
 
 from gateway.datasets.blobs import BlobStore
 from gateway.datasets.models import FileRef
 from gateway.errors import TooLargeError
-from gateway.jobs.documents import DOCUMENT_BYTES, read_document, result_documents
+from gateway.jobs.documents import (
+    DOCUMENT_BYTES,
+    DOCUMENTS_BYTES,
+    read_document,
+    task_results,
+)
 from gateway.jobs.models import Job, Verdict
 from gateway.jobs.outcome import ExitRecord, read_exit
 from gateway.records import Document, is_number
@@ -22,7 +29,10 @@ from gateway.settings import LimitSettings
 from scheduler.base import FileEntry, Scheduler
 
 _CHUNK_BYTES = 4 << 20
-_MANIFEST = re.compile(r"manifest\.(\d{1,7})\.json")
+_EXIT_BYTES = 4096
+_MOST_FAULTS = 50
+_WORD = 40
+_TASK_FILE = re.compile(r"(result|manifest)\.(0|[1-9]\d{0,6})\.json")
 _KEPT = re.compile(r"result\.\d{1,7}\.json|out/.+")
 _LISTED = r"out|(result|manifest)\.\d{1,7}\.json"
 _PATH_BYTES = 400
@@ -37,7 +47,10 @@ class Collected:
     """Whether every task left a manifest and every file on them is as it says."""
 
     results: tuple[Document, ...]
-    """The result document of each task, in their order; tasks without one are left out."""
+    """What matters for the end from the result of each task, in their order.
+
+    Tasks without a readable one are left out.
+    """
 
     faults: tuple[str, ...]
 
@@ -59,25 +72,31 @@ class Collector:
         directory = PurePosixPath(job.attempt.directory)
         faults: list[str] = []
         listing = self._listing(scheduler, job, faults)
-        kept = sorted(self._wanted(listing, faults), key=lambda entry: entry.path)
+        kept = sorted(self._wanted(job, listing, faults), key=lambda entry: entry.path)
         files = [ref for entry in kept if (ref := self._fetch(scheduler, directory, entry, faults))]
-        manifests = self._manifests(scheduler, directory, listing)
-        faults.extend(_differences(manifests, {ref.path: ref for ref in files}))
-        if len(manifests) < job.attempt.tasks:
-            absent = job.attempt.tasks - len(manifests)
-            faults.append(f"{absent} of {job.attempt.tasks} tasks left no manifest")
+        refs = {ref.path: ref for ref in files}
+        told = 0
+        for manifest in self._manifests(scheduler, job, listing, faults):
+            told += 1
+            faults.extend(islice(_differences(manifest, refs), _MOST_FAULTS))
+        if told < job.attempt.tasks:
+            absent = job.attempt.tasks - told
+            faults.append(
+                f"{absent} of {job.attempt.tasks} tasks left no manifest that can be read"
+            )
+        results = tuple(self._results(job, files, faults))
         return Collected(
             files=tuple(files),
             complete=not faults,
-            results=tuple(result_documents(self._blobs, files)),
-            faults=tuple(faults[:50]),
+            results=results,
+            faults=tuple(faults[:_MOST_FAULTS]),
         )
 
     def exits(self, scheduler: Scheduler, job: Job) -> list[ExitRecord]:
         """Read the exit files of all tasks; those that are missing or damaged are left out."""
         directory = PurePosixPath(job.attempt.directory)
         documents = (
-            read_document(scheduler.read(directory, f"exit.{task}.json", 0, _CHUNK_BYTES))
+            read_document(scheduler.read(directory, f"exit.{task}.json", 0, _EXIT_BYTES))
             for task in range(job.attempt.tasks)
         )
         return [record for document in documents if (record := read_exit(document))]
@@ -94,7 +113,7 @@ class Collector:
             )
         return sorted(listing, key=lambda entry: (entry.path.startswith("out/"), entry.path))
 
-    def _wanted(self, listing: list[FileEntry], faults: list[str]) -> Iterator[FileEntry]:
+    def _wanted(self, job: Job, listing: list[FileEntry], faults: list[str]) -> Iterator[FileEntry]:
         budget = self._limits.result_bytes
         for entry in listing:
             if not _KEPT.fullmatch(entry.path) or entry.path.endswith(".part"):
@@ -104,6 +123,9 @@ class Collector:
                     f"{entry.path[:80]!r} is not a plain file, has too long a name, or is too much "
                     "to list: it was left behind"
                 )
+                continue
+            if (task := _task_of(entry.path)) is not None and task >= job.attempt.tasks:
+                faults.append(f"{entry.path} is of no task of this job, so it was left behind")
                 continue
             budget -= entry.size
             if budget < 0:
@@ -124,16 +146,64 @@ class Collector:
         return FileRef(path=entry.path, digest=blob.digest, size=blob.size)
 
     def _manifests(
-        self, scheduler: Scheduler, directory: PurePosixPath, listing: list[FileEntry]
-    ) -> list[Document]:
-        found = []
+        self, scheduler: Scheduler, job: Job, listing: list[FileEntry], faults: list[str]
+    ) -> Iterator[Document]:
+        """Read manifests, one after the other: what all of them hold may be very much."""
+        directory, room = PurePosixPath(job.attempt.directory), DOCUMENTS_BYTES
         for entry in listing:
-            if entry.regular and _MANIFEST.fullmatch(entry.path) and entry.size <= DOCUMENT_BYTES:
-                content = scheduler.read(directory, entry.path, 0, DOCUMENT_BYTES)
-                document = read_document(content)
-                if isinstance(document, dict) and isinstance(document.get("files"), list):
-                    found.append(document)
-        return found
+            task = _task_of(entry.path, "manifest")
+            if task is None or task >= job.attempt.tasks or not entry.regular:
+                continue
+            if entry.size > min(room, DOCUMENT_BYTES):
+                faults.append(f"{entry.path} was not read: that are too many bytes of manifests")
+                continue
+            room -= entry.size
+            document = read_document(scheduler.read(directory, entry.path, 0, entry.size))
+            if isinstance(document, dict) and isinstance(document.get("files"), list):
+                yield document
+
+    def _results(self, job: Job, files: Sequence[FileRef], faults: list[str]) -> Iterator[Document]:
+        room = job.elements
+        for ref, document in task_results(self._blobs, files):
+            if document is None:
+                faults.append(
+                    f"{ref.path} is kept, but not read: it is no JSON object, or the results of "
+                    "this job are too large"
+                )
+                continue
+            essence = _essence(document, room)
+            room -= len(essence.get("elements", ()))
+            yield essence
+
+
+def _task_of(path: str, kind: str = "result") -> int | None:
+    match = _TASK_FILE.fullmatch(path)
+    return int(match[2]) if match is not None and match[1] == kind else None
+
+
+def _essence(result: Document, most_elements: int) -> Document:
+    """Keep of a result what its job's end is judged by: the rest may be very much."""
+    found = {name: result[name] for name in ("chisq", "resumable") if _is_small(result, name)}
+    if isinstance(result.get("status"), str):
+        found["status"] = result["status"][:_WORD]
+    if (verdict := read_verdict(result)) is not None:
+        found["verdict"] = {"code": verdict.code, "text": verdict.text}
+    if isinstance(result.get("elements"), list):
+        rows = [row for row in result["elements"] if isinstance(row, dict)]
+        found["elements"] = [_essence_of_row(row) for row in rows[:most_elements]]
+    return found
+
+
+def _is_small(result: Document, name: str) -> bool:
+    return isinstance(result.get(name), bool | int | float)
+
+
+def _essence_of_row(row: Mapping[str, Any]) -> Document:
+    status = row.get("status")
+    found: Document = {"status": status[:_WORD] if isinstance(status, str) else None}
+    if row.get("parameters") == []:
+        found["parameters"] = []
+    return found
 
 
 def read_verdict(result: Document) -> Verdict | None:
@@ -160,15 +230,14 @@ def _pieces(scheduler: Scheduler, directory: PurePosixPath, entry: FileEntry) ->
         offset += len(chunk)
 
 
-def _differences(manifests: list[Document], files: dict[str, FileRef]) -> Iterator[str]:
-    for manifest in manifests:
-        for row in manifest["files"]:
-            path = row.get("path") if isinstance(row, dict) else None
-            if not isinstance(path, str):
-                yield "a manifest has a row without a path"
-                continue
-            ref = files.get(path)
-            if ref is None:
-                yield f"{path[:80]!r} is in the manifest and not there"
-            elif ref.digest != row.get("sha256") or ref.size != row.get("size"):
-                yield f"{path[:80]!r} is not as its manifest says"
+def _differences(manifest: Document, files: Mapping[str, FileRef]) -> Iterator[str]:
+    for row in manifest["files"]:
+        path = row.get("path") if isinstance(row, dict) else None
+        if not isinstance(path, str):
+            yield "a manifest has a row without a path"
+            continue
+        ref = files.get(path)
+        if ref is None:
+            yield f"{path[:80]!r} is in the manifest and not there"
+        elif ref.digest != row.get("sha256") or ref.size != row.get("size"):
+            yield f"{path[:80]!r} is not as its manifest says"

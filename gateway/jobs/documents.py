@@ -15,7 +15,15 @@ from gateway.records import Document
 DOCUMENT_BYTES = 20_000_000
 """A result that is larger is kept as a file, and not read."""
 
-_RESULT = re.compile(r"result\.(\d{1,7})\.json")
+DOCUMENTS_BYTES = 32_000_000
+"""Of all results, or of all manifests, of one attempt."""
+
+_DOCUMENTS_MEMORY = 256 << 20
+"""What documents may take when they are read: very many small values take a hundred times their
+text."""
+
+_OBJECT_MEMORY, _LIST_MEMORY, _VALUE_MEMORY = 232, 88, 60
+_RESULT = re.compile(r"result\.(0|[1-9]\d{0,6})\.json")
 _DEEPEST = 64
 _DIGITS = 300
 
@@ -33,6 +41,8 @@ def read_document(content: bytes | str | None) -> Any:
     if content is None:
         return None
     text = content if isinstance(content, str) else content.decode("utf-8", "replace")
+    if memory_of(text) > _DOCUMENTS_MEMORY:
+        return None
     try:
         document = json.loads(
             text, parse_constant=lambda _: None, parse_int=_whole, parse_float=_finite
@@ -45,13 +55,36 @@ def read_document(content: bytes | str | None) -> Any:
     return None if _too_deep(document) else document
 
 
+def memory_of(text: str) -> int:
+    """Estimate how many bytes the document in a text takes when it is read, rather too many."""
+    return (
+        len(text)
+        + _OBJECT_MEMORY * text.count("{")
+        + _LIST_MEMORY * text.count("[")
+        + _VALUE_MEMORY * text.count(",")
+    )
+
+
+def task_results(
+    blobs: BlobStore, files: Sequence[FileRef]
+) -> Iterator[tuple[FileRef, Document | None]]:
+    """Read the result of each task, in their order; None for what is no object, or too much."""
+    named = [(match, ref) for ref in files if (match := _RESULT.fullmatch(ref.path))]
+    room, memory = DOCUMENTS_BYTES, _DOCUMENTS_MEMORY
+    for _, ref in sorted(named, key=lambda pair: int(pair[0][1])):
+        document = None
+        if ref.size <= min(room, DOCUMENT_BYTES):
+            text = blobs.read(ref.digest).decode("utf-8", "replace")
+            room -= ref.size
+            if (needed := memory_of(text)) <= memory:
+                memory -= needed
+                document = read_document(text)
+        yield ref, document if isinstance(document, dict) else None
+
+
 def result_documents(blobs: BlobStore, files: Sequence[FileRef]) -> Iterator[Document]:
     """Read the result of each task, in their order; those that cannot be read are left out."""
-    named = [(match, ref) for ref in files if (match := _RESULT.fullmatch(ref.path))]
-    for _, ref in sorted(named, key=lambda pair: int(pair[0][1])):
-        document = read_stored(blobs, ref)
-        if document is not None:
-            yield document
+    return (document for _, document in task_results(blobs, files) if document is not None)
 
 
 def read_stored(blobs: BlobStore, ref: FileRef | None) -> Document | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from gateway.datasets.blobs import BlobStore
@@ -156,7 +157,8 @@ def read_results(blobs: BlobStore, dataset: Dataset, elements_asked: int) -> Res
     elements: list[ElementView] = []
     for document in result_documents(blobs, dataset.files):
         if elements_asked and isinstance(document.get("elements"), list):
-            elements.extend(_elements(document["elements"], elements_asked))
+            room = min(elements_asked, _ELEMENTS) - len(elements)
+            elements.extend(islice(_elements(document["elements"], elements_asked), room))
         elif single is None:
             single = read_result(document)
     elements.sort(key=lambda item: item.index)
@@ -164,7 +166,7 @@ def read_results(blobs: BlobStore, dataset: Dataset, elements_asked: int) -> Res
         files=dataset.files,
         complete=dataset.complete,
         result=single if not elements else None,
-        elements=tuple(elements[:_ELEMENTS]),
+        elements=tuple(elements),
     )
 
 

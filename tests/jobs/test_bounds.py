@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from gateway.datasets.blobs import BlobStore
 from gateway.datasets.service import Files
 from gateway.datasets.store import DatasetStore
 from gateway.jobs.collect import Collector
+from gateway.jobs.documents import result_documents
 from gateway.jobs.follow import EVENT_BYTES, Follower, Running
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.log_folder import LogFolder
@@ -269,6 +271,70 @@ def test_too_many_bytes_of_results_leave_the_result_itself(
     collected = make_collector(tmp_path, result_bytes=1000).collect(scheduler, job)
     assert [ref.path for ref in collected.files] == ["result.0.json"]
     assert "more than 1000 bytes of results" in collected.faults[0]
+
+
+def test_documents_of_very_many_values_are_kept_and_not_read(
+    tmp_path: Path, scheduler: Scheduler
+) -> None:
+    job, directory = place(tmp_path, make_job())
+    many = ",".join(["{}"] * 2_000_000)
+    (directory / "manifest.0.json").write_text(f'{{"files": [{many}]}}')
+    (directory / "result.0.json").write_text(f'{{"status": "done", "elements": [{many}]}}')
+    (directory / "exit.0.json").write_text('{"rc": 0, "end": 1' + " " * 5_000 + "}")
+    collector = make_collector(tmp_path)
+    tracemalloc.start()
+    try:
+        collected = collector.collect(scheduler, job)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 64 << 20
+    assert [ref.path for ref in collected.files] == ["result.0.json"]
+    assert (collected.results, collected.complete) == ((), False)
+    assert collected.faults == (
+        "1 of 1 tasks left no manifest that can be read",
+        "result.0.json is kept, but not read: it is no JSON object, or the results of this job "
+        "are too large",
+    )
+    blobs = BlobStore(tmp_path / "blobs")
+    assert list(result_documents(blobs, collected.files)) == []
+    assert collector.exits(scheduler, job) == []
+
+
+def test_results_and_manifests_of_all_tasks_together_have_a_limit(
+    tmp_path: Path, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, directory = place(tmp_path, make_job(tasks=4, elements=4))
+    for task in range(4):
+        rows = [{"status": "done", "parameters": [], "text": "x" * 100}] * 9
+        (directory / f"result.{task}.json").write_text(json.dumps({"elements": rows}))
+        row = {"path": f"result.{task}.json", "size": 1, "sha256": "x" * 2_000}
+        (directory / f"manifest.{task}.json").write_text(json.dumps({"files": [row] * 1}))
+    for module in ("collect", "documents"):
+        monkeypatch.setattr(f"gateway.jobs.{module}.DOCUMENTS_BYTES", 4_500)
+    collected = make_collector(tmp_path).collect(scheduler, job)
+    assert len(collected.files) == 4
+    # Of a result that is what its end is judged by, of no more elements than the job has.
+    assert collected.results == ({"elements": [{"status": "done", "parameters": []}] * 4},
+                                 {"elements": []}, {"elements": []})  # fmt: skip
+    said = "\n".join(collected.faults)
+    assert "manifest.2.json was not read" in said
+    assert "result.3.json is kept, but not read" in said
+    assert "2 of 4 tasks left no manifest" in said
+
+
+def test_results_and_manifests_of_tasks_that_there_are_not_are_left_behind(
+    tmp_path: Path, scheduler: Scheduler
+) -> None:
+    job, directory = place(tmp_path, make_job(tasks=2, elements=2))
+    for task in ("0", "1", "2", "01", "7000000"):
+        (directory / f"result.{task}.json").write_text("{}")
+        (directory / f"manifest.{task}.json").write_text('{"files": [1]}')
+    collected = make_collector(tmp_path).collect(scheduler, job)
+    assert collected.faults.count("a manifest has a row without a path") == 2
+    assert collected.results == ({}, {})
+    assert "result.2.json is of no task of this job, so it was left behind" in collected.faults
+    assert "result.2.json" not in [ref.path for ref in collected.files]
 
 
 def make_collector(tmp_path: Path, **limits: int) -> Collector:
