@@ -40,8 +40,8 @@ bench: setup ## measure what the README states
 golden: setup ## render the batch scripts of tests/recorded again; then read the diff
 	$(BIN)/python -m tests.jobs.test_script
 
-faults: setup ## kill every process at every named point of a submission, and count what ran
-	$(BIN)/python -m tests.faults $(or $(N),1000)
+faults: setup ## kill every process at every named point, and count what ran (SITE=slurm, slurm-ssh)
+	$(BIN)/python -m tests.faults $(or $(N),1000) $(or $(SITE),local)
 
 docs: setup ## write the reference pages in docs/ again from code and defaults
 	$(BIN)/python -m tools.reference

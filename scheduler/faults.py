@@ -44,6 +44,15 @@ SLURM_POINTS = (
 )
 """On the login node, between two steps of a submission; the gateway itself goes on."""
 
+AGENT_POINTS = (
+    "slurm-agent-staged",
+    "slurm-agent-asked",
+    "slurm-agent-begun",
+    "slurm-agent-told",
+    "slurm-agent-done",
+)
+"""In the agent on the login node: what submits goes on, and nobody hears of it."""
+
 CRASH_POINTS = SUBMIT_POINTS + EXECUTOR_POINTS + SHEPHERD_POINTS
 """Every point of local execution, in the order in which a job passes them."""
 

@@ -27,8 +27,8 @@ calls_per_minute = 0
 
 
 @contextmanager
-def slurm_gateway(cluster: Cluster, ssh: str = "", **overrides: str) -> Iterator[LiveGateway]:
-    """Run a gateway whose only cluster is this one.
+def slurm_settings(cluster: Cluster, ssh: str = "") -> Iterator[dict[str, str]]:
+    """Write what makes this cluster a gateway's only one; answer how to name it.
 
     Parameters
     ----------
@@ -46,5 +46,11 @@ def slurm_gateway(cluster: Cluster, ssh: str = "", **overrides: str) -> Iterator
         (folder / "jobs").mkdir(mode=0o755)
         folder.chmod(0o755)
         site.write_text(text + ssh, encoding="utf-8")
-        with live_gateway(GATEWAY_CONFIG=str(site), **overrides) as live:
-            yield live
+        yield {"GATEWAY_CONFIG": str(site)}
+
+
+@contextmanager
+def slurm_gateway(cluster: Cluster, ssh: str = "", **overrides: str) -> Iterator[LiveGateway]:
+    """Run a gateway whose only cluster is this one; ``ssh`` as above."""
+    with slurm_settings(cluster, ssh) as settings, live_gateway(**settings, **overrides) as live:
+        yield live

@@ -1,20 +1,33 @@
-"""``python -m tests.faults N``: N kills at the named points and half as many at random moments."""
+"""``python -m tests.faults N SITE``: N faults at named points, half as many at random moments."""
 
 from __future__ import annotations
 
+import argparse
 import sys
 
-from tests.faults.campaign import POINTS, at_points, at_random
+from tests.faults.campaign import at_points, at_random
+from tests.faults.slurm_sites import SITES
 
 _S_A_KILL = 3.0
+_POINTS = 25  # about so many there are at any site
 
-if __name__ == "__main__":
-    wanted = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
-    times = -(-wanted // len(POINTS))
-    outcomes = [at_points(times, within_s=60 + wanted * _S_A_KILL), at_random(wanted // 2)]
-    for outcome in outcomes:
-        print(outcome.table(), end="\n\n", flush=True)  # noqa: T201 - it is a command
-    short = [name for name, count in outcomes[0].hits.items() if count < times]
+
+def main() -> int:
+    """Run two campaigns; answer the status."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("faults", type=int, nargs="?", default=1000)
+    parser.add_argument("site", choices=SITES, nargs="?", default="local")
+    asked = parser.parse_args()
+    times, make_site = -(-asked.faults // _POINTS), SITES[asked.site]
+    points = at_points(times, within_s=60 + asked.faults * _S_A_KILL, make_site=make_site)
+    print(points.table(), end="\n\n", flush=True)  # noqa: T201 - it is a command
+    moments = at_random(asked.faults // 2, make_site=make_site)
+    print(moments.table(), flush=True)  # noqa: T201
+    short = [name for name, count in points.hits.items() if count < times]
     if short:
         print("not hit often enough:", ", ".join(short))  # noqa: T201
-    sys.exit(1 if short or any(outcome.verdict.faults for outcome in outcomes) else 0)
+    return 1 if short or points.verdict.faults or moments.verdict.faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

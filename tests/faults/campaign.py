@@ -6,23 +6,24 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
+from redis import RedisError
+
 from gateway.faults import WEB_POINTS, WORKER_POINTS
-from scheduler.faults import EXECUTOR_POINTS, SHEPHERD_POINTS, SUBMIT_POINTS
+from gateway.jobs.models import Stage
 from tests.faults.checks import Verdict, judge
 from tests.faults.crowd import Crowd
-from tests.faults.rig import VICTIMS, Rig, running_rig
+from tests.faults.rig import Rig, running_rig
+from tests.faults.sites import ENDS_A_JOB, SiteMaker, local_site
 from tests.faults.watcher import Watcher
 from tests.helpers import eventually
 
-_GROUPS = (WEB_POINTS, (*WORKER_POINTS, *SUBMIT_POINTS), EXECUTOR_POINTS, SHEPHERD_POINTS)
-POINTS = tuple(name for group in _GROUPS for name in group)
-# How many ends a process may expect on the way of one job: high enough for hundreds of ends a
-# minute, low enough that jobs still get somewhere.
-_ENDS_A_JOB = 1.5
 _GREATEST_CHANCE = 0.5
 _SETTLE_S = 120.0
+_FLIGHT_S = 2.0
+_FLYING = (Stage.NONE, Stage.STAGED, Stage.UNCERTAIN)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,22 +50,25 @@ class Outcome:
             f"other faults: {len(verdict.other)}",
             f"settled {self.settled_s:.1f} s after the last fault; {self.took_s:.0f} s in all",
         ]
-        return "\n".join([*lines, *verdict.faults])
+        return "\n".join([*lines, *verdict.notes, *verdict.faults])
 
 
-def at_points(times: int, within_s: float) -> Outcome:
+def at_points(times: int, within_s: float, make_site: SiteMaker = local_site) -> Outcome:
     """Kill at every named point so many times."""
-    return _campaign(lambda rig: _hit_points(rig, times, within_s))
+    return _campaign(lambda rig: _hit_points(rig, times, within_s), make_site)
 
 
-def at_random(times: int, pause_s: float = 0.2, seed: int = 1) -> Outcome:
-    """Kill parts at random moments, so many times in all."""
-    return _campaign(lambda rig: _hit_anybody(rig, times, pause_s, random.Random(seed)))  # noqa: S311
+def at_random(
+    times: int, pause_s: float = 0.2, seed: int = 1, make_site: SiteMaker = local_site
+) -> Outcome:
+    """Hit parts at random moments, so many times in all and each as often as any other."""
+    dice = random.Random(seed)  # noqa: S311 - no secret
+    return _campaign(lambda rig: _hit_anybody(rig, times, pause_s, dice), make_site)
 
 
-def _campaign(attack: Callable[[Rig], Counter[str]]) -> Outcome:
+def _campaign(attack: Callable[[Rig], Counter[str]], make_site: SiteMaker) -> Outcome:
     begun = time.monotonic()
-    with running_rig() as rig:
+    with running_rig(make_site) as rig:
         api = rig.user()
         with Watcher(rig, api.name) as watcher:
             with Crowd(api, watcher) as crowd:
@@ -82,39 +86,55 @@ def _campaign(attack: Callable[[Rig], Counter[str]]) -> Outcome:
 def settle(watcher: Watcher, ids: set[str]) -> None:
     """Wait until all jobs have ended; one that does not is for the judge to report."""
     deadline = time.monotonic() + _SETTLE_S
-    while not ids <= set(watcher.ends) and time.monotonic() < deadline:
+    while not ids <= watcher.settled and time.monotonic() < deadline:
         time.sleep(0.05)
 
 
 def _hit_points(rig: Rig, times: int, within_s: float) -> Counter[str]:
     """Let the parts crash, each point until it has been hit often enough."""
+    site = rig.site
+    gateway = (WEB_POINTS, (*WORKER_POINTS, *site.worker_points))
+    groups = {**dict.fromkeys(gateway, ENDS_A_JOB), **dict.fromkeys(site.points, site.ends_a_job)}
+    points = [name for group in groups for name in group]
     deadline = time.monotonic() + within_s
     left: set[str] = set()
     while time.monotonic() < deadline:
         hits = rig.hits()
-        now_left = {name for name in POINTS if hits[name] < times}
+        now_left = {name for name in points if hits[name] < times}
         if not now_left:
             break
         if now_left != left:
             left = now_left
-            web, *others = (_chances(group, left) for group in _GROUPS)
+            web, *others = (_chances(group, left, ends) for group, ends in groups.items())
             rig.plan({"web": web, "worker": {n: p for group in others for n, p in group.items()}})
             rig.renew()
         time.sleep(0.1)
     hits = rig.hits()
-    return Counter({name: hits[name] for name in POINTS})
+    return Counter({name: hits[name] for name in points})
 
 
-def _chances(group: tuple[str, ...], left: set[str]) -> dict[str, float]:
+def _chances(group: tuple[str, ...], left: set[str], ends_a_job: float) -> dict[str, float]:
     """Say how likely a pass of each point is to be the last: the fewer points, the likelier."""
     names = [name for name in group if name in left]
-    return {name: min(_GREATEST_CHANCE, _ENDS_A_JOB / len(names)) for name in names}
+    return {name: min(_GREATEST_CHANCE, ends_a_job / len(names)) for name in names}
 
 
 def _hit_anybody(rig: Rig, times: int, pause_s: float, dice: random.Random) -> Counter[str]:
-    hits = Counter(dict.fromkeys(VICTIMS, 0))
+    hits = Counter(dict.fromkeys(rig.victims, 0))
     while hits.total() < times:
-        victim = min(VICTIMS, key=lambda name: (hits[name], dice.random()))
+        victim = min(rig.victims, key=lambda name: (hits[name], dice.random()))
         time.sleep(dice.uniform(0, 2 * pause_s))
-        hits[victim] += rig.kill(victim)
+        if _submitting(rig):
+            hits[victim] += rig.hit(victim)
     return hits
+
+
+def _submitting(rig: Rig) -> bool:
+    """Wait a moment until a job is on its way to its scheduler; False when none came."""
+    deadline = time.monotonic() + _FLIGHT_S
+    while time.monotonic() < deadline:
+        with suppress(RedisError):  # the store is one of the victims
+            if any(job.attempt.stage in _FLYING for job in rig.gateway.job_store.active()):
+                return True
+        time.sleep(0.01)
+    return False

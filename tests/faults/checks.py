@@ -13,6 +13,7 @@ from gateway.records import to_document
 from gateway.sidecars import Sidecars
 from scheduler.base import VOID
 from tests.faults.crowd import History
+from tests.faults.events import starts_of
 from tests.faults.rig import Rig
 from tests.faults.watcher import Watcher, processes_of
 from tests.live import Api
@@ -34,6 +35,9 @@ class Verdict:
     other: list[str] = field(default_factory=list)
     """I2, I4, and sidecars that differ from the store."""
 
+    notes: list[str] = field(default_factory=list)
+    """What the scheduler's own list tells beyond that."""
+
     @property
     def faults(self) -> list[str]:
         """All that must not be."""
@@ -50,7 +54,15 @@ def judge(rig: Rig, api: Api, history: History, watcher: Watcher) -> Verdict:
         states=Counter(job.attempt.state.value for job in found.values()),
     )
     verdict.lost += [f"{name} was acknowledged and is gone" for name in ids if name not in found]
-    verdict.lost += [f"{job.id} did not end" for job in found.values() if not job.final]
+    listed = rig.site.compare(list(found.values()))
+    verdict.lost += [
+        f"{job.id} did not end: {job.attempt.reason_text}"
+        for job in found.values()
+        if not job.final and job.id not in listed.forgotten
+    ]
+    verdict.lost += listed.lost
+    verdict.double += listed.double
+    verdict.notes += listed.notes
     verdict.double += [
         f"key {key} made {sorted(made)}" for key, made in history.answers.items() if len(made) != 1
     ]
@@ -58,7 +70,7 @@ def judge(rig: Rig, api: Api, history: History, watcher: Watcher) -> Verdict:
     if total != len(ids):
         verdict.double.append(f"{len(ids)} jobs were acknowledged, and there are {total}")
     for job in found.values():
-        verdict.double += runs_of(job)
+        verdict.double += runs_of(job, listed.launches.get(job.id, 1))
         verdict.other += [*_sidecar(rig, job), *_cancelled(job, history)]
     verdict.other += watcher.changed
     verdict.other += [f"{name} was CANCELLED and ran" for name in watcher.cancelled_but_running]
@@ -66,28 +78,24 @@ def judge(rig: Rig, api: Api, history: History, watcher: Watcher) -> Verdict:
     return verdict
 
 
-def starts_of(job: Job, attempt: int | None = None) -> int:
-    """Count how often a driver began to work on an attempt."""
-    directory = Path(job.attempts[(attempt or job.attempt.number) - 1].directory)
-    return sum(
-        json.loads(line)["event"] == "start"
-        for path in directory.glob("events.*.jsonl")
-        for line in path.read_text(encoding="utf-8").splitlines()
-    )
+def runs_of(job: Job, launches: int = 1) -> list[str]:
+    """Say where more than one run, or a run that the record does not know, left its mark.
 
-
-def runs_of(job: Job) -> list[str]:
-    """Say where more than one run, or a run that the record does not know, left its mark."""
+    Parameters
+    ----------
+    launches
+        How often the scheduler says that it began this very job, as after a requeue.
+    """
     directory = Path(job.attempt.directory)
     faults = []
-    if (starts := starts_of(job)) > 1:
+    if (starts := starts_of(job)) > launches:
         faults.append(f"{job.id} began {starts} times")
     owners = {path.read_text(encoding="ascii").strip() for path in directory.glob("claim.*")}
     if len(owners - {VOID}) > 1:
         faults.append(f"{job.id} was claimed by {sorted(owners - {VOID})}")
     if starts and job.attempt.native_id not in owners:
         faults.append(f"{job.id} ran, and its claim is not {job.attempt.native_id}'s: {owners}")
-    if job.attempt.state.value == "COMPLETED" and starts != 1:
+    if job.attempt.state.value == "COMPLETED" and not starts:
         faults.append(f"{job.id} is COMPLETED and began {starts} times")
     return faults
 

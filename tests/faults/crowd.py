@@ -83,7 +83,7 @@ class Crowd:
                 self._one(http)
 
     def _open_jobs(self) -> int:
-        return len(self.history.answers) - len(self._watcher.ends)
+        return len(self.history.answers) - len(self._watcher.settled)
 
     def _one(self, http: httpx.Client) -> None:
         key, doomed = uuid.uuid4().hex, self._random.random() < _CANCELLED_SHARE

@@ -18,16 +18,14 @@ from gateway.database import EmbeddedServer
 from gateway.services import Gateway, open_gateway
 from gateway.settings import SettingsError, load_settings
 from scheduler.processes import children
-from scheduler.spool import Spool
-from tests.helpers import eventually, free_port, processes
+from tests.faults.sites import Site, SiteMaker, local_site
+from tests.helpers import eventually, free_port
 from tests.live import Api, LiveGateway, end_executors
 
 _FAST = {
     "GATEWAY_WORKER__TICK_S": "0.1",
     "GATEWAY_WORKER__IDLE_TICK_S": "0.2",
     "GATEWAY_WORKER__MAX_TRIES": "50",  # so many calls are cut short that three would be too few
-    "GATEWAY_CLUSTERS__LOCAL__LOOK_AGAIN_S": "0.2",
-    "GATEWAY_CLUSTERS__LOCAL__CPUS": "4",
     "GATEWAY_LIMITS__QUEUED_PER_USER": "100000",
 }
 
@@ -35,18 +33,23 @@ _FAST = {
 class Rig:
     """Store, web server and worker; each is started again when it ends."""
 
-    def __init__(self, folder: Path, **overrides: str) -> None:
+    def __init__(self, folder: Path, site: Site, **overrides: str) -> None:
         self.folder = folder
+        self.site = site
         port = free_port()
         own = {k: v for k, v in os.environ.items() if not k.startswith("GATEWAY_")}
-        own |= _FAST | overrides
+        own |= {**_FAST, **site.environment, **overrides}
         own |= {"GATEWAY_STATE": str(folder / "state"), "GATEWAY_SERVER__PORT": str(port)}
         self.live = LiveGateway(state=folder / "state", port=port, environment=own)
         self.live.command("init")
         self.settings = load_settings(own)
         self.server = EmbeddedServer(self.settings)
         self.gateway: Gateway = open_gateway(self.settings)
-        self.spool = Spool(folder / "state" / "local" / "local")
+        self._crashes = folder / "crashes"
+        self._crashes.touch()
+        # A login node's account writes its ends down, too.
+        self._crashes.chmod(0o666)
+        folder.chmod(0o711)
         self._nursery: subprocess.Popen[bytes] | None = None
         self._over = threading.Event()
         self._keeper = threading.Thread(target=self._keep_store, daemon=True)
@@ -104,22 +107,31 @@ class Rig:
 
     def renew(self) -> None:
         """Start the parts again, so that the plan counts for all of them."""
-        for victim in ("gunicorn", "worker", "executor"):
+        for victim in ("gunicorn", "worker", *self.site.renewed):
             self.kill(victim)
 
     def hits(self) -> Counter[str]:
         """Count the ends at each point."""
-        try:
-            lines = (self.folder / "crashes").read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            return Counter()
+        lines = self._crashes.read_text(encoding="utf-8").splitlines()
         return Counter(line.partition(" ")[0] for line in lines)
 
     # ---- killing
 
     def pids(self, victim: str) -> list[int]:
         """Find the processes of a part; none when it does not run now."""
+        if victim in self.site.victims:
+            return list(self.site.victims[victim](self.live.state))
         return _FINDERS[victim](self)
+
+    @property
+    def victims(self) -> tuple[str, ...]:
+        """All that can be hit here."""
+        return (*_FINDERS, *self.site.victims, *self.site.blows)
+
+    def hit(self, victim: str) -> bool:
+        """Do to a part what is done to it here; False when that is not possible now."""
+        blow = self.site.blows.get(victim)
+        return blow() if blow else self.kill(victim)
 
     def kill(self, victim: str) -> bool:
         """Send KILL to one process of a part; False when it does not run now."""
@@ -140,36 +152,21 @@ class Rig:
         """Find the children of a part."""
         return [child for pid in self.pid_of(part) for child in children(pid)]
 
-    def executors(self) -> list[int]:
-        """Find the executor of this state directory."""
-        with suppress(OSError):
-            if (pid := self.spool.executor()) is not None:
-                return [pid]
-        return []
-
-    def shepherds(self) -> list[int]:
-        """Find the processes that look after running tasks."""
-        found = processes("scheduler.executor", str(self.spool.directory))
-        return [process.pid for process in found if process.pid not in self.executors()]
-
 
 _FINDERS: dict[str, Callable[[Rig], list[int]]] = {
     "web": lambda rig: rig.children_of("web"),
     "gunicorn": lambda rig: rig.pid_of("web"),
     "worker": lambda rig: rig.pid_of("worker"),
     "queue": lambda rig: rig.children_of("worker"),
-    "executor": Rig.executors,
-    "shepherd": Rig.shepherds,
     "redis": lambda rig: [rig.server.pid] if rig.server.pid else [],
 }
-VICTIMS = tuple(_FINDERS)
 
 
 @contextmanager
-def running_rig(**overrides: str) -> Iterator[Rig]:
+def running_rig(make_site: SiteMaker = local_site, **overrides: str) -> Iterator[Rig]:
     """Run a gateway in a directory of its own, and leave nothing behind."""
-    with tempfile.TemporaryDirectory(prefix="bgw-") as folder:
-        rig = Rig(Path(folder), **overrides)
+    with make_site() as site, tempfile.TemporaryDirectory(prefix="bgw-") as folder:
+        rig = Rig(Path(folder), site, **overrides)
         try:
             rig.start()
             yield rig

@@ -19,8 +19,9 @@ import pytest
 
 from gateway.database import find_server
 from tests.faults.campaign import settle
-from tests.faults.checks import judge, starts_of
+from tests.faults.checks import judge
 from tests.faults.crowd import Crowd
+from tests.faults.events import starts_of
 from tests.faults.rig import Rig
 from tests.faults.watcher import Watcher
 from tests.helpers import eventually, processes

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import redis
 
-from gateway.jobs.models import Job
+from gateway.jobs.models import Job, Tracking
 from scheduler.base import JobState
 from scheduler.processes import having
 from tests.faults.rig import Rig
@@ -26,6 +26,9 @@ class Watcher:
         self.changed: list[str] = []
         """Terminal states that did not stay."""
 
+        self.lost: set[str] = set()
+        """Jobs that their scheduler has forgotten, by the word of the gateway."""
+
         self.cancelled_but_running: list[str] = []
         self._store = rig.gateway.job_store
         self._owner = owner
@@ -40,6 +43,11 @@ class Watcher:
         self._over.set()
         self._thread.join(timeout=30)
 
+    @property
+    def settled(self) -> set[str]:
+        """Jobs of which nothing more is to be expected."""
+        return self.lost | set(self.ends)
+
     def _run(self) -> None:
         while not self._over.wait(_EVERY_S):
             try:
@@ -51,6 +59,8 @@ class Watcher:
         """Compare what the store says now with what it said before."""
         for job in self._store.newest(self._owner, None, None):
             if not job.final:
+                if job.attempt.tracking is Tracking.LOST:
+                    self.lost.add(job.id)
                 if job.id in self.ends:
                     self.changed.append(f"{job.id}: {self.ends[job.id]}, then not final")
                 continue
@@ -65,5 +75,7 @@ class Watcher:
 
 
 def processes_of(job: Job) -> list[int]:
-    """Find what runs of a job's current attempt."""
-    return having([f"SLURM_SUBMIT_DIR={Path(job.attempt.directory)}"])
+    """Find what runs of a job's current attempt, without its twins, which exit at once."""
+    attempt = job.attempt
+    own = [f"SLURM_JOB_ID={attempt.native_id}"] if attempt.native_id else []
+    return having([f"SLURM_SUBMIT_DIR={Path(attempt.directory)}", *own])
