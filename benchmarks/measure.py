@@ -6,7 +6,6 @@ import json
 import math
 import os
 import platform
-import statistics
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -40,11 +39,6 @@ def percentile(values: Sequence[float], percent: float) -> float:
     (2, 4)
     """
     return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
-
-
-def median_of(work: Callable[[], float], times: int) -> float:
-    """Repeat a measurement and take its median."""
-    return statistics.median(work() for _ in range(times))
 
 
 def timed(work: Callable[[], object]) -> float:

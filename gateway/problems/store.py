@@ -241,13 +241,6 @@ class ProblemStore:
         problem = from_document(FitProblem, json.loads(record))
         return problem, from_document(KeptVersion, json.loads(kept))
 
-    def version(self, id: str, number: int) -> KeptVersion:
-        """Read one version; NotFoundError when there is none."""
-        text = self._redis.hget(f"problem:{id}:versions", str(number))
-        if text is None:
-            raise NotFoundError(f"problem {id[:80]} has no version {number}")
-        return from_document(KeptVersion, json.loads(text))
-
     def versions(self, id: str) -> list[KeptVersion]:
         """Read all versions, the newest first."""
         texts = self._redis.hgetall(f"problem:{id}:versions")

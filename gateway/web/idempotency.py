@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
 from typing import Any
 
 from flask import request
@@ -19,18 +18,18 @@ _QUOTED = re.compile(r'"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')
 _BARE = re.compile(r"[\x21-\x7e]+")
 
 
-def idempotency_key(*, required: bool = False) -> str | None:
+def idempotency_key() -> str | None:
     """Read the key of this request: a structured string (RFC 8941), or bare.
 
     Raises
     ------
     BadRequestError
-        When it is malformed, or missing where it is required.
+        When it is malformed.
     """
     text = request.headers.get(HEADER)
-    if text is None and not required:
+    if text is None:
         return None
-    key = parse_key(text or "")
+    key = parse_key(text)
     if key is None:
         raise BadRequestError(
             f"{HEADER} must be 1 to {_LONGEST} printable ASCII signs that are new for each "
@@ -55,9 +54,7 @@ def parse_key(text: str) -> str | None:
     return key if 1 <= len(key) <= _LONGEST else None
 
 
-def request_hash(document: Any, digests: Iterable[str] = ()) -> str:
-    """Name what was asked: the checked document and the files it refers to, in any order."""
-    text = json.dumps(
-        [document, sorted(digests)], sort_keys=True, separators=(",", ":"), default=str
-    )
+def request_hash(document: Any) -> str:
+    """Name what was asked, by the checked document."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -61,10 +61,9 @@ def test_a_malformed_key_is_none(ada: Browser, text: str) -> None:
 
 
 def test_the_same_request_has_the_same_hash_in_any_order() -> None:
-    one = request_hash({"a": 1, "b": [1, 2]}, ["x", "y"])
-    assert one == request_hash({"b": [1, 2], "a": 1}, ["y", "x"])
-    assert one != request_hash({"a": 1, "b": [2, 1]}, ["x", "y"])
-    assert one != request_hash({"a": 1, "b": [1, 2]}, ["x"])
+    one = request_hash({"a": 1, "b": [1, 2]})
+    assert one == request_hash({"b": [1, 2], "a": 1})
+    assert one != request_hash({"a": 1, "b": [2, 1]})
     assert request_hash({"a": "1"}) != request_hash({"a": 1})
 
 
