@@ -22,6 +22,7 @@ from gateway.jobs.plan import script_sha256
 from gateway.jobs.present import API
 from gateway.jobs.reported import of_this_attempt
 from gateway.jobs.result_view import ResultsView, ResultView, read_element, read_results
+from gateway.jobs.service import find_attempt
 from gateway.services import Gateway
 from gateway.web.etag import etag_of
 from gateway.web.paging import make_cursor, page_of
@@ -99,7 +100,7 @@ def job_page(services: Gateway, who: Identity, job_id: str, asked: Mapping[str, 
     """
     job = services.jobs.get(who, job_id)
     progress = of_this_attempt(job.attempt, services.live.progress(job.id))
-    attempt = _attempt(job, asked.get("attempt"))
+    attempt = find_attempt(job, _index(asked.get("attempt")))
     results = _results(services, job, attempt)
     element = _element(services, attempt, results, asked.get("element"))
     result = element or (results.result if results else None)
@@ -156,17 +157,6 @@ def _elements(
         "held": is_held,
         "ended": ended_grid(labels, results.elements) if results else None,
     }
-
-
-def _attempt(job: Job, text: str | None) -> Attempt:
-    """Find the attempt that is asked for; else the current one."""
-    number = _index(text)
-    if number is None:
-        return job.attempt
-    for attempt in job.attempts:
-        if attempt.number == number:
-            return attempt
-    raise NotFoundError(f"job {job.id} has no attempt {number}; it has {len(job.attempts)}")
 
 
 def _results(services: Gateway, job: Job, attempt: Attempt) -> ResultsView | None:
