@@ -8,9 +8,10 @@ asked for           ``resources``, ``resource_schema`` and ``kinds``: what may b
                     ``prepare`` checks it, ``plan`` and ``script`` write what will run,
                     ``planner`` makes the attempt of it; ``drafts`` proves what was previewed;
                     ``asking`` says who asks, ``again`` adds further attempts
-brought on          ``reconcile`` is the loop: ``inquiry`` (at the ``pace`` of a cluster) finds out,
-                    ``decide`` says what to do, ``outcome`` what the record says then; ``places``
-                    are the clusters and accounts; ``nudge`` wakes the loop
+brought on          ``reconcile`` is the loop: ``line`` says who waits, ``inquiry`` finds out at the
+                    ``pace`` of a cluster, ``decide`` says what to do, ``handover`` stages and
+                    submits, ``outcome`` says what the record is then, ``care`` keeps faults of one
+                    job from others; ``places`` are clusters and accounts; ``nudge`` wakes the loop
 followed            ``follow`` reads what running jobs write, ``reported`` what their events mean,
                     ``log_folder`` and ``live_store`` keep it while they live
 ended               ``collect`` fetches what is left, ``judge`` says what it comes to, ``conclude``

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from gateway.jobs import words
+from gateway.jobs import line, words
+from gateway.jobs.line import InLine
 from gateway.jobs.models import Attempt, Job, Stage, Tracking, Wish
 from gateway.records import now
 from scheduler.base import JobReport, JobState, Refused, Submission, Submitted, Uncertain
@@ -117,10 +118,15 @@ def stale(job: Job, why: str) -> Job:
     )
 
 
+def in_line(job: Job, waiting: InLine) -> Job:
+    """Write down that it waits in the gateway, and where in line."""
+    return job.with_attempt(reason=line.REASON, reason_text=waiting.text)
+
+
 def staged(job: Job) -> Job:
-    """Write down that its directory is there."""
+    """Write down that its directory is there, and that it waits for nothing here."""
     return job.with_attempt(
-        stage=Stage.STAGED, error="", tracking=Tracking.FRESH, tracking_since=None
+        stage=Stage.STAGED, reason="", error="", tracking=Tracking.FRESH, tracking_since=None
     )
 
 

@@ -1,0 +1,66 @@
+"""Work on many jobs in one go: what happens to one of them must not hold up the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+import structlog
+from redis import RedisError
+
+from gateway.errors import GatewayError
+from gateway.jobs.models import Job
+from gateway.jobs.store import JobStore, StaleError
+from scheduler.base import SchedulerError, SchedulerUnavailableError
+
+_log = structlog.get_logger("reconcile")
+_Done = TypeVar("_Done")
+
+
+class Care:
+    """Keeps the faults of one job to that job."""
+
+    def __init__(self, store: JobStore) -> None:
+        self._store = store
+
+    def safely(self, job: Job, work: Callable[[], _Done]) -> _Done | None:
+        """Do something for one job; whatever happens to it must not hold up the others.
+
+        Somebody else's change in between only means: next round.
+        """
+        try:
+            return work()
+        except (SchedulerUnavailableError, RedisError):
+            raise
+        except StaleError:
+            return None
+        except (SchedulerError, GatewayError) as error:
+            self.trouble(job, str(error))
+        except Exception:  # noqa: BLE001 - a fault in one job must not end the others' turns
+            _log.exception("a step failed", job=job.id)
+        return None
+
+    def replace_all(self, jobs: Iterable[Job], edit: Callable[[Job], Job]) -> list[Job]:
+        """Write jobs; those that somebody else changed in between are left for the next round.
+
+        So is one that cannot be written, as on a full disk: the others go on.
+        """
+        written = []
+        for job in jobs:
+            try:
+                written.append(self._store.replace(edit(job)))
+            except StaleError:
+                _log.info("changed meanwhile", job=job.id)
+            except RedisError:
+                raise
+            except Exception:  # noqa: BLE001 - a fault in one job must not end the others' turns
+                _log.exception("a job could not be written", job=job.id)
+        return written
+
+    def trouble(self, job: Job, text: str) -> None:
+        """Say of a job what keeps it from going on; it is tried again."""
+        _log.warning("trouble", job=job.id, error=text)
+        if job.attempt.error != text:
+            self.replace_all(
+                [job], lambda job: job.with_attempt(error=text, reason_text=f"Held up: {text}")
+            )

@@ -1,0 +1,116 @@
+"""Hand jobs over to a scheduler: directories staged, scripts submitted, each try at most once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import PurePosixPath
+
+import structlog
+
+from gateway.datasets.blobs import BlobStore
+from gateway.faults import crash_point
+from gateway.jobs import outcome, words
+from gateway.jobs.care import Care
+from gateway.jobs.models import Job, Stage, Wish
+from gateway.jobs.places import launch_of
+from gateway.jobs.plan import staged_job
+from gateway.jobs.store import JobStore
+from gateway.records import now
+from scheduler.base import JobState, Scheduler, SchedulerError, SchedulerUnavailableError
+
+_SCRIPT = "job.sh"
+_log = structlog.get_logger("reconcile")
+
+
+class HandOver:
+    """Takes jobs to their scheduler, many in one call."""
+
+    def __init__(self, store: JobStore, blobs: BlobStore, care: Care) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._care = care
+
+    def stage(self, scheduler: Scheduler, jobs: Sequence[Job]) -> list[Job]:
+        """Make the directories of jobs; answer those that have one."""
+        crash_point("stage-before")
+        made = [self._care.safely(job, partial(staged_job, job, self._blobs)) for job in jobs]
+        jobs = [job for job, found in zip(jobs, made, strict=True) if found is not None]
+        try:
+            scheduler.stage([found for found in made if found is not None])
+        except SchedulerUnavailableError:
+            raise
+        except (SchedulerError, OSError) as error:
+            if len(jobs) == 1:
+                self._care.trouble(jobs[0], f"its directory could not be made: {error}")
+                return []
+            # One bad directory must not hold up the others.
+            return [done for job in jobs for done in self.stage(scheduler, [job])]
+        crash_point("stage-after")
+        staged = self._care.replace_all(jobs, outcome.staged)
+        crash_point("stage-stored")
+        return staged
+
+    def submit(
+        self, scheduler: Scheduler, tries: Mapping[str, int], jobs: Sequence[Job]
+    ) -> list[Job]:
+        """Write the tries down, call once for all, write the outcomes down.
+
+        Parameters
+        ----------
+        tries
+            By the id of a job the number of its try.
+        """
+        written = self._care.replace_all(
+            jobs,
+            lambda job: job.with_attempt(
+                stage=Stage.UNCERTAIN,
+                try_number=tries[job.id],
+                looks=0,
+                looked=now(),
+                reason_text=words.UNCERTAIN,
+            ),
+        )
+        crash_point("try-written")
+        outcomes = scheduler.submit([launch_of(job) for job in written])
+        crash_point("submit-after")
+        results = dict(zip((job.id for job in written), outcomes, strict=True))
+        stored = self._care.replace_all(
+            written, lambda job: outcome.submitted(job, results[job.id])
+        )
+        crash_point("submit-stored")
+        for job in stored:
+            _log.info(
+                "submitted",
+                job=job.id,
+                attempt=job.attempt.number,
+                try_number=job.attempt.try_number,
+                native_id=job.attempt.native_id,
+                stage=job.attempt.stage.value,
+                correlation_id=job.correlation_id,
+            )
+        # What was not reached is tried again in the next round, not in the next breath.
+        return [job for job in stored if job.attempt.stage is not Stage.STAGED]
+
+    def claim(self, scheduler: Scheduler, job: Job, owner: str) -> Job:
+        """Take the claim of a try; a job that may still run gets a lost directory back, whole."""
+        directory = PurePosixPath(job.attempt.directory)
+        may_run = job.wish is Wish.RUN and not job.attempt.restored
+        if may_run and scheduler.read(directory, _SCRIPT, 0, 1) is None:
+            scheduler.stage([staged_job(job, self._blobs)])
+        scheduler.claim(directory, job.attempt.try_number, owner)
+        return job
+
+    def adopt(self, scheduler: Scheduler, job: Job, native_id: str, twins: tuple[str, ...]) -> Job:
+        """Believe an id that holds the claim; only then end its twins."""
+        if twins:
+            scheduler.cancel(twins)
+            _log.warning("twins cancelled", job=job.id, kept=native_id, twins=list(twins))
+        return self._store.replace(
+            job.with_attempt(
+                stage=Stage.SUBMITTED,
+                native_id=native_id,
+                twins=job.attempt.twins + len(twins),
+                reason_text=words.state_text(JobState.PENDING),
+            )
+        )

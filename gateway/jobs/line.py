@@ -1,0 +1,126 @@
+"""Who goes to a cluster next where a site lets only so many: the others wait here, in line.
+
+What waits here costs the cluster nothing and is not lost with it. Whose jobs are fewest over there
+goes first, and of one user's the oldest: who submits a thousand does not stand before who submits
+one.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter, defaultdict, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gateway.jobs.models import Job, Stage, Wish
+
+REASON = "InLine"
+_EXACT = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class LineLimits:
+    """How much may be on a cluster at once, waiting or running there; 0: no limit."""
+
+    jobs: int = 0
+    """Of one account: of all users where they share one."""
+
+    jobs_per_user: int = 0
+    cpus_per_user: int = 0
+    """Of all elements of arrays together; who has nothing there may send one job of any size."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InLine:
+    """Why a job waits, and how many go before it does."""
+
+    place: int
+    why: str
+
+    @property
+    def text(self) -> str:
+        """Say it to its owner; far places only roughly, or each end would rewrite all behind it."""
+        place = self.place
+        if place > _EXACT:
+            grain = 10 ** (len(str(place)) - 1)
+            return f"Waits in the gateway: {self.why}. More than {place // grain * grain} go first."
+        return f"Waits in the gateway: {self.why}. Place {place} in line."
+
+
+@dataclass(kw_only=True)
+class _Load:
+    """What is over there, and what may still come."""
+
+    limits: LineLimits
+    jobs: Counter[str] = field(default_factory=Counter)
+    cpus: Counter[str] = field(default_factory=Counter)
+
+    def add(self, job: Job) -> None:
+        self.jobs[job.owner] += 1
+        self.cpus[job.owner] += cpus_of(job)
+
+    def full(self, job: Job) -> str:
+        """Say which limit this job would break; empty for none."""
+        limits, owner = self.limits, job.owner
+        there, cpus = self.jobs[owner], self.cpus[owner]
+        if limits.jobs_per_user and there >= limits.jobs_per_user:
+            return f"{there} of your jobs are at {job.cluster}, as many as may be at once"
+        if limits.cpus_per_user and there and cpus + cpus_of(job) > limits.cpus_per_user:
+            return (
+                f"your jobs at {job.cluster} take {cpus} processors, and with this one's "
+                f"{cpus_of(job)} they would take more than {limits.cpus_per_user}"
+            )
+        if limits.jobs and self.jobs.total() >= limits.jobs:
+            return f"{self.jobs.total()} jobs are at {job.cluster}, as many as may be at once"
+        return ""
+
+
+def in_line(jobs: Sequence[Job], limits: LineLimits) -> Mapping[str, InLine]:
+    """Say which of all live jobs of a place must wait here, and why.
+
+    Parameters
+    ----------
+    jobs
+        All that are not final: those over there count, of the others each goes or waits.
+    """
+    if limits == LineLimits():
+        return {}
+    load = _Load(limits=limits)
+    queues: dict[str, deque[Job]] = defaultdict(deque)
+    for job in sorted(jobs, key=lambda job: (job.attempt.asked, job.id)):
+        if job.attempt.stage is not Stage.NONE:
+            load.add(job)
+        elif job.wish is Wish.RUN:  # who gives up waits for nothing
+            queues[job.owner].append(job)
+    return _let_go(load, queues)
+
+
+def _let_go(load: _Load, queues: Mapping[str, deque[Job]]) -> dict[str, InLine]:
+    """Go through the line, let go who may, and number those who may not."""
+    waiting: dict[str, InLine] = {}
+    turns = [_turn(load, queue) for queue in queues.values()]
+    heapq.heapify(turns)
+    place = 0
+    while turns:
+        queue = queues[heapq.heappop(turns)[-1]]
+        job = queue.popleft()
+        if why := load.full(job):
+            place += 1
+            waiting[job.id] = InLine(place=place, why=why)
+        else:
+            load.add(job)
+        if queue:
+            heapq.heappush(turns, _turn(load, queue))
+    return waiting
+
+
+def _turn(load: _Load, queue: deque[Job]) -> tuple[int, str, str, str]:
+    job = queue[0]
+    return load.jobs[job.owner], job.attempt.asked.isoformat(), job.id, job.owner
+
+
+def cpus_of(job: Job) -> int:
+    """Say how many processors a job takes at once when all of it runs."""
+    asked = job.attempt.resources
+    tasks = int(asked.get("ntasks") or asked.get("nodes") or 1)
+    return tasks * int(asked.get("cpus_per_task") or 1) * job.attempt.tasks
