@@ -12,37 +12,31 @@ from __future__ import annotations
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import PurePosixPath
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import structlog
 from redis import RedisError
 
 from gateway.datasets.blobs import BlobStore
-from gateway.errors import GatewayError
-from gateway.faults import crash_point
 from gateway.jobs import decide as steps
-from gateway.jobs import outcome, words
+from gateway.jobs import outcome
+from gateway.jobs.care import Care
 from gateway.jobs.conclude import Concluder
 from gateway.jobs.decide import Evidence, decide
 from gateway.jobs.follow import Follower, ReadAlready, Running
+from gateway.jobs.handover import HandOver
 from gateway.jobs.inquiry import Inquiry, Reports
+from gateway.jobs.line import InLine, LineLimits, in_line
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.models import Job, Stage, Wish
-from gateway.jobs.places import Place, Schedulers, launch_of, place_of
-from gateway.jobs.plan import staged_job
-from gateway.jobs.store import JobStore, StaleError
+from gateway.jobs.places import Place, Schedulers, place_of
+from gateway.jobs.store import JobStore
 from gateway.records import now
 from gateway.settings import Settings
-from scheduler.base import (
-    JobState,
-    Scheduler,
-    SchedulerError,
-    SchedulerUnavailableError,
-)
+from scheduler.base import Scheduler, SchedulerError, SchedulerUnavailableError
 
 _PASSES = 12
 """Steps that one round may take with one job: staging, submitting, adopting ... in one go."""
@@ -50,10 +44,7 @@ _PASSES = 12
 _FOLLOWED_AT_ONCE = 200
 """Jobs whose files are read in one exchange."""
 
-_SCRIPT = "job.sh"
-
 _log = structlog.get_logger("reconcile")
-_Done = TypeVar("_Done")
 _SETTLED = (steps.Wait, steps.Update, steps.Missing, steps.LookAgain, steps.DecideByFiles)
 
 
@@ -89,7 +80,8 @@ class Reconciler:
         self._store = store
         self._ends = ends
         self._live = live
-        self._blobs = blobs
+        self._care = Care(store)
+        self._hand_over = HandOver(store, blobs, self._care)
         self._follower = follower
         self._concluder = concluder
         self._schedulers = schedulers
@@ -106,22 +98,39 @@ class Reconciler:
         self._ends.see(active)
         for job in active:
             if job.final:
-                self._safely(job, partial(self._store.settle, job))
+                self._care.safely(job, partial(self._store.settle, job))
             else:
                 groups[place_of(job)].append(job)
         for place, jobs in groups.items():
-            self._leased(place, jobs)
+            self._leased(place, jobs, in_line(jobs, self._line_limits(place)))
         return sum(len(jobs) for jobs in groups.values())
 
-    def _leased(self, place: Place, jobs: Sequence[Job]) -> None:
+    def _line_limits(self, place: Place) -> LineLimits:
+        cluster = self._settings.clusters.get(place.cluster)
+        if cluster is None:
+            return LineLimits()
+        return LineLimits(
+            jobs=cluster.max_jobs,
+            jobs_per_user=cluster.max_jobs_per_user,
+            cpus_per_user=cluster.max_cpus_per_user,
+        )
+
+    def _leased(self, place: Place, jobs: Sequence[Job], waiting: Mapping[str, InLine]) -> None:
         ids = [job.id for job in jobs]
         mine = self._live.lease(ids, self._token, self._settings.worker.lease_s)
         try:
             # Read again under the lease: another reconciler may have moved them on.
             fresh = self._store.get_many([job.id for job in jobs if job.id in mine])
-            self._place_round(place, fresh)
+            self._place_round(place, self._not_waiting(fresh, waiting))
         finally:
             self._live.release(mine, self._token)
+
+    def _not_waiting(self, jobs: list[Job], waiting: Mapping[str, InLine]) -> list[Job]:
+        """Tell those that wait in line where they stand; give the others."""
+        for job in jobs:
+            if job.id in waiting and (told := outcome.in_line(job, waiting[job.id])) != job:
+                self._care.safely(job, partial(self._store.replace, told))
+        return [job for job in jobs if job.id not in waiting or job.wish is not Wish.RUN]
 
     def _place_round(self, place: Place, jobs: list[Job]) -> None:
         try:
@@ -150,7 +159,7 @@ class Reconciler:
         found = self._look_for(scheduler, jobs)
         for job in jobs:
             known = found.get(job.id)
-            pair = self._safely(job, partial(self._decide, scheduler, job, reports, known))
+            pair = self._care.safely(job, partial(self._decide, scheduler, job, reports, known))
             if pair is not None:
                 by_kind[type(pair.action)].append(pair)
         moved: list[Job] = []
@@ -159,23 +168,6 @@ class Reconciler:
             if kind not in _SETTLED:
                 moved.extend(done)
         return [job for job in moved if not job.final and job.attempt.stage is not Stage.SUBMITTED]
-
-    def _safely(self, job: Job, work: Callable[[], _Done]) -> _Done | None:
-        """Do something for one job; whatever happens to it must not hold up the others.
-
-        Somebody else's change in between only means: next round.
-        """
-        try:
-            return work()
-        except (SchedulerUnavailableError, RedisError):
-            raise
-        except StaleError:
-            return None
-        except (SchedulerError, GatewayError) as error:
-            self._note_trouble(job, str(error))
-        except Exception:  # noqa: BLE001 - a fault in one job must not end the others' turns
-            _log.exception("a step failed", job=job.id)
-        return None
 
     # ---- finding out
 
@@ -202,10 +194,11 @@ class Reconciler:
 
     def _carry_out(self, scheduler: Scheduler, kind: type, pairs: Sequence[_Pair]) -> list[Job]:
         if kind is steps.StageIt:
-            return self._stage(scheduler, [pair.job for pair in pairs])
+            return self._hand_over.stage(scheduler, [pair.job for pair in pairs])
         if kind in (steps.SubmitIt, steps.NextTry):
-            return self._submit(scheduler, pairs)
-        done = [self._safely(pair.job, partial(self._step, scheduler, pair)) for pair in pairs]
+            tries = {pair.job.id: _try_number(pair.action) for pair in pairs}
+            return self._hand_over.submit(scheduler, tries, [pair.job for pair in pairs])
+        done = [self._care.safely(pair.job, partial(self._step, scheduler, pair)) for pair in pairs]
         return [job for job in done if job is not None]
 
     def _step(self, scheduler: Scheduler, pair: _Pair) -> Job | None:
@@ -215,9 +208,9 @@ class Reconciler:
         job = pair.job
         match pair.action:
             case steps.TakeClaim(owner=owner):
-                return self._claim(scheduler, job, owner)
+                return self._hand_over.claim(scheduler, job, owner)
             case steps.Adopt(native_id=native_id, twins=twins):
-                return self._adopt(scheduler, job, native_id, twins)
+                return self._hand_over.adopt(scheduler, job, native_id, twins)
             case steps.LookAgain():
                 self._store.replace(job.with_attempt(looks=job.attempt.looks + 1, looked=now()))
             case steps.EndCancelled():
@@ -245,80 +238,6 @@ class Reconciler:
                 return self._concluder.conclude(scheduler, self._last_word(job, pair.evidence))
         return None
 
-    def _stage(self, scheduler: Scheduler, jobs: Sequence[Job]) -> list[Job]:
-        crash_point("stage-before")
-        made = [self._safely(job, partial(staged_job, job, self._blobs)) for job in jobs]
-        jobs = [job for job, found in zip(jobs, made, strict=True) if found is not None]
-        try:
-            scheduler.stage([found for found in made if found is not None])
-        except SchedulerUnavailableError:
-            raise
-        except (SchedulerError, OSError) as error:
-            if len(jobs) == 1:
-                self._note_trouble(jobs[0], f"its directory could not be made: {error}")
-                return []
-            # One bad directory must not hold up the others.
-            return [done for job in jobs for done in self._stage(scheduler, [job])]
-        crash_point("stage-after")
-        staged = self._replace_all(jobs, outcome.staged)
-        crash_point("stage-stored")
-        return staged
-
-    def _submit(self, scheduler: Scheduler, pairs: Sequence[_Pair]) -> list[Job]:
-        """Write the tries down, call once for all, write the outcomes down."""
-        tries = {pair.job.id: _try_number(pair.action) for pair in pairs}
-        written = self._replace_all(
-            [pair.job for pair in pairs],
-            lambda job: job.with_attempt(
-                stage=Stage.UNCERTAIN,
-                try_number=tries[job.id],
-                looks=0,
-                looked=now(),
-                reason_text=words.UNCERTAIN,
-            ),
-        )
-        crash_point("try-written")
-        outcomes = scheduler.submit([launch_of(job) for job in written])
-        crash_point("submit-after")
-        results = dict(zip((job.id for job in written), outcomes, strict=True))
-        stored = self._replace_all(written, lambda job: outcome.submitted(job, results[job.id]))
-        crash_point("submit-stored")
-        for job in stored:
-            _log.info(
-                "submitted",
-                job=job.id,
-                attempt=job.attempt.number,
-                try_number=job.attempt.try_number,
-                native_id=job.attempt.native_id,
-                stage=job.attempt.stage.value,
-                correlation_id=job.correlation_id,
-            )
-        # What was not reached is tried again in the next round, not in the next breath.
-        return [job for job in stored if job.attempt.stage is not Stage.STAGED]
-
-    def _claim(self, scheduler: Scheduler, job: Job, owner: str) -> Job:
-        """Take the claim of a try; a job that may still run gets a lost directory back, whole."""
-        directory = PurePosixPath(job.attempt.directory)
-        may_run = job.wish is Wish.RUN and not job.attempt.restored
-        if may_run and scheduler.read(directory, _SCRIPT, 0, 1) is None:
-            scheduler.stage([staged_job(job, self._blobs)])
-        scheduler.claim(directory, job.attempt.try_number, owner)
-        return job
-
-    def _adopt(self, scheduler: Scheduler, job: Job, native_id: str, twins: tuple[str, ...]) -> Job:
-        """Believe an id that holds the claim; only then end its twins."""
-        if twins:
-            scheduler.cancel(twins)
-            _log.warning("twins cancelled", job=job.id, kept=native_id, twins=list(twins))
-        return self._store.replace(
-            job.with_attempt(
-                stage=Stage.SUBMITTED,
-                native_id=native_id,
-                twins=job.attempt.twins + len(twins),
-                reason_text=words.state_text(JobState.PENDING),
-            )
-        )
-
     def _update(self, job: Job, evidence: Evidence) -> None:
         observed = outcome.observe(job, evidence.reports)
         if outcome.is_news(job, observed):
@@ -340,28 +259,11 @@ class Reconciler:
             wanted = [reading for look in looks for reading in look.readings()]
             files = ReadAlready(found=scheduler.read_many(wanted), rest=scheduler)
             for look in looks:
-                if self._safely(look.job, partial(self._follower.follow, files, look)):
+                if self._care.safely(look.job, partial(self._follower.follow, files, look)):
                     self._inquiry.expect_an_end(place)
 
     def _last_word(self, job: Job, evidence: Evidence) -> Job:
         return outcome.observe(job, evidence.reports) if evidence.reports else job
-
-    def _replace_all(self, jobs: Iterable[Job], edit: Callable[[Job], Job]) -> list[Job]:
-        """Write jobs; those that somebody else changed in between are left for the next round.
-
-        So is one that cannot be written, as on a full disk: the others go on.
-        """
-        written = []
-        for job in jobs:
-            try:
-                written.append(self._store.replace(edit(job)))
-            except StaleError:
-                _log.info("changed meanwhile", job=job.id)
-            except RedisError:
-                raise
-            except Exception:  # noqa: BLE001 - a fault in one job must not end the others' turns
-                _log.exception("a job could not be written", job=job.id)
-        return written
 
     def _hold(self, jobs: Sequence[Job], why: str) -> None:
         """Say of jobs why nothing can be done for them now; nothing of them is lost.
@@ -370,16 +272,11 @@ class Reconciler:
         """
         for job in jobs:
             if isinstance(decide(job, Evidence()), steps.EndCancelled):
-                self._safely(job, partial(self._store.replace, outcome.cancelled_before_start(job)))
+                self._care.safely(
+                    job, partial(self._store.replace, outcome.cancelled_before_start(job))
+                )
             elif (held := outcome.stale(job, why)) != job:
-                self._safely(job, partial(self._store.replace, held))
-
-    def _note_trouble(self, job: Job, text: str) -> None:
-        _log.warning("trouble", job=job.id, error=text)
-        if job.attempt.error != text:
-            self._replace_all(
-                [job], lambda job: job.with_attempt(error=text, reason_text=f"Held up: {text}")
-            )
+                self._care.safely(job, partial(self._store.replace, held))
 
 
 def _try_number(action: steps.Action) -> int:
