@@ -34,6 +34,7 @@ from gateway.problems.schemas import (
     ProblemSchema,
     VersionQuery,
 )
+from gateway.problems.service import data_reader
 from gateway.problems.tables import read_table
 from gateway.web.context import gateway, identity
 from gateway.web.described import answers
@@ -69,7 +70,7 @@ def preview_curve(wanted: dict[str, CurveDocument]) -> dict[str, Any]:
 
     Parameters that a library function lacks are guessed from the data, and answered complete.
     """
-    curve = resolve(wanted["curve"], _reader())
+    curve = resolve(wanted["curve"], data_reader(gateway().files, identity().user))
     shown = preview(curve)
     shown["parameters"] = [
         {
@@ -177,8 +178,3 @@ def _data(data: FileRef | str) -> str | bytes:
     if isinstance(data, str):
         return data
     return gateway().files.read(identity().user, data.digest, "/data/digest")
-
-
-def _reader() -> Any:
-    files, user = gateway().files, identity().user
-    return lambda digest: files.read(user, digest, "/curve/data/digest")

@@ -45,7 +45,7 @@ from gateway.problems.models import CurveDocument, Document, ReadBlob
 from gateway.problems.present import present_table
 from gateway.problems.schemas import load_document
 from gateway.problems.selection import select
-from gateway.problems.service import Found
+from gateway.problems.service import Found, data_reader
 from gateway.problems.tables import read_table
 from gateway.services import Gateway
 
@@ -151,7 +151,7 @@ def _look_at_own(services: Gateway, who: Identity, look: Look) -> None:
 
 
 def _look_at_curve(services: Gateway, who: Identity, look: Look, *, guess: bool) -> None:
-    read = _reader(services, who)
+    read = data_reader(services.files, who.user)
     if not (look.values.get("data_text", "").strip() or look.values.get("data_digest")):
         look.errors.append(
             FieldError(pointer="/curve/data", detail="paste the data, or choose a file")
@@ -170,10 +170,6 @@ def _look_at_curve(services: Gateway, who: Identity, look: Look, *, guess: bool)
     finally:
         if look.curve is None:
             look.curve = _data_alone(look.values, table)
-
-
-def _reader(services: Gateway, who: Identity) -> ReadBlob:
-    return lambda digest: services.files.read(who.user, digest, "/curve/data/digest")
 
 
 def _draw(look: Look, problem: Document, table: Table, read: ReadBlob, *, guess: bool) -> None:

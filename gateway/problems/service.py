@@ -22,6 +22,7 @@ from gateway.problems.models import (
     FitProblem,
     JsonDocument,
     ProblemVersion,
+    ReadBlob,
     ScriptDocument,
     content_json,
     digest_of,
@@ -282,3 +283,8 @@ def _problem(owner: str, kept: KeptVersion, document: Document) -> FitProblem:
         tags=document.tags,
         notes=document.notes,
     )
+
+
+def data_reader(files: Files, owner: str) -> ReadBlob:
+    """Read the files that a curve names, as its owner."""
+    return lambda digest: files.read(owner, digest, "/curve/data/digest")
