@@ -261,6 +261,14 @@ def test_continuing_takes_more_samples_and_shows_both_attempts(plain: Plain, fit
     assert plain.get(f"{page}?attempt=7").status_code == 404
 
 
+def test_a_check_flags_the_start_that_is_out_of_bounds(plain: Plain, fits: Fits) -> None:
+    problem = fits.problem(model().replace("m=1, b=0", "m=1, b=999"))
+    job = fits.fitted(problem, mode="check")
+    text = plain.get(f"/jobs/{job}").text
+    assert text.count("outside its bounds</span>") == 1
+    assert "b starts at 999, outside its bounds -5 to 5" in text
+
+
 def test_a_deleted_job_is_gone(plain: Plain, fits: Fits) -> None:
     job = str(fits.api.submit(kind="dummy", options={"seconds": 0.1, "steps": 1})["id"])
     fits.api.wait(job)
