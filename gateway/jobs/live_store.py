@@ -153,14 +153,7 @@ class LiveStore:
         """Show what a running job reported, and remember how far it was read."""
         texts = _without_old_large_ones([(event, json.dumps(event)) for event in events])
         with self._redis.pipeline(transaction=True) as pipe:
-            for event, text in texts:
-                pipe.xadd(
-                    f"job:{id}:events",
-                    {"event": str(event["event"]), "data": text},
-                    maxlen=_STREAM_LENGTH,
-                )
-            if events:
-                pipe.expire(f"job:{id}:events", _EVENTS_TTL_S)
+            _add_to_stream(pipe, f"job:{id}:events", texts)
             if progress is not None:
                 pipe.set(f"job:{id}:progress", json.dumps(to_document(progress)))
             if curves:
@@ -255,6 +248,13 @@ class LiveStore:
         if isinstance(answer, dict):
             entries = next(iter(answer.values()), [[]])[0]
         return [(key, fields["event"], fields["data"]) for key, fields in entries]
+
+
+def _add_to_stream(pipe: Any, key: str, texts: Sequence[tuple[Document, str]]) -> None:
+    for event, text in texts:
+        pipe.xadd(key, {"event": str(event["event"]), "data": text}, maxlen=_STREAM_LENGTH)
+    if texts:
+        pipe.expire(key, _EVENTS_TTL_S)
 
 
 def _without_old_large_ones(texts: Sequence[tuple[Document, str]]) -> list[tuple[Document, str]]:
