@@ -33,4 +33,6 @@ SWEEP_POINTS = (
     "sweep-content-removed",
 )
 
-__all__ = ["SWEEP_POINTS", "WEB_POINTS", "WORKER_POINTS", "crash_point"]
+OUTBOX_POINTS = ("outbox-sent",)
+
+__all__ = ["OUTBOX_POINTS", "SWEEP_POINTS", "WEB_POINTS", "WORKER_POINTS", "crash_point"]

@@ -21,8 +21,11 @@ from gateway.jobs.log_folder import LogFolder
 from gateway.jobs.nudge import Nudge
 from gateway.jobs.service import JobService
 from gateway.jobs.store import JobStore
+from gateway.notifications.outbox_store import OutboxStore
 from gateway.notifications.service import Notifications
 from gateway.notifications.store import NotificationStore
+from gateway.notifications.webhook_store import WebhookStore
+from gateway.notifications.webhooks import Webhooks
 from gateway.problems.service import ProblemService
 from gateway.problems.store import ProblemStore
 from gateway.settings import Settings
@@ -48,6 +51,7 @@ class Gateway:
     jobs: JobService
     notification_store: NotificationStore
     notifications: Notifications
+    webhooks: Webhooks
 
 
 def open_gateway(settings: Settings) -> Gateway:
@@ -90,4 +94,5 @@ def open_gateway(settings: Settings) -> Gateway:
         ),
         notification_store=notification_store,
         notifications=Notifications(notification_store),
+        webhooks=Webhooks(WebhookStore(client), OutboxStore(client), settings),
     )

@@ -122,6 +122,24 @@ class ProblemSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NotificationSettings:
+    """Where and how long users may have things sent."""
+
+    webhooks: int
+    ports: tuple[int, ...]
+    networks: tuple[str, ...]
+    ca_file: str
+    deadline_s: float
+    retry_s: float
+    give_up_s: float
+
+    def __post_init__(self) -> None:
+        """Refuse a network that is none."""
+        for network in self.networks:
+            ip_network(network)
+
+
+@dataclass(frozen=True, kw_only=True)
 class WorkerSettings:
     """How the reconciler paces itself."""
 
@@ -144,6 +162,7 @@ class Settings:
     accounts: AccountSettings
     limits: LimitSettings
     problems: ProblemSettings
+    notifications: NotificationSettings
     worker: WorkerSettings
     clusters: Mapping[str, ClusterSettings]
     state_directory: Path

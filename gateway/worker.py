@@ -30,6 +30,7 @@ from gateway.jobs.nudge import QUEUE
 from gateway.jobs.places import Schedulers
 from gateway.jobs.reconcile import Reconciler
 from gateway.jobs.sweep import Sweeper
+from gateway.notifications.courier import start_courier
 from gateway.notifications.ends import Ends
 from gateway.reach import Reach
 from gateway.services import Gateway, open_gateway
@@ -61,7 +62,7 @@ def _own_store() -> LiveStore:
     return LiveStore(connect(settings), settings.limits.ended_events_s)
 
 
-def make_reconciler(gateway: Gateway, schedulers: Schedulers) -> Reconciler:
+def make_reconciler(gateway: Gateway, schedulers: Schedulers, ends: Ends) -> Reconciler:
     """Put the loop together."""
     follower = Follower(gateway.live, gateway.logs)
     return Reconciler(
@@ -79,7 +80,7 @@ def make_reconciler(gateway: Gateway, schedulers: Schedulers) -> Reconciler:
         ),
         schedulers=schedulers,
         settings=gateway.settings,
-        ends=Ends(gateway.notification_store, gateway.job_store),
+        ends=ends,
     )
 
 
@@ -103,7 +104,12 @@ class Worker:
         self._settings = settings
         self._gateway = open_gateway(settings)
         self._reach = Reach(settings, self._gateway.cluster_accounts)
-        self._reconciler = make_reconciler(self._gateway, self._reach)
+        self._ends = Ends(
+            self._gateway.notification_store,
+            self._gateway.job_store,
+            self._gateway.webhooks.messages,
+        )
+        self._reconciler = make_reconciler(self._gateway, self._reach, self._ends)
         self._sweeper = Sweeper(
             self._gateway.job_store, self._gateway.files, self._gateway.logs, self._reach
         )
@@ -146,6 +152,7 @@ class Worker:
             self._garbage.step(_SWEEP_S)
             self._gateway.live.beat(self._pulse_s)
             self._tell_commands()
+            self._ends.tell()
         except redis.RedisError as error:
             _log.warning("the store is away", error=str(error))
             return 0
@@ -225,6 +232,7 @@ def _serve_queue(settings: Settings, parent: int, lock: int) -> None:
     os.setsid()
     die_with(parent, by=signal.SIGKILL)  # RQ takes TERM for a wish, and may wait for a store
     os.environ["GATEWAY_REDIS_URL"] = store_url(settings)
+    start_courier(settings)
     worker = SimpleWorker(
         [QUEUE],
         connection=redis.Redis.from_url(store_url(settings)),

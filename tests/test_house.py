@@ -21,6 +21,7 @@ PYTHON = sys.executable
 BROAD: dict[str, str] = {
     "gateway/jobs/care.py": "the outermost frame of a job, which must not hold up others",
     "gateway/jobs/reconcile.py": "the outermost frame of a place, which must not hold up others",
+    "gateway/notifications/courier.py": "the outermost frame of a message; others wait behind it",
     "gateway/worker.py": "the outermost frame of a round, which must not end the loop",
     "scheduler/link.py": "a line that was left in mid-speech is closed, and the error goes on",
     "scheduler/submitter.py": "the outermost frame of a forked process, which must not return",

@@ -8,7 +8,14 @@ from typing import Any
 from apiflask import APIBlueprint
 
 from gateway.notifications.models import Shown
-from gateway.notifications.schemas import NotificationsSchema
+from gateway.notifications.schemas import (
+    DeliveriesSchema,
+    DeliverySchema,
+    MadeWebhookSchema,
+    NewWebhookSchema,
+    NotificationsSchema,
+    WebhooksSchema,
+)
 from gateway.web.context import gateway, identity
 from gateway.web.described import answers
 from gateway.web.paging import Page, PlainPageSchema, paged
@@ -50,3 +57,48 @@ def present(shown: Shown) -> dict[str, Any]:
     told = shown.notification
     links = {"job": f"/api/v1/jobs/{told.job}", "page": f"/jobs/{told.job}"}
     return {**vars(told), "read": shown.read, "links": links}
+
+
+@bp.get("/webhooks")
+@bp.output(WebhooksSchema)
+def list_webhooks() -> dict[str, Any]:
+    """List where one hears of ends."""
+    return {"items": gateway().webhooks.all(identity().user)}
+
+
+@bp.post("/webhooks")
+@bp.input(NewWebhookSchema, arg_name="wanted")
+@bp.output(MadeWebhookSchema, status_code=201)
+@answers(HTTPStatus.CONFLICT)
+def make_webhook(wanted: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    """Have the ends of one's jobs sent to a URL; the secret that signs them is shown this once."""
+    user = identity().user
+    made = gateway().webhooks.add(user, **wanted)
+    gateway().accounts.audit.record(user, "webhook.make", made.webhook.id)
+    return {**vars(made.webhook), "secret": made.secret}, 201
+
+
+@bp.delete("/webhooks/<webhook_id>")
+@bp.output({}, status_code=204)
+@answers(HTTPStatus.NOT_FOUND)
+def delete_webhook(webhook_id: str) -> tuple[str, int]:
+    """Send nothing there any more."""
+    user = identity().user
+    gateway().webhooks.remove(user, webhook_id)
+    gateway().accounts.audit.record(user, "webhook.remove", webhook_id)
+    return "", 204
+
+
+@bp.post("/webhooks/<webhook_id>/test")
+@bp.output(DeliverySchema, status_code=202)
+@answers(HTTPStatus.NOT_FOUND)
+def test_webhook(webhook_id: str) -> tuple[Any, int]:
+    """Have a ``ping`` sent; ``/webhooks/deliveries`` says what became of it."""
+    return gateway().webhooks.ping(identity().user, webhook_id), 202
+
+
+@bp.get("/webhooks/deliveries")
+@bp.output(DeliveriesSchema)
+def list_deliveries() -> dict[str, Any]:
+    """List the last messages to one's webhooks, newest first, and what became of each."""
+    return {"items": gateway().webhooks.deliveries(identity().user)}

@@ -2,17 +2,17 @@
 
 The reconciler shows all live jobs at the beginning of each round, before it does anything with
 them. So whatever can end was written down first. What was written down and lives no longer has
-ended: it is told, and struck out in the same step. A kill at any point leaves it written down for
-the next process; a second look finds that it was told.
+ended: it is told after the round, and struck out in the same step. A kill at any point leaves it
+written down for the next process; a second look finds that it was told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from gateway.jobs.models import Job
-from gateway.notifications.models import end_of
+from gateway.notifications.models import Delivery, Notification, end_of
 from gateway.notifications.store import NotificationStore
 
 
@@ -24,34 +24,46 @@ class ReadsJobs(Protocol):
 
 
 class Ends:
-    """Tells owners of the ends of their jobs."""
+    """Tells owners of the ends of their jobs.
 
-    def __init__(self, store: NotificationStore, jobs: ReadsJobs) -> None:
+    Parameters
+    ----------
+    messages
+        Writes what is to be sent of an end besides.
+    """
+
+    def __init__(
+        self,
+        store: NotificationStore,
+        jobs: ReadsJobs,
+        messages: Callable[[Notification], Sequence[Delivery]] = lambda _: (),
+    ) -> None:
         self._store = store
         self._jobs = jobs
+        self._messages = messages
         self._watched: set[str] | None = None
         """What this process knows to be written down; None before it has looked."""
 
+        self._ended: set[str] = set()
+
     def see(self, active: Sequence[Job]) -> None:
-        """Write down what lives, and tell of what does not live any more."""
+        """Write down what lives, and find what does not live any more."""
         if self._watched is None:
             self._watched = self._store.watched()
         alive = {_member(job, job.attempt.number) for job in active}
         if new := alive - self._watched:
             self._store.watch(new)
             self._watched |= new
-        # One that has ended and is not let go of yet is in both: it is told before that.
-        ended = self._watched - {
-            _member(job, job.attempt.number) for job in active if not job.final
-        }
-        if ended:
-            self._tell(ended)
+        # One that has ended and is not let go of yet was written down before it is.
+        going_on = {_member(job, job.attempt.number) for job in active if not job.final}
+        self._ended = self._watched - going_on
 
-    def _tell(self, members: set[str]) -> None:
+    def tell(self) -> None:
+        """Tell what has ended: apart, so that no fault here keeps a job from its next step."""
         known = self._watched or set()
-        ids = sorted({member.partition(":")[0] for member in members})
-        jobs = {job.id: job for job in self._jobs.get_many(ids)}
-        for member in sorted(members):
+        ids = sorted({member.partition(":")[0] for member in self._ended})
+        jobs = {job.id: job for job in self._jobs.get_many(ids)} if ids else {}
+        for member in sorted(self._ended):
             job_id, _, number = member.partition(":")
             if self._told(member, jobs.get(job_id), int(number)):
                 known.discard(member)
@@ -65,7 +77,8 @@ class Ends:
             return True
         if not attempt.final:
             return False
-        self._store.tell(member, end_of(job, attempt))
+        told = end_of(job, attempt)
+        self._store.tell(member, told, self._messages(told))
         return True
 
 

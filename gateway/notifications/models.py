@@ -53,3 +53,47 @@ def end_of(job: Job, attempt: Attempt) -> Notification:
         verdict=attempt.verdict,
         made=now(),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Webhook:
+    """Where a user wants to hear of ends."""
+
+    id: str
+    user: str
+    label: str
+    url: str
+    states: tuple[JobState, ...]
+    """Of ends in these states; none: of all."""
+
+    sealed_secret: str
+    made: datetime
+
+    def wants(self, told: Notification) -> bool:
+        """Whether an end is to be sent here."""
+        return not self.states or told.state in self.states
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """One message to one place: tried until it is taken, or until it is too old."""
+
+    id: str
+    user: str
+    webhook: str
+    """Id of the webhook that it goes to."""
+
+    event: str
+    """Id of what it tells; the same in each attempt."""
+
+    kind: str
+    """``job.ended`` or ``ping``."""
+
+    body: str
+    made: datetime
+    attempts: int = 0
+    next_try: datetime | None = None
+    delivered: datetime | None = None
+    given_up: datetime | None = None
+    last: str = ""
+    """What became of the last attempt."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from apiflask import Schema
+from apiflask.validators import Length
 from marshmallow import fields
 
 from gateway.jobs.schemas import VerdictSchema
+from gateway.notifications.addresses import URL_CHARACTERS
+from gateway.notifications.webhooks import LABEL_CHARACTERS
 from gateway.web.fields import Instant
 from scheduler.base import JobState
 
@@ -32,3 +35,65 @@ class NotificationsSchema(Schema):
     items = fields.List(fields.Nested(NotificationSchema), required=True)
     unread = fields.Integer(required=True, metadata={"description": "of all pages"})
     next_cursor = fields.String(required=True, allow_none=True)
+
+
+class NewWebhookSchema(Schema):
+    """A webhook to be made."""
+
+    label = fields.String(required=True, validate=Length(1, LABEL_CHARACTERS))
+    url = fields.String(
+        required=True,
+        validate=Length(max=URL_CHARACTERS),
+        metadata={"description": "https://host/path, on a port that the site allows"},
+    )
+    states = fields.List(
+        fields.Enum(JobState, by_value=True),
+        load_default=list,
+        validate=Length(max=len(JobState)),
+        metadata={"description": "of ends in these states; none: of all"},
+    )
+
+
+class WebhookSchema(Schema):
+    """A webhook, without its secret."""
+
+    id = fields.String(required=True)
+    label = fields.String(required=True)
+    url = fields.String(required=True)
+    states = fields.List(fields.Enum(JobState, by_value=True), required=True)
+    made = Instant(required=True)
+
+
+class MadeWebhookSchema(WebhookSchema):
+    """A webhook that was just made."""
+
+    secret = fields.String(
+        required=True, metadata={"description": "signs its messages; shown this once"}
+    )
+
+
+class WebhooksSchema(Schema):
+    """One's webhooks."""
+
+    items = fields.List(fields.Nested(WebhookSchema), required=True)
+
+
+class DeliverySchema(Schema):
+    """A message, and what became of it."""
+
+    id = fields.String(required=True)
+    webhook = fields.String(required=True)
+    event = fields.String(required=True, metadata={"description": "sent as webhook-id"})
+    kind = fields.String(required=True, metadata={"description": "job.ended or ping"})
+    made = Instant(required=True)
+    attempts = fields.Integer(required=True)
+    next_try = Instant(required=True, allow_none=True)
+    delivered = Instant(required=True, allow_none=True)
+    given_up = Instant(required=True, allow_none=True)
+    last = fields.String(required=True, metadata={"description": "what became of the last attempt"})
+
+
+class DeliveriesSchema(Schema):
+    """The last messages to one's webhooks, newest first."""
+
+    items = fields.List(fields.Nested(DeliverySchema), required=True)

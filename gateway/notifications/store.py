@@ -19,7 +19,8 @@ from typing import Any
 
 import redis
 
-from gateway.notifications.models import Notification, Shown
+from gateway.notifications.models import Delivery, Notification, Shown
+from gateway.notifications.outbox_store import PUT, put_arguments
 from gateway.records import from_document, to_document
 
 KEPT = 200
@@ -27,9 +28,12 @@ KEPT = 200
 
 _TOLD_S = 30 * 24 * 3_600
 
-# What is told is struck out in the same step: a kill before it changes nothing, and after it
-# nobody tells again, not even a second reconciler that had not heard of it.
-_TELL = """
+# What is told is struck out in the same step, and what is to be sent of it lies in the outbox: a
+# kill before it changes nothing, and after it nobody tells again, not even a second reconciler
+# that had not heard of it.
+_TELL = (
+    PUT
+    + """
 redis.call('SREM', KEYS[1], ARGV[1])
 if not redis.call('SET', KEYS[2], ARGV[2], 'NX', 'EX', ARGV[5]) then return 0 end
 redis.call('ZADD', KEYS[3], 0, ARGV[2])
@@ -40,8 +44,12 @@ for _, old in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1 - ARGV[4])) do
     redis.call('HDEL', KEYS[4], old)
     redis.call('SREM', KEYS[5], old)
 end
+for n = 6, #ARGV, 4 do
+    put(ARGV[n], ARGV[n + 1], ARGV[n + 2], ARGV[n + 3])
+end
 return 1
 """
+)
 
 
 class NotificationStore:
@@ -65,15 +73,22 @@ class NotificationStore:
         """Remember no longer that something was alive, and tell nothing of it."""
         self._redis.srem("notifications:watched", member)
 
-    def tell(self, member: str, notification: Notification) -> bool:
-        """Keep a notification of what was watched; False when it was told before."""
+    def tell(
+        self, member: str, notification: Notification, messages: Sequence[Delivery] = ()
+    ) -> bool:
+        """Keep a notification of what was watched, and have messages of it sent.
+
+        False when it was told before: then nothing is kept, and nothing sent.
+        """
         user = notification.user
         keys = [
             *("notifications:watched", f"notifications:told:{member}"),
             *(f"notifications:{part}:{user}" for part in ("of", "texts", "unread")),
         ]
         text = json.dumps(to_document(notification), separators=(",", ":"))
-        return bool(self._tell(keys=keys, args=[member, notification.id, text, KEPT, _TOLD_S]))
+        args: list[str | float] = [member, notification.id, text, KEPT, _TOLD_S]
+        sent = (part for message in messages for part in put_arguments(message))
+        return bool(self._tell(keys=keys, args=[*args, *sent]))
 
     # ---- what its reader does
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -59,6 +59,11 @@ ROWS: dict[str, tuple[int | None, ...]] = {
     "GET /notifications": _READ,
     "POST /notifications/read": _WRITE,
     "POST /notifications/{notification_id}/read": (401, 404, 403, None, 404),
+    "GET /webhooks": _READ,
+    "POST /webhooks": _WRITE,
+    "GET /webhooks/deliveries": _READ,
+    "DELETE /webhooks/{webhook_id}": (401, 404, 403, None, 404),
+    "POST /webhooks/{webhook_id}/test": (401, 404, 403, None, 404),
     "POST /problems/columns": _WRITE,
     "POST /problems/curve/preview": _WRITE,
     "GET /problems": _READ,
@@ -96,6 +101,7 @@ class Stage:
     live: LiveGateway
     owner: Api
     tokens: dict[str, str]
+    hooks: list[str] = field(default_factory=list)
 
     def things(self) -> dict[str, str]:
         """Make one of each for the owner."""
@@ -103,6 +109,10 @@ class Stage:
         job = self.owner.submit(kind="dummy", options={"seconds": 0})
         self.owner.wait(job["id"])
         token = self.owner.http.post("/tokens", json={"label": "x"}).json()
+        wanted = {"label": "x", "url": "https://hooks.invalid/"}
+        self.owner.http.delete(f"/webhooks/{self.hooks.pop()}") if self.hooks else None
+        hook = self.owner.http.post("/webhooks", json=wanted).json()
+        self.hooks.append(hook["id"])
         files = self.owner.results(job["id"])["files"]
         told = eventually(lambda: self.owner.http.get("/notifications").json()["items"])[0]
         name = f"v{uuid.uuid4().hex[:8]}"
@@ -117,7 +127,7 @@ class Stage:
         assert self.owner.http.put(path, json={"login": "ada"}).status_code == 200
         return {"problem_id": problem["id"], "job_id": job["id"], "token_id": token["id"],
                 "path": files[0]["path"], "name": name, "cluster": CLUSTER,
-                "notification_id": told["id"]}  # fmt: skip
+                "notification_id": told["id"], "webhook_id": hook["id"]}  # fmt: skip
 
 
 @cache
