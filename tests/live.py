@@ -18,7 +18,7 @@ import httpx
 
 from gateway.accounts.models import Identity, Scope, expand
 from gateway.errors import ConflictError
-from gateway.services import open_gateway
+from gateway.services import Gateway, open_gateway
 from gateway.settings import load_settings
 from tests.contract import SPEC, Contract, hold_to
 from tests.helpers import eventually, free_port, processes
@@ -116,10 +116,23 @@ class LiveGateway:
         return self.tokens[name]
 
     def user(self) -> Api:
-        """Make a new user with a name of their own."""
+        """Make a new user with a name of their own, without the second that a command takes."""
         name = f"u{uuid.uuid4().hex[:10]}"
-        self.add_user(name)
+        with self.services() as services:
+            services.accounts.add_user(name, PASSWORD)
+            who = _identity(name)
+            made = services.accounts.make_token(who, "test", [Scope.SUBMIT], None)
+        self.tokens[name] = made.secret
         return Api(self, name)
+
+    @contextmanager
+    def services(self) -> Iterator[Gateway]:
+        """Open the parts of it, behind its back."""
+        services = open_gateway(load_settings(self.environment))
+        try:
+            yield services
+        finally:
+            services.redis.close()
 
 
 class Api:
@@ -186,18 +199,21 @@ class Api:
 
     def cancel_all(self) -> None:
         """Cancel what has not ended, also when the test has ended the user's own access."""
-        services = open_gateway(load_settings(self.live.environment))
-        who = Identity(user=self.name, admin=False, scopes=expand([Scope.SUBMIT]))
-        for job in services.job_store.active():
-            if job.owner == self.name and not job.final:
-                with suppress(ConflictError):  # it has just ended
-                    services.jobs.cancel(who, job.id)
+        with self.live.services() as services:
+            for job in services.job_store.active():
+                if job.owner == self.name and not job.final:
+                    with suppress(ConflictError):  # it has just ended
+                        services.jobs.cancel(_identity(self.name), job.id)
 
     def results(self, id: str) -> dict[str, Any]:
         """Read the results of a job."""
         answer = self.http.get(f"/jobs/{id}/results")
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
+
+
+def _identity(name: str) -> Identity:
+    return Identity(user=name, admin=False, scopes=expand([Scope.SUBMIT]))
 
 
 @contextmanager
