@@ -13,6 +13,7 @@ import click
 
 from gateway import __version__
 from gateway.accounts.service import Accounts
+from gateway.backup_cli import backup, restore
 from gateway.cli_reported import reported
 from gateway.cluster_cli import cluster
 from gateway.database import connect, running_store, schema_version, upgrade
@@ -27,7 +28,9 @@ def main() -> None:
     """Run fits with bumps on a cluster: one click is at most one job, and no job is lost."""
 
 
+main.add_command(backup)
 main.add_command(cluster)
+main.add_command(restore)
 main.add_command(trail)
 
 
@@ -186,9 +189,9 @@ def doctor() -> None:
 @reported
 def rebuild() -> None:
     """Restore the store from the sidecar files; nothing is submitted again."""
-    from gateway.rebuild import rebuild as restore
+    from gateway.rebuild import rebuild as bring_back
 
-    for line in restore(load_settings()):
+    for line in bring_back(load_settings()):
         click.echo(line)
 
 

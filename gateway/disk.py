@@ -69,3 +69,10 @@ def check_space(folder: Path) -> tuple[int, bool]:
 def create(path: Path) -> int:
     """Make a new file that only the gateway can read; answer its handle."""
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+
+
+def make_folders(path: Path) -> None:
+    """Make a folder and what is missing above it, all for the gateway alone."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    for folder in reversed(missing):
+        folder.mkdir(mode=0o700, exist_ok=True)

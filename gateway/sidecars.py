@@ -150,6 +150,17 @@ class Sidecars:
                 except FileNotFoundError:
                     newest = _newest(self._marks(name))
 
+    def files(self) -> Iterator[tuple[str, bytes]]:
+        """Give the newest file of each record, deleted ones too: its place below the root."""
+        for name, newest in self._all():
+            while newest:
+                place = self._place(name, newest)
+                try:
+                    yield place.relative_to(self._root).as_posix(), place.read_bytes()
+                    break
+                except FileNotFoundError:  # a newer one came meanwhile
+                    newest = _newest(self._marks(name))
+
     def buried(self) -> Iterator[tuple[str, Document]]:
         """Give the ids of all deleted records, and what is known of them."""
         for name, newest in self._all():

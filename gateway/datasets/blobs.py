@@ -186,6 +186,12 @@ class BlobStore:
                     path.unlink()
 
     @contextmanager
+    def nothing_removed(self) -> Iterator[None]:
+        """Let no content be removed meanwhile; new ones may come."""
+        with self._lock(fcntl.LOCK_SH):
+            yield
+
+    @contextmanager
     def _lock(self, how: int) -> Iterator[None]:
         # A handle of its own each time: threads that share one would share the lock.
         handle = os.open(self._root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
