@@ -13,6 +13,7 @@ CUPBOARDS = {
     "gateway.templates.slurm": "templates/slurm",
     "gateway.templates.html": "templates/html",
     "gateway.config": "config",
+    "gateway.config.deploy": "config/deploy",
 }
 
 FIT = ["bumps>=1.0.4,<1.1", "h5py>=3.10"]

@@ -14,6 +14,8 @@ needs=(
     "curl curl tests of the commands in README.rst"
     "jq jq tests of the commands in README.rst"
     "shellcheck shellcheck tests of the rendered scripts"
+    "nginx nginx-light tests behind nginx"
+    "systemd-analyze systemd tests of the systemd units"
     "slurmctld slurmctld tests on a real Slurm cluster"
     "slurmd slurmd tests on a real Slurm cluster"
     "slurmdbd slurmdbd tests on a real Slurm cluster"
