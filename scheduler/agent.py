@@ -180,7 +180,7 @@ class Agent:
         wanted = frame.document
         directory, try_number = self._beneath(wanted["directory"]), int(wanted["try_number"])
         try:
-            owner = job_directory.take_claim(directory, try_number, wanted["owner"])
+            owner = job_directory.take_claim(directory, try_number, wanted["owner"], self._base)
         except OSError as error:
             raise SchedulerError(f"claim.{try_number} cannot be taken: {error}") from error
         return Frame(document={"owner": owner})

@@ -50,13 +50,21 @@ def read_refusal(directory: Path, try_number: int) -> str | None:
     return None if content is None else content.decode("utf-8", "replace")
 
 
-def take_claim(directory: Path, try_number: int, owner: str) -> str:
+def take_claim(directory: Path, try_number: int, owner: str, base: Path | None = None) -> str:
     """Take the claim of a try, and answer who has it now.
 
     A directory that was never made, or is gone, is made for it: what comes late finds the claim.
+
+    Parameters
+    ----------
+    base
+        What must be there beforehand: beneath a file system that is not mounted now, a claim would
+        be seen by nobody. None where the directories lie on this host.
     """
     if _OWNER.fullmatch(owner) is None:
         raise SchedulerError(f"{owner!r} cannot own a claim: want a native id or {VOID!r}")
+    if base is not None and not base.is_dir():
+        raise SchedulerError(f"{base} is not there: is its file system mounted?")
     if not directory.is_dir():
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         sync_folder(directory.parent)

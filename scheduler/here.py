@@ -21,6 +21,9 @@ from scheduler.base import (
 class FilesHere:
     """The verbs of a `Scheduler` that are about files."""
 
+    _base: Path | None = None
+    """What must be mounted for a claim to be seen; None where all is on this host."""
+
     def stage(self, jobs: Sequence[StagedJob]) -> None:
         """Make job directories: each whole, checked against its digests, or not there at all."""
         for job in jobs:
@@ -29,7 +32,7 @@ class FilesHere:
     def claim(self, directory: PurePosixPath, try_number: int, owner: str) -> str:
         """Take ``claim.<try>`` for an owner; answer who has it: that owner, or an earlier one."""
         try:
-            return job_directory.take_claim(Path(directory), try_number, owner)
+            return job_directory.take_claim(Path(directory), try_number, owner, self._base)
         except OSError as error:
             raise SchedulerError(f"claim.{try_number} cannot be taken: {error}") from error
 

@@ -72,6 +72,7 @@ class SlurmApi(FilesHere, Slurm):
         shell = LocalShell(name, {"PYTHONPATH": str(package)})
         config = replace(config, parallel=1)  # the library waits for one answer at a time
         super().__init__(shell, config)
+        self._base = Path(config.base)
         self._link = ApiLink(shell, config)
         self._calls = ApiCalls(self._link, config.command_timeout_s)
 

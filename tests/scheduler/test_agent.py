@@ -151,14 +151,27 @@ def test_what_the_agent_refuses_leaves_the_line_in_step(
     for _ in range(2):
         with pytest.raises(SchedulerError, match="cannot own a claim"):
             slurm.claim(directory, 1, "root; rm -rf /")
-        with pytest.raises(SchedulerError, match="cannot be taken"):
-            slurm.claim(directory, 1, "void")
         assert trace(slurm, directory).claim is None
     pid = slurm.agent["pid"]
     stage_and_read(slurm, config.base)
     assert slurm.claim(directory, 1, "17") == "17"
     assert slurm.claim(directory, 1, "void") == "17"
     assert slurm.agent["pid"] == pid
+
+
+def test_no_claim_is_taken_beneath_a_base_that_is_not_mounted(
+    shell: LocalShell, config: SlurmConfig
+) -> None:
+    slurm = Slurm(shell, config)
+    directory = PurePosixPath(config.base) / "ada" / "J1" / "1"
+    stage_and_read(slurm, config.base)
+    base, away = Path(config.base), Path(f"{config.base}.away")
+    base.rename(away)
+    with pytest.raises(SchedulerError, match="is its file system mounted"):
+        slurm.claim(directory, 1, "void")
+    assert not base.exists()
+    away.rename(base)
+    assert slurm.claim(directory, 1, "void") == "void"
 
 
 def test_files_that_were_half_sent_leave_nothing_behind(
