@@ -187,28 +187,29 @@ def _sink(target: Path) -> Iterator[Sink]:
     if target.exists():
         raise ConflictError(f"{target} is there already: name a new one")
     unfinished = target.with_name(target.name + _PART)
+    is_archive = target.suffix == ".tar"
     try:
-        with told_when_full():
-            if target.suffix == ".tar":
-                with (
-                    os.fdopen(create(unfinished), "wb") as file,
-                    tarfile.open(fileobj=file, mode="w") as tar,
-                ):
-                    yield Archive(tar)
-                    tar.close()
-                    file.flush()
-                    os.fsync(file.fileno())
-            else:
-                unfinished.mkdir(mode=0o700)
-                yield Folder(unfinished)
-            unfinished.rename(target)
+        if is_archive:
+            unfinished.touch(0o600, exist_ok=False)
+        else:
+            unfinished.mkdir(0o700)
     except FileExistsError as error:
         raise ConflictError(
             f"{unfinished} is there: another backup runs, or one was killed; then remove it"
         ) from error
-    except BaseException:
+    try:
+        with told_when_full():
+            if is_archive:
+                with unfinished.open("wb") as file:
+                    with tarfile.open(fileobj=file, mode="w") as tar:
+                        yield Archive(tar)
+                    file.flush()
+                    os.fsync(file.fileno())
+            else:
+                yield Folder(unfinished)
+            unfinished.rename(target)
+    finally:  # when it is whole it has another name
         _remove(unfinished)
-        raise
 
 
 def _remove(path: Path) -> None:

@@ -53,9 +53,8 @@ def restore(settings: Settings, source: Path) -> Iterator[str]:
         with told_when_full():
             count = _lay_aside(source, aside)
             _put_in_place(aside, state)
-    except BaseException:
+    finally:  # when all is in its place it is gone
         shutil.rmtree(aside, ignore_errors=True)
-        raise
     yield f"{count} files restored into {state}, each with its digest"
     if not (state / SECRET_FILE).exists():
         yield f"NO {SECRET_FILE}: set GATEWAY_SECRET_KEY to what it was"

@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import click
 import pytest
 import redis
 
 from gateway.app import create_app
+from gateway.cli import main
 from gateway.database import check_store
 from gateway.settings import load_settings, prepare_state
 from tests.helpers import free_port, started
@@ -61,8 +63,21 @@ def test_a_unit_is_hardened_and_has_its_own_account(unit: Path) -> None:
 def test_fits_outlive_their_worker_and_each_other() -> None:
     found = options((DEPLOY / "bumps-gateway-worker.service").read_text())
     assert (found["KillMode"], found["OOMPolicy"]) == ("process", "continue")
-    assert "RestrictNamespaces" not in found  # bubblewrap makes some
-    assert "MemoryDenyWriteExecute" not in found  # numba compiles
+    # Local jobs inherit what stands here: bubblewrap, numba, GPUs and a restart would meet these.
+    assert (
+        set(found)
+        & {
+            *("RestrictNamespaces", "MemoryDenyWriteExecute", "PrivateDevices", "ProtectClock"),
+            *(
+                "PrivateTmp",
+                "ProtectKernelTunables",
+                "ProtectKernelLogs",
+                "ProtectProc",
+                "ProcSubset",
+            ),
+        }
+        == set()
+    )
 
 
 def environment_of(text: str, prefix: str = "") -> dict[str, str]:
@@ -191,3 +206,31 @@ def test_the_admins_command_is_a_sound_script() -> None:
 def test_the_guide_names_every_file() -> None:
     text = (ROOT / "docs" / "deployment.rst").read_text()
     assert [path.name for path in DEPLOY.iterdir() if path.name not in text] == []
+
+
+def guide() -> str:
+    """Join the guide's commands."""
+    text = (ROOT / "docs" / "deployment.rst").read_text()
+    blocks = re.findall(r"^\.\. code-block:: bash\n\n((?:    .*\n|\n)+)", text, re.MULTILINE)
+    return "".join(re.sub(r"^    ", "", block, flags=re.MULTILINE) for block in blocks)
+
+
+def test_the_guides_commands_are_those_of_a_shell_and_of_the_gateway() -> None:
+    text = guide()
+    done = subprocess.run(
+        ["/bin/bash", "-n"], input=text, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    pattern = re.compile(r"^bumps-gateway-admin ([a-z]+(?: (?:add|upgrade))?)", re.MULTILINE)
+    named = set(pattern.findall(text))
+    assert {"init", "backup", "restore", "rebuild", "db upgrade", "user add"} <= named
+    context = click.Context(main)
+    for words in named:
+        command: click.Command | None = main
+        for word in words.split():
+            assert isinstance(command, click.Group)
+            command = command.get_command(context, word)
+        assert command is not None, words
+    files = {word for word in text.split() if word.startswith("config/deploy/")}
+    assert len(files) >= 5
+    assert [name for name in files if not list(ROOT.glob(name))] == []
