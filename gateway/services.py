@@ -21,6 +21,8 @@ from gateway.jobs.log_folder import LogFolder
 from gateway.jobs.nudge import Nudge
 from gateway.jobs.service import JobService
 from gateway.jobs.store import JobStore
+from gateway.notifications.mail_store import MailStore
+from gateway.notifications.mails import Mails
 from gateway.notifications.outbox_store import OutboxStore
 from gateway.notifications.service import Notifications
 from gateway.notifications.store import NotificationStore
@@ -52,6 +54,7 @@ class Gateway:
     notification_store: NotificationStore
     notifications: Notifications
     webhooks: Webhooks
+    mails: Mails
 
 
 def open_gateway(settings: Settings) -> Gateway:
@@ -95,4 +98,5 @@ def open_gateway(settings: Settings) -> Gateway:
         notification_store=notification_store,
         notifications=Notifications(notification_store),
         webhooks=Webhooks(WebhookStore(client), OutboxStore(client), settings),
+        mails=Mails(MailStore(client), OutboxStore(client), settings),
     )

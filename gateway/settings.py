@@ -17,6 +17,7 @@ from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from gateway.cluster_settings import ClusterSettings
+from gateway.notification_settings import MailSettings, NotificationSettings
 from gateway.resources import cupboard
 
 _WEAK = frozenset({"changeme", "secret", "password", "default", "dev", "test", "insecure"})
@@ -122,24 +123,6 @@ class ProblemSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NotificationSettings:
-    """Where and how long users may have things sent."""
-
-    webhooks: int
-    ports: tuple[int, ...]
-    networks: tuple[str, ...]
-    ca_file: str
-    deadline_s: float
-    retry_s: float
-    give_up_s: float
-
-    def __post_init__(self) -> None:
-        """Refuse a network that is none."""
-        for network in self.networks:
-            ip_network(network)
-
-
-@dataclass(frozen=True, kw_only=True)
 class WorkerSettings:
     """How the reconciler paces itself."""
 
@@ -163,6 +146,7 @@ class Settings:
     limits: LimitSettings
     problems: ProblemSettings
     notifications: NotificationSettings
+    mail: MailSettings
     worker: WorkerSettings
     clusters: Mapping[str, ClusterSettings]
     state_directory: Path

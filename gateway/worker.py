@@ -32,6 +32,7 @@ from gateway.jobs.reconcile import Reconciler
 from gateway.jobs.sweep import Sweeper
 from gateway.notifications.courier import start_courier
 from gateway.notifications.ends import Ends
+from gateway.notifications.models import Delivery, Notification
 from gateway.reach import Reach
 from gateway.services import Gateway, open_gateway
 from gateway.settings import Settings, load_settings
@@ -107,7 +108,7 @@ class Worker:
         self._ends = Ends(
             self._gateway.notification_store,
             self._gateway.job_store,
-            self._gateway.webhooks.messages,
+            self._messages,
         )
         self._reconciler = make_reconciler(self._gateway, self._reach, self._ends)
         self._sweeper = Sweeper(
@@ -117,6 +118,10 @@ class Worker:
         self._census = CensusStore(self._gateway.redis)
         self._told = -_TELL_S
         self._stopping = False
+
+    def _messages(self, told: Notification) -> list[Delivery]:
+        """Write all that is to be sent of an end."""
+        return self._gateway.webhooks.messages(told) + self._gateway.mails.messages(told)
 
     def stop(self, *_: object) -> None:
         """Ask for the end after the round that is running."""

@@ -9,9 +9,12 @@ from apiflask import APIBlueprint
 
 from gateway.notifications.models import Shown
 from gateway.notifications.schemas import (
+    CodeSchema,
     DeliveriesSchema,
     DeliverySchema,
     MadeWebhookSchema,
+    MailSchema,
+    NewMailSchema,
     NewWebhookSchema,
     NotificationsSchema,
     WebhooksSchema,
@@ -102,3 +105,43 @@ def test_webhook(webhook_id: str) -> tuple[Any, int]:
 def list_deliveries() -> dict[str, Any]:
     """List the last messages to one's webhooks, newest first, and what became of each."""
     return {"items": gateway().webhooks.deliveries(identity().user)}
+
+
+@bp.get("/me/mail")
+@bp.output(MailSchema)
+@answers(HTTPStatus.NOT_FOUND)
+def get_mail() -> Any:
+    """Read where one wants mail of ends."""
+    return gateway().mails.get(identity().user)
+
+
+@bp.put("/me/mail")
+@bp.input(NewMailSchema, arg_name="wanted")
+@bp.output(MailSchema)
+@answers(HTTPStatus.CONFLICT)
+def put_mail(wanted: dict[str, Any]) -> Any:
+    """Have ends told by mail; a new address counts once the code that is sent there came back."""
+    user = identity().user
+    made = gateway().mails.put(user, wanted["address"], wanted["states"])
+    gateway().accounts.audit.record(user, "mail.set", user)
+    return made
+
+
+@bp.post("/me/mail/verify")
+@bp.input(CodeSchema, arg_name="came")
+@bp.output(MailSchema)
+@answers(HTTPStatus.NOT_FOUND)
+def verify_mail(came: dict[str, str]) -> Any:
+    """Take the code that came by mail."""
+    return gateway().mails.confirm(identity().user, came["code"])
+
+
+@bp.delete("/me/mail")
+@bp.output({}, status_code=204)
+@answers(HTTPStatus.NOT_FOUND)
+def delete_mail() -> tuple[str, int]:
+    """Send no mail any more."""
+    user = identity().user
+    gateway().mails.remove(user)
+    gateway().accounts.audit.record(user, "mail.remove", user)
+    return "", 204

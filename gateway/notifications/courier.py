@@ -7,6 +7,7 @@ once more, with the same ``webhook-id``.
 
 from __future__ import annotations
 
+import json
 import random
 import ssl
 import time
@@ -22,10 +23,12 @@ from cryptography.exceptions import InvalidTag
 from gateway.accounts.store import AccountStore
 from gateway.database import connect
 from gateway.faults import crash_point
+from gateway.notifications.mail_store import MailStore
 from gateway.notifications.models import Delivery
 from gateway.notifications.outbox_store import OutboxStore
 from gateway.notifications.post import Rules, SendError, post
 from gateway.notifications.signing import signed_headers, unseal
+from gateway.notifications.smtp import make_mail, send_mail
 from gateway.notifications.webhook_store import WebhookStore
 from gateway.records import now
 from gateway.settings import Settings
@@ -48,6 +51,7 @@ class Courier:
         self._site = settings.notifications
         self._outbox = OutboxStore(client)
         self._hooks = WebhookStore(client)
+        self._mails = MailStore(client)
         self._users = AccountStore(client)
         tls = ssl.create_default_context()
         if self._site.ca_file:
@@ -109,6 +113,24 @@ class Courier:
         user = self._users.user(delivery.user)
         if user is None or not user.active:
             raise VoidError("its account is switched off")
+        if delivery.address:
+            self._send_mail(delivery)
+        else:
+            self._send_to_webhook(delivery)
+
+    def _send_mail(self, delivery: Delivery) -> None:
+        known = self._mails.find(delivery.user)
+        awaited = known is not None and (delivery.kind == "code" or known.verified is not None)
+        if known is None or known.address != delivery.address or not awaited:
+            raise VoidError("its address was removed")
+        if not self._settings.mail.host:
+            raise SendError("this site sends no mail any more")
+        words = json.loads(delivery.body)
+        sender, url = self._settings.mail.sender, self._settings.url
+        mail = make_mail(delivery, words["subject"], words["text"], sender, url)
+        send_mail(mail, self._settings.mail, self._rules.tls, self._site.deadline_s)
+
+    def _send_to_webhook(self, delivery: Delivery) -> None:
         hook = self._hooks.find(delivery.user, delivery.webhook)
         if hook is None:
             raise VoidError("its webhook was removed")

@@ -80,14 +80,17 @@ class Delivery:
 
     id: str
     user: str
-    webhook: str
-    """Id of the webhook that it goes to."""
+    webhook: str = ""
+    """Id of the webhook that it goes to; empty: it is a mail."""
+
+    address: str = ""
+    """Where a mail goes to."""
 
     event: str
     """Id of what it tells; the same in each attempt."""
 
     kind: str
-    """``job.ended`` or ``ping``."""
+    """``job.ended``, ``ping``, or ``code`` of a mail."""
 
     body: str
     made: datetime
@@ -97,3 +100,26 @@ class Delivery:
     given_up: datetime | None = None
     last: str = ""
     """What became of the last attempt."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MailAddress:
+    """Where a user wants mail of ends."""
+
+    user: str
+    address: str
+    states: tuple[JobState, ...]
+    """Of ends in these states; none: of all."""
+
+    code: str = ""
+    """What was sent there, as a digest; empty once it came back."""
+
+    code_sent: datetime
+    wrong: int = 0
+    """How often another code came back."""
+
+    verified: datetime | None = None
+
+    def wants(self, told: Notification) -> bool:
+        """Whether an end is to be sent here."""
+        return self.verified is not None and (not self.states or told.state in self.states)

@@ -8,6 +8,7 @@ from marshmallow import fields
 
 from gateway.jobs.schemas import VerdictSchema
 from gateway.notifications.addresses import URL_CHARACTERS
+from gateway.notifications.mails import ADDRESS
 from gateway.notifications.webhooks import LABEL_CHARACTERS
 from gateway.web.fields import Instant
 from scheduler.base import JobState
@@ -82,9 +83,10 @@ class DeliverySchema(Schema):
     """A message, and what became of it."""
 
     id = fields.String(required=True)
-    webhook = fields.String(required=True)
+    webhook = fields.String(required=True, metadata={"description": "empty: it is a mail"})
+    address = fields.String(required=True, metadata={"description": "where a mail goes to"})
     event = fields.String(required=True, metadata={"description": "sent as webhook-id"})
-    kind = fields.String(required=True, metadata={"description": "job.ended or ping"})
+    kind = fields.String(required=True, metadata={"description": "job.ended, ping or code"})
     made = Instant(required=True)
     attempts = fields.Integer(required=True)
     next_try = Instant(required=True, allow_none=True)
@@ -94,6 +96,40 @@ class DeliverySchema(Schema):
 
 
 class DeliveriesSchema(Schema):
-    """The last messages to one's webhooks, newest first."""
+    """The last messages to one's webhooks and address, newest first."""
 
     items = fields.List(fields.Nested(DeliverySchema), required=True)
+
+
+class NewMailSchema(Schema):
+    """An address to be given."""
+
+    address = fields.String(
+        required=True,
+        validate=Length(max=254),
+        metadata={"pattern": f"^{ADDRESS.pattern}$"},
+    )
+    states = fields.List(
+        fields.Enum(JobState, by_value=True),
+        load_default=list,
+        validate=Length(max=len(JobState)),
+        metadata={"description": "of ends in these states; none: of all"},
+    )
+
+
+class MailSchema(Schema):
+    """One's mail address."""
+
+    address = fields.String(required=True)
+    states = fields.List(fields.Enum(JobState, by_value=True), required=True)
+    verified = Instant(
+        required=True,
+        allow_none=True,
+        metadata={"description": "null: the code that was sent there has not come back yet"},
+    )
+
+
+class CodeSchema(Schema):
+    """The code that came by mail."""
+
+    code = fields.String(required=True, validate=Length(max=20))

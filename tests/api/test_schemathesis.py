@@ -31,6 +31,8 @@ BEYOND = {
     "PUT /api/v1/me/password": "the same",
     "POST /api/v1/files": "a file name that leaves no folder, on any system",
     "PUT /api/v1/clusters/{cluster}/account": "an account of that cluster",
+    "PUT /api/v1/me/mail": "a site that sends mail",
+    "POST /api/v1/me/mail/verify": "an address, and its code",
     "POST /api/v1/webhooks": "a URL of https, on a port that is allowed",
     "PATCH /api/v1/jobs/{job_id}": "text that can be printed in one line",
     "POST /api/v1/problems/{problem_id}/clone": "the same",
