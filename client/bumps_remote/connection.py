@@ -296,10 +296,22 @@ class Connection(Reading):
         return self._again("resume", id, seed, change, new=new)
 
     def rerun(
-        self, id: str, *, seed: int | None = None, new: bool = False, **change: Any
+        self,
+        id: str,
+        *,
+        seed: int | None = None,
+        new: bool = False,
+        failed: bool = False,
+        **change: Any,
     ) -> Document:
-        """Run a job that has ended once more from its start: see `resume`."""
-        return self._again("rerun", id, seed, change, new=new)
+        """Run a job that has ended once more from its start: see `resume`.
+
+        Parameters
+        ----------
+        failed
+            Of an array, only the elements that are not done; the results of the others are kept.
+        """
+        return self._again("rerun", id, seed, change, new=new, failed=failed)
 
     def delete(self, id: str) -> None:
         """Forget a job that has ended, with its results."""
@@ -310,12 +322,21 @@ class Connection(Reading):
             return  # it was there: an earlier answer got lost
 
     def _again(
-        self, verb: str, id: str, seed: int | None, change: dict[str, Any], *, new: bool
+        self,
+        verb: str,
+        id: str,
+        seed: int | None,
+        change: dict[str, Any],
+        *,
+        new: bool,
+        failed: bool = False,
     ) -> Document:
         resources = {RESOURCES[key]: change.pop(key) for key in list(change) if key in RESOURCES}
         body: Document = {"options": change, "resources": check_resources(resources)}
         if seed is not None:
             body["seed"] = seed
+        if failed:
+            body["elements"] = "failed"
         return self.submitter().repeat(verb, self.find(id), body, new=new).job
 
     def _end(self, verb: str, id: str) -> Document:

@@ -7,7 +7,7 @@ Besides the files that each part has (``models``, ``schemas``, ``store``, ``serv
 asked for           ``resources``, ``resource_schema`` and ``kinds``: what may be asked;
                     ``prepare`` checks it, ``plan`` and ``script`` write what will run,
                     ``planner`` makes the attempt of it; ``drafts`` proves what was previewed;
-                    ``asking`` says who asks, ``again`` adds further attempts
+                    ``asking`` says who asks, ``again`` (``again_schema``) adds further attempts
 brought on          ``reconcile`` is the loop: ``line`` says who waits, ``inquiry`` finds out at the
                     ``pace`` of a cluster, ``decide`` says what to do, ``handover`` stages and
                     submits, ``outcome`` says what the record is then, ``care`` keeps faults of one

@@ -6,11 +6,11 @@ It is read back from the earlier plan: the problem may be gone by now.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 from gateway.datasets.blobs import BlobStore
 from gateway.datasets.service import Files
-from gateway.errors import ConflictError
+from gateway.errors import ConflictError, InvalidError
 from gateway.jobs.asking import Again, Request, Wake, require_turn
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.models import Attempt, Job, Plan, Wish
@@ -18,6 +18,7 @@ from gateway.jobs.plan import load_plan
 from gateway.jobs.planner import Planner
 from gateway.jobs.prepare import Naming, Prepared, Preparer, ProblemForJob
 from gateway.jobs.resources import Resources
+from gateway.jobs.result_view import read_results
 from gateway.jobs.schemas import JobRequestSchema
 from gateway.jobs.store import JobStore
 from gateway.records import Document
@@ -27,6 +28,17 @@ _DATA = "data/"
 _ELEMENTS = "data/elements/"
 _TO_CONTINUE = ("session.h5", "resume.json")
 _ATTEMPTS = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Earlier:
+    """What an attempt takes over from the one before, by name and digest."""
+
+    resume: Mapping[str, str] | None = None
+    """Sessions to go on from; None when it starts afresh."""
+
+    done: Mapping[str, str] = field(default_factory=dict)
+    """Results of elements that do not run again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,15 +71,35 @@ class FurtherAttempts:
             for ref in left
             if ref.path.startswith("out/") and ref.path.endswith(_TO_CONTINUE)
         }
-        return self._add(request, job, change, kept)
+        return self._add(request, job, change, _Earlier(resume=kept))
 
     def rerun(self, request: Request, job: Job, change: Again) -> Job:
-        """Run a job that has ended once more from its start."""
+        """Run a job that has ended once more from its start, or only what failed of an array."""
         if earlier := self._repeated(request, job):
             return earlier
         if not job.final:
             raise ConflictError(f"job {job.id} has not ended: cancel it before you run it again")
-        return self._add(request, job, change, None)
+        done = self._done(job) if change.only else {}
+        return self._add(request, job, change, _Earlier(done=done))
+
+    def _done(self, job: Job) -> dict[str, str]:
+        """Give the files of the elements that are done, by their names below ``out/``."""
+        if not job.elements:
+            raise InvalidError.at("/elements", f"job {job.id} is no array: run it again whole")
+        attempt = job.attempt
+        if attempt.dataset is None:
+            raise ConflictError(f"attempt {attempt.number} of job {job.id} left no results")
+        dataset = self.files.dataset(attempt.dataset)
+        results = read_results(self.blobs, dataset, job.elements).elements
+        done = {str(item.index) for item in results if item.result.status == "done"}
+        if len(done) == job.elements:
+            raise ConflictError(f"all {job.elements} elements of job {job.id} are done")
+        return {
+            name: ref.digest
+            for ref in dataset.files
+            if (name := ref.path.removeprefix("out/")) != ref.path
+            and name.partition("/")[0] in done
+        }
 
     def _repeated(self, request: Request, job: Job) -> Job | None:
         """Find what this very request has done already; None when it is new."""
@@ -75,17 +107,20 @@ class FurtherAttempts:
             return None
         return self.store.replayed(job.owner, request.key, request.request_hash)
 
-    def _add(
-        self, request: Request, job: Job, change: Again, kept: Mapping[str, str] | None
-    ) -> Job:
+    def _add(self, request: Request, job: Job, change: Again, left: _Earlier) -> Job:
         if len(job.attempts) >= _ATTEMPTS:
             raise ConflictError(f"job {job.id} has {_ATTEMPTS} attempts: make a new job of it")
         require_turn(self.store.admission(job.owner, "", ""), self.limits)
         self.files.require_room(job.owner)
-        prepared = self._prepared(request, job, change, kept)
+        prepared = self._prepared(request, job, change, left)
         plan = self.planner.plan(prepared)
-        from_attempt = job.attempt.number if kept is not None else None
-        attempt = self.planner.attempt(prepared, plan, from_attempt)
+        number = job.attempt.number
+        attempt = self.planner.attempt(
+            prepared,
+            plan,
+            resumed_from=number if left.resume is not None else None,
+            kept_from=number if left.done else None,
+        )
         try:
             changed = self.store.change(
                 job.id,
@@ -101,9 +136,7 @@ class FurtherAttempts:
         self.wake(job.id)
         return changed
 
-    def _prepared(
-        self, request: Request, job: Job, change: Again, kept: Mapping[str, str] | None
-    ) -> Prepared:
+    def _prepared(self, request: Request, job: Job, change: Again, left: _Earlier) -> Prepared:
         """Take the same problem and request, with some options and resources changed."""
         earlier = JobRequestSchema().load(job.request)
         before = load_plan(job.attempt.plan, self.blobs)
@@ -121,7 +154,8 @@ class FurtherAttempts:
         prepared = self.preparer.prepare(
             request.identity, wanted, naming, earlier_problem(job, before)
         )
-        return replace(prepared, wanted=replace(prepared.wanted, resume=kept, owner=job.owner))
+        wanted = replace(prepared.wanted, resume=left.resume, done=left.done, owner=job.owner)
+        return replace(prepared, wanted=wanted)
 
 
 def _with_another(current: Job, seen: Job, prepared: Prepared, attempt: Attempt) -> Job:

@@ -13,6 +13,7 @@ from gateway.accounts.models import Identity
 from gateway.accounts.rights import Right, may
 from gateway.datasets.models import Dataset
 from gateway.errors import ConflictError, NotFoundError
+from gateway.jobs.again_schema import AgainSchema, RerunSchema
 from gateway.jobs.asking import Again, Request
 from gateway.jobs.bundle import write_bundle
 from gateway.jobs.documents import result_documents
@@ -22,7 +23,6 @@ from gateway.jobs.models import Job, Progress
 from gateway.jobs.plan import script_sha256
 from gateway.jobs.present import API, present
 from gateway.jobs.schemas import (
-    AgainSchema,
     AttemptQuery,
     JobListQuery,
     JobListSchema,
@@ -159,11 +159,11 @@ def resume_job(job_id: str, change: dict[str, Any]) -> tuple[Document, int, dict
 
 
 @bp.post("/jobs/<job_id>/rerun")
-@bp.input(AgainSchema, arg_name="change")
+@bp.input(RerunSchema, arg_name="change")
 @bp.output(JobSchema, status_code=202)
 @answers(HTTPStatus.CONFLICT, headers=("Idempotency-Key",))
 def rerun_job(job_id: str, change: dict[str, Any]) -> tuple[Document, int, dict[str, str]]:
-    """Run a job that has ended once more from its start."""
+    """Run a job that has ended once more from its start, or only what failed of an array."""
     return _accepted(gateway().jobs.rerun(_request([job_id, "rerun"]), job_id, Again(**change)))
 
 

@@ -32,6 +32,8 @@ class Again:
     options: Document = field(default_factory=dict)
     resources: Resources = field(default_factory=Resources)
     seed: int | None = None
+    only: str = ""
+    """``failed``: of an array, those elements alone that are not done; the others are kept."""
 
 
 class Wake(Protocol):

@@ -150,4 +150,5 @@ def _provenance(job: Job) -> Document:
         "options": job.options,
         "seed": job.seed,
         "resumed_from": attempt.resumed_from,
+        "kept_from": attempt.kept_from,
     }

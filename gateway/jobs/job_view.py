@@ -125,7 +125,7 @@ def job_page(services: Gateway, who: Identity, job_id: str, asked: Mapping[str, 
         "script": _script(services, job, attempt),
         "log": _log(services, job, attempt, asked),
         "may_write": may(who, Right.WRITE, job.owner),
-        "can": _can(job),
+        "can": _can(job, results),
         "more": _more(job, following),
         "key": new_id(),
         "api": f"{API}/{job.id}",
@@ -232,14 +232,16 @@ def _log(services: Gateway, job: Job, attempt: Attempt, asked: Mapping[str, str]
     }
 
 
-def _can(job: Job) -> dict[str, bool]:
+def _can(job: Job, results: ResultsView | None) -> dict[str, bool]:
     """Say which buttons make sense now."""
     final = job.final
+    done = sum(item.result.status == "done" for item in results.elements) if results else 0
     return {
         "stop": not final and job.wish is Wish.RUN,
         "cancel": not final and job.wish is not Wish.CANCEL,
         "resume": final and job.attempt.resumable,
         "rerun": final,
+        "rerun_failed": final and 0 < done < job.elements,
         "delete": final,
     }
 

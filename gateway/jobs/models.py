@@ -84,6 +84,9 @@ class Attempt:
     resources: Mapping[str, Any] = field(default_factory=dict)
     """What it asks of the machine, as directives; empty in records that are older than this."""
 
+    kept_from: int | None = None
+    """Number of the attempt whose finished elements it has; None when all run."""
+
     resumed_from: int | None = None
     """Number of the attempt that this one continues; None when it starts afresh."""
 

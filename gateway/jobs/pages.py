@@ -19,12 +19,13 @@ from werkzeug.wrappers import Response as AnyResponse
 from gateway import __version__
 from gateway.errors import GatewayError, InvalidError, NotFoundError
 from gateway.jobs import page_words as words
+from gateway.jobs.again_schema import AgainSchema, RerunSchema
 from gateway.jobs.asking import Again, Request
 from gateway.jobs.concise import plain
 from gateway.jobs.job_view import job_page, list_page
 from gateway.jobs.parameter_table import FORMATS
 from gateway.jobs.result_view import interval_text, read_results
-from gateway.jobs.schemas import AgainSchema, JobListQuery, JobPatchSchema, LogQuery
+from gateway.jobs.schemas import JobListQuery, JobPatchSchema, LogQuery
 from gateway.jobs.service import find_attempt
 from gateway.texts import duration, size_text
 from gateway.web.context import gateway, identity
@@ -118,8 +119,8 @@ def resume(job_id: str) -> Page:
 
 @bp.post("/jobs/<job_id>/rerun")
 def rerun(job_id: str) -> Page:
-    """Run a job once more from its start."""
-    return _do(job_id, lambda: gateway().jobs.rerun(_request(), job_id, _again()))
+    """Run a job once more from its start, or only what failed of it."""
+    return _do(job_id, lambda: gateway().jobs.rerun(_request(), job_id, _again(RerunSchema())))
 
 
 @bp.post("/jobs/<job_id>/delete")
@@ -178,14 +179,16 @@ def _do(job_id: str, verb: Any, after: str = "") -> Page:
     return redirect(after or f"/jobs/{job_id}", code=303)
 
 
-def _again() -> Again:
+def _again(schema: AgainSchema | None = None) -> Again:
     """Read what a form wants different: options with ``option.``, resources with ``resource.``."""
-    document: dict[str, dict[str, Any]] = {"options": {}, "resources": {}}
+    document: dict[str, Any] = {"options": {}, "resources": {}}
     for name, text in request.form.items():
         part, dot, key = name.partition(".")
         if dot and part in ("option", "resource") and text.strip():
             document[f"{part}s"][key] = text.strip()
-    return Again(**_load(AgainSchema(), document))
+    if elements := request.form.get("elements"):
+        document["elements"] = elements
+    return Again(**_load(schema or AgainSchema(), document))
 
 
 def _request() -> Request:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cache
 from pathlib import PurePosixPath
@@ -63,6 +63,9 @@ class Wanted:
     resume: Mapping[str, str] | None = None
     """Name below ``resume/`` -> digest; None when it starts afresh."""
 
+    done: Mapping[str, str] = field(default_factory=dict)
+    """Name below ``out/`` -> digest: results of elements that are done and do not run again."""
+
     resumable: bool = False
 
     @property
@@ -78,6 +81,8 @@ def make_plan(wanted: Wanted, cluster: ClusterSettings, blobs: BlobStore) -> Pla
     elements = [_element(index, row, files) for index, row in enumerate(wanted.elements)]
     for name, digest in (wanted.resume or {}).items():
         files[f"resume/{name}"] = digest
+    for name, digest in wanted.done.items():
+        files[f"out/{name}"] = digest
     files[_DRIVER] = blobs.put(driver()).digest
     job = _job_document(wanted, cluster, resources, elements)
     script = render_script(

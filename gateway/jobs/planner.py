@@ -57,7 +57,14 @@ class Planner:
             raise ConflictError("a file that this needs is gone: upload it again")
         return plan
 
-    def attempt(self, prepared: Prepared, plan: Plan, resumed_from: int | None = None) -> Attempt:
+    def attempt(
+        self,
+        prepared: Prepared,
+        plan: Plan,
+        *,
+        resumed_from: int | None = None,
+        kept_from: int | None = None,
+    ) -> Attempt:
         """Keep a plan, and make the attempt that it is for."""
         wanted = prepared.wanted
         cluster, login = self._cluster(prepared)
@@ -73,6 +80,7 @@ class Planner:
             time_limit_s=plan.job["run"]["time_limit_s"],
             resources=with_defaults(wanted.resources, cluster).to_directives(),
             resumed_from=resumed_from,
+            kept_from=kept_from,
         )
 
     def _cluster(self, prepared: Prepared) -> tuple[ClusterSettings, str]:

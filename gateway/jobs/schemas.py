@@ -17,7 +17,7 @@ from gateway.web.paging import CURSOR
 from scheduler.base import JobState
 
 MODES = ("fit", "check", "chisq", "simulate")
-_MAX_SEED = 2**32 - 1
+MAX_SEED = 2**32 - 1
 _TITLE = 200
 _NOTES = 10_000
 _TAG = 40
@@ -52,9 +52,11 @@ class JobRequest:
     """The request as it was sent; kept to fill the form again."""
 
 
-class _Strict(Schema):
+class Strict(Schema):
+    """Refuses what is not known, so that a misspelt field is not silently lost."""
+
     class Meta:
-        """Refuse what is not known, so that a misspelt field is not silently lost."""
+        """How: by an error."""
 
         unknown = RAISE
 
@@ -86,14 +88,14 @@ def _line(value: str) -> None:
         raise ValidationError("One line of printable text, please.")
 
 
-class ProblemRefSchema(_Strict):
+class ProblemRefSchema(Strict):
     """Which problem, and which version of it; without a version the newest."""
 
     id = fields.String(required=True, validate=_id_text)
     version = fields.Integer(strict=True, allow_none=True, validate=validate.Range(min=1))
 
 
-class SimulateSchema(_Strict):
+class SimulateSchema(Strict):
     """Replace the data by theory and noise."""
 
     noise_percent = NumberField(
@@ -101,7 +103,7 @@ class SimulateSchema(_Strict):
     )
 
 
-class ElementSchema(_Strict):
+class ElementSchema(Strict):
     """One element of an array: what differs from the problem."""
 
     label = fields.String(validate=[validate.Length(max=_TITLE), _line], load_default="")
@@ -116,7 +118,7 @@ class ElementSchema(_Strict):
     start = fields.List(NumberField(), load_default=list)
 
 
-class JobRequestSchema(_Strict):
+class JobRequestSchema(Strict):
     """A job to be run."""
 
     kind = fields.String(load_default="fit", validate=validate.Length(max=64))
@@ -127,7 +129,7 @@ class JobRequestSchema(_Strict):
         strict=True,
         allow_none=True,
         load_default=None,
-        validate=validate.Range(min=0, max=_MAX_SEED),
+        validate=validate.Range(min=0, max=MAX_SEED),
     )
     shake = fields.Boolean(load_default=False)
     simulate = fields.Nested(SimulateSchema, allow_none=True, load_default=None)
@@ -169,7 +171,7 @@ class JobRequestSchema(_Strict):
         )
 
 
-class JobPatchSchema(_Strict):
+class JobPatchSchema(Strict):
     """What may change about a job at any time."""
 
     title = fields.String(validate=[validate.Length(max=_TITLE), _line])
@@ -180,20 +182,7 @@ class JobPatchSchema(_Strict):
     )
 
 
-class AgainSchema(_Strict):
-    """Another attempt of a job: more samples, more time."""
-
-    options = fields.Dict(keys=fields.String(), load_default=dict)
-    resources = fields.Nested(ResourcesSchema, load_default=Resources)
-    seed = fields.Integer(
-        strict=True,
-        allow_none=True,
-        load_default=None,
-        validate=validate.Range(min=0, max=_MAX_SEED),
-    )
-
-
-class JobListQuery(_Strict):
+class JobListQuery(Strict):
     """Which jobs, and how many of them."""
 
     state = fields.String(
@@ -208,13 +197,13 @@ class JobListQuery(_Strict):
     limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=200))
 
 
-class AttemptQuery(_Strict):
+class AttemptQuery(Strict):
     """Which attempt; without it the last."""
 
     attempt = fields.Integer(load_default=None, allow_none=True, validate=validate.Range(min=1))
 
 
-class LogQuery(_Strict):
+class LogQuery(Strict):
     """Which part of which log."""
 
     stream = fields.String(load_default="stdout", validate=validate.OneOf(("stdout", "stderr")))

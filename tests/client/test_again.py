@@ -42,6 +42,15 @@ def entries(shell: Shell) -> list[Path]:
     return list(shell.journal.glob("*.json")) if shell.journal.exists() else []
 
 
+def test_only_what_failed_of_an_array_is_asked_for(site: Misbehaving, shell: Shell) -> None:
+    serve_attempts(site)
+    shell.run("rerun", JOB_ID, "--failed", "--wall=2:00:00")
+    shell.run("rerun", JOB_ID, "--new")
+    bodies = [seen.json for seen in asked(site, "rerun")]
+    assert [body.get("elements") for body in bodies] == ["failed", None]
+    assert bodies[0]["resources"] == {"time": "2:00:00"}
+
+
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("point", ["journaled", "sent", "answered"])
 def test_a_laptop_that_dies_in_the_middle_finds_its_attempt(

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 from gateway.jobs.models import ElementProgress, Progress
 from gateway.services import Gateway, open_gateway
 from gateway.settings import load_settings
+from tests.helpers import eventually
 from tests.jobs.making_pages import Fits, Window, data, serious
 from tests.live import LiveGateway
 
@@ -95,6 +96,13 @@ def test_each_element_is_seen_to_run_and_end_and_leads_to_its_result(
     cell(page, 1).get_by_role("link").click()
     expect(page.locator("#results-title")).to_have_text("Element 1: sample 1")
     expect(page.locator("table.parameters tbody tr").last).to_contain_text("1.99")
+    page = window.open(f"/jobs/{job}")
+    page.get_by_role("button", name="Run what failed again").click()
+    eventually(lambda: len(fits.api.job(job)["attempts"]) == 2, what="a second attempt")
+    expect(page.locator("#elements [data-word='converged']")).to_have_text(
+        "converged 3", timeout=LONG
+    )
+    assert len(fits.api.wait(job)["attempts"]) == 2
 
 
 def test_the_list_counts_the_elements_that_have_ended(browser: Browser, fits: Fits) -> None:

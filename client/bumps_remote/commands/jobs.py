@@ -180,6 +180,8 @@ def again(
     """Ask for another attempt, and wait for it if wished."""
     whole = connection.find(id)
     change = {**given_options(given["changes"], connection.methods()), **resources_of(given)}
+    if given.get("failed"):
+        change["failed"] = True
     document = verb(connection, whole, seed=given["seed"], new=given["new"], **change)
     if given["waiting"]:
         report(follow(connection.job(whole), None, quiet=as_json), as_json=as_json)

@@ -174,6 +174,7 @@ def script(id: str, url: str | None, *, insecure: bool, as_json: bool) -> None:
 @click.option("--tolerance", default=1e-6, show_default=True, help="Relative, of chi-square.")
 @click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Such as samples=1e5.")
 @click.option("--seed", type=WHOLE)
+@click.option("--failed", is_flag=True, help="Of an array, only the elements that are not done.")
 @resource_options
 @NEW_ATTEMPT
 @click.option("--wait/--no-wait", "waiting", default=False, help="Wait until it has ended.")
