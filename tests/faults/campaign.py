@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -59,11 +59,26 @@ def at_points(times: int, within_s: float, make_site: SiteMaker = local_site) ->
 
 
 def at_random(
-    times: int, pause_s: float = 0.2, seed: int = 1, make_site: SiteMaker = local_site
+    times: int,
+    pause_s: float = 0.2,
+    seed: int = 1,
+    make_site: SiteMaker = local_site,
+    spared: Sequence[str] = (),
 ) -> Outcome:
-    """Hit parts at random moments, so many times in all and each as often as any other."""
+    """Hit parts at random moments, so many times in all and each as often as any other.
+
+    Parameters
+    ----------
+    spared
+        Parts that are left alone.
+    """
     dice = random.Random(seed)  # noqa: S311 - no secret
-    return _campaign(lambda rig: _hit_anybody(rig, times, pause_s, dice), make_site)
+
+    def attack(rig: Rig) -> Counter[str]:
+        victims = [name for name in rig.victims if name not in spared]
+        return _hit_anybody(rig, victims, times, pause_s, dice)
+
+    return _campaign(attack, make_site)
 
 
 def _campaign(attack: Callable[[Rig], Counter[str]], make_site: SiteMaker) -> Outcome:
@@ -78,7 +93,7 @@ def _campaign(attack: Callable[[Rig], Counter[str]], make_site: SiteMaker) -> Ou
                 calm = time.monotonic()
             settle(watcher, crowd.history.ids)
             settled_s = time.monotonic() - calm
-            eventually(rig.live.ready, what="the gateway to be ready again")
+            eventually(rig.live.ready, what=lambda: f"a ready gateway\n{rig.live.log[-4000:]}")
             verdict = judge(rig, api, crowd.history, watcher)
     return Outcome(hits=hits, verdict=verdict, settled_s=settled_s, took_s=time.monotonic() - begun)
 
@@ -119,10 +134,12 @@ def _chances(group: tuple[str, ...], left: set[str], ends_a_job: float) -> dict[
     return {name: min(_GREATEST_CHANCE, ends_a_job / len(names)) for name in names}
 
 
-def _hit_anybody(rig: Rig, times: int, pause_s: float, dice: random.Random) -> Counter[str]:
-    hits = Counter(dict.fromkeys(rig.victims, 0))
+def _hit_anybody(
+    rig: Rig, victims: Sequence[str], times: int, pause_s: float, dice: random.Random
+) -> Counter[str]:
+    hits = Counter(dict.fromkeys(victims, 0))
     while hits.total() < times:
-        victim = min(rig.victims, key=lambda name: (hits[name], dice.random()))
+        victim = min(victims, key=lambda name: (hits[name], dice.random()))
         time.sleep(dice.uniform(0, 2 * pause_s))
         if _submitting(rig):
             hits[victim] += rig.hit(victim)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.jobs.models import Attempt, Job, Tracking
+from scheduler.base import JobState
 from tests.faults.events import starts_of
 from tests.faults.sites import Comparison
 from tests.helpers import eventually
@@ -85,8 +86,18 @@ def _compare_one(job: Job, own: dict[str, set[str]], found: Comparison) -> None:
             found.forgotten.add(job.id)
     elif attempt.source in ("squeue", "sacct") and native_id:
         said = own.get(native_id, set())
-        if said and attempt.state.value not in said:
+        if said and attempt.state.value not in said and not _has_proof(attempt):
             found.lost.append(f"{job.id} is {attempt.state.value}, and {native_id} is {said}")
+
+
+def _has_proof(attempt: Attempt) -> bool:
+    """Whether it did end as it is shown: a controller that was killed takes its word back."""
+    path = Path(attempt.directory) / "exit.0.json"
+    return (
+        attempt.state is JobState.COMPLETED
+        and path.exists()
+        and json.loads(path.read_text(encoding="utf-8"))["rc"] == 0
+    )
 
 
 def _owner_of_exit(attempt: Attempt) -> str | None:

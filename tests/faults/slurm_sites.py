@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -28,6 +29,8 @@ _PACE = {
     "GATEWAY_CLUSTERS__HPC__LOOK_AGAIN_S": "1",
     "GATEWAY_WORKER__UNCONFIRMED_S": "10",
 }
+_NODES = ("sinfo", "-h", "-N", "-o", "%T")
+_ADMIN_S = 2.0
 _PATIENCE_S = 3.0
 _FROZEN_S = (0.5, 5.0)  # the longest is more than a command of Slurm waits for an answer
 _AGENT = "zlib.decompress"
@@ -36,7 +39,7 @@ _AGENT = "zlib.decompress"
 @contextmanager
 def slurm_site() -> Iterator[Site]:
     """Run Slurm's commands where the gateway is."""
-    with private_cluster(_CLUSTER) as cluster, slurm_settings(cluster) as settings:
+    with _kept_cluster() as cluster, slurm_settings(cluster) as settings:
         # The gateway hands SLURM_CONF on to its agents, and so they are found.
         conf = {"SLURM_CONF": cluster.environment["SLURM_CONF"]}
         yield _site(cluster, {**settings, **conf}, f"SLURM_CONF={conf['SLURM_CONF']}")
@@ -45,9 +48,33 @@ def slurm_site() -> Iterator[Site]:
 @contextmanager
 def slurm_ssh_site() -> Iterator[Site]:
     """Run them behind an sshd, whose lines are cut and which stands still."""
-    with private_cluster(_CLUSTER) as cluster, ssh_site(cluster, 1) as made:
+    with _kept_cluster() as cluster, ssh_site(cluster, 1) as made:
         account = made.accounts[0]
         yield _site(cluster, made.configure(), f"HOME={account.home}", _line_blows(made.server))
+
+
+@contextmanager
+def _kept_cluster() -> Iterator[Cluster]:
+    """Run a cluster with an administrator who gives its node back to users.
+
+    A controller that was killed has forgotten what it began, begins it again and, when the node
+    says that it runs already, drains the node.
+    """
+    over = threading.Event()
+
+    def keep(cluster: Cluster) -> None:
+        while not over.wait(_ADMIN_S):
+            if {"drained", "draining", "down"} & set(cluster.run(*_NODES, check=False).split()):
+                cluster.run("scontrol", "update", "NodeName=node0", "State=RESUME", check=False)
+
+    with private_cluster(_CLUSTER) as cluster:
+        administrator = threading.Thread(target=keep, args=(cluster,), daemon=True)
+        administrator.start()
+        try:
+            yield cluster
+        finally:
+            over.set()
+            administrator.join()
 
 
 def _site(
