@@ -11,11 +11,15 @@ import click
 from gateway.accounts.service import Accounts
 from gateway.cli_reported import reported
 from gateway.cluster_settings import ClusterSettings
+from gateway.clusters.drains import Drains
 from gateway.clusters.models import ClusterAccount
 from gateway.clusters.service import ClusterAccounts, WantedAccount, authorized_keys, no_account
-from gateway.clusters.store import ClusterAccountStore
+from gateway.clusters.store import ClusterAccountStore, DrainStore
 from gateway.database import connect
 from gateway.settings import Settings, SettingsError, load_settings
+
+_BY = "(command)"
+"""In the audit trail, who sits at the gateway's own host; no user can be called so."""
 
 _LOOK = (
     "Compare each fingerprint with what the site publishes, or with what its administrator reads "
@@ -92,6 +96,31 @@ def cluster_test(name: str, *, user: str) -> None:
         raise click.ClickException(f"{wrong} of these must be mended")
 
 
+@cluster.command("drain")
+@click.argument("name", required=False)
+@click.option("--all", "everywhere", is_flag=True, help="Drain all clusters.")
+@click.option("--reason", default="", help="What users are told; one line.")
+@reported
+def cluster_drain(name: str | None, *, everywhere: bool, reason: str) -> None:
+    """Hand nothing new over to a cluster: jobs wait in the gateway, running ones go on."""
+    drains = _drains(load_settings())
+    for one in _chosen(name, everywhere=everywhere):
+        drains.drain(one, reason, _BY)
+        click.echo(f"{one} is drained: new jobs wait in the gateway")
+
+
+@cluster.command("resume")
+@click.argument("name", required=False)
+@click.option("--all", "everywhere", is_flag=True, help="Resume all clusters.")
+@reported
+def cluster_resume(name: str | None, *, everywhere: bool) -> None:
+    """Hand over to a cluster again, beginning with what waits."""
+    drains = _drains(load_settings())
+    for one in _chosen(name, everywhere=everywhere):
+        was = drains.resume(one, _BY)
+        click.echo(f"{one} takes jobs again" if was else f"{one} was not drained")
+
+
 @cluster.group("account")
 def account_group() -> None:
     """Look after the accounts of users on a cluster where each has their own."""
@@ -160,6 +189,16 @@ def account_remove(name: str, user: str) -> None:
     """Forget the account of a user; jobs that have not ended are held until it is back."""
     _accounts(load_settings()).remove(name, user, user)
     click.echo(f"{user} has no account on {name} any more; take the key out of authorized_keys")
+
+
+def _chosen(name: str | None, *, everywhere: bool) -> list[str]:
+    if (name is None) != everywhere:
+        raise click.UsageError("give either the name of a cluster or --all")
+    return [name] if name else list(load_settings(with_secret=False).clusters)
+
+
+def _drains(settings: Settings) -> Drains:
+    return Drains(DrainStore(connect(settings)), settings, _users(settings).audit)
 
 
 def _configured(settings: Settings, name: str) -> ClusterSettings:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import redis
 
 from gateway.accounts.service import Accounts
+from gateway.clusters.drains import Drains
 from gateway.clusters.service import ClusterAccounts
-from gateway.clusters.store import ClusterAccountStore
+from gateway.clusters.store import ClusterAccountStore, DrainStore
 from gateway.database import connect
 from gateway.datasets.blobs import BlobStore
 from gateway.datasets.service import Files
@@ -42,6 +43,7 @@ class Gateway:
     redis: redis.Redis
     accounts: Accounts
     cluster_accounts: ClusterAccounts
+    drains: Drains
     blobs: BlobStore
     datasets: DatasetStore
     files: Files
@@ -68,6 +70,7 @@ def open_gateway(settings: Settings) -> Gateway:
     problems = ProblemService(store=problem_store, files=files, settings=settings)
     accounts = Accounts(client, settings.accounts, settings.secret_key, settings.url)
     cluster_accounts = ClusterAccounts(ClusterAccountStore(client), settings, accounts.audit)
+    drains = Drains(DrainStore(client), settings, accounts.audit)
     job_store = JobStore(client, Sidecars(state / "sidecars" / "jobs"))
     live = LiveStore(client, settings.limits.ended_events_s)
     notification_store = NotificationStore(client)
@@ -76,6 +79,7 @@ def open_gateway(settings: Settings) -> Gateway:
         redis=client,
         accounts=accounts,
         cluster_accounts=cluster_accounts,
+        drains=drains,
         blobs=blobs,
         datasets=datasets,
         files=files,
@@ -94,6 +98,7 @@ def open_gateway(settings: Settings) -> Gateway:
             wake=Nudge(settings),
             users=accounts,
             logins=cluster_accounts,
+            closings=drains,
         ),
         notification_store=notification_store,
         notifications=Notifications(notification_store),

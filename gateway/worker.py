@@ -82,6 +82,7 @@ def make_reconciler(gateway: Gateway, schedulers: Schedulers, ends: Ends) -> Rec
         schedulers=schedulers,
         settings=gateway.settings,
         ends=ends,
+        closings=gateway.drains,
     )
 
 

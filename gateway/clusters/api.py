@@ -33,6 +33,7 @@ def list_clusters() -> dict[str, Any]:
     """List the clusters with what they give to one job."""
     settings = gateway().settings
     own = gateway().cluster_accounts.logins(identity().user)
+    drained = gateway().drains.notes()
     return {
         "items": [
             {
@@ -48,6 +49,7 @@ def list_clusters() -> dict[str, Any]:
                 "max_cpus_per_job": cluster.most_cpus,
                 "max_array": cluster.max_array,
                 "partitions": list(cluster.partitions),
+                "drained": drained.get(name, ""),
             }
             for name, cluster in settings.clusters.items()
         ]

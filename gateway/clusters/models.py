@@ -28,6 +28,15 @@ class KeyPair:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Drain:
+    """Nothing new is handed over to a cluster."""
+
+    reason: str
+    by: str
+    since: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClusterAccount:
     """The account of a user on a cluster, and the key that opens it."""
 

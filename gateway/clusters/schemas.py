@@ -38,6 +38,10 @@ class ClusterSchema(Schema):
     max_cpus_per_job = fields.Integer(required=True, allow_none=True)
     max_array = fields.Integer(required=True)
     partitions = fields.List(fields.String(), required=True)
+    drained = fields.String(
+        required=True,
+        metadata={"description": "why new jobs wait in the gateway for now; empty: they do not"},
+    )
 
 
 class ClustersSchema(Schema):

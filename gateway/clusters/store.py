@@ -1,4 +1,4 @@
-"""What the gateway remembers of people's accounts on clusters, in Redis.
+"""What the gateway remembers of clusters and of people's accounts there, in Redis.
 
 No other module knows these keys.
 
@@ -7,6 +7,8 @@ key                                   type    holds
 ====================================  ======  =================================================
 ``cluster-account:{cluster}:{user}``  string  the account, as JSON; its private key is sealed
 ``cluster-accounts:{cluster}``        zset    the users who have one, score 0
+``clusters:drained``                  hash    cluster -> why, by whom and since when it takes
+                                              nothing new, as JSON
 ====================================  ======  =================================================
 """
 
@@ -17,7 +19,7 @@ from typing import Any
 
 import redis
 
-from gateway.clusters.models import ClusterAccount
+from gateway.clusters.models import ClusterAccount, Drain
 from gateway.records import from_document, to_document
 
 # Two requests at once must not both show a key of which one is void.
@@ -60,6 +62,31 @@ class ClusterAccountStore:
         users = self._redis.zrangebylex(_users(cluster), "-", "+")
         texts = self._redis.mget([_key(cluster, user) for user in users]) if users else []
         return [from_document(ClusterAccount, json.loads(text)) for text in texts if text]
+
+
+class DrainStore:
+    """Reads and writes which clusters take nothing new."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._redis: Any = client
+
+    def put(self, cluster: str, drain: Drain) -> None:
+        """Remember it, in place of what was there."""
+        self._redis.hset("clusters:drained", cluster, json.dumps(to_document(drain)))
+
+    def remove(self, cluster: str) -> None:
+        """Forget it."""
+        self._redis.hdel("clusters:drained", cluster)
+
+    def find(self, cluster: str) -> Drain | None:
+        """Read it; None where a cluster is not drained."""
+        text = self._redis.hget("clusters:drained", cluster)
+        return None if text is None else from_document(Drain, json.loads(text))
+
+    def all(self) -> dict[str, Drain]:
+        """Read all, by cluster."""
+        texts = self._redis.hgetall("clusters:drained")
+        return {name: from_document(Drain, json.loads(texts[name])) for name in sorted(texts)}
 
 
 def _key(cluster: str, user: str) -> str:

@@ -68,6 +68,7 @@ class HandOver:
                 try_number=tries[job.id],
                 looks=0,
                 looked=now(),
+                reason="",
                 reason_text=words.UNCERTAIN,
             ),
         )

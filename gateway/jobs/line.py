@@ -11,11 +11,29 @@ import heapq
 from collections import Counter, defaultdict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from gateway.jobs.models import Job, Stage, Wish
 
 REASON = "InLine"
 _EXACT = 20
+_NOTHING_YET = frozenset({Stage.NONE})
+_NO_JOB_YET = frozenset({Stage.NONE, Stage.STAGED})
+
+
+class Closings(Protocol):
+    """Which clusters are closed to new jobs by their administrators."""
+
+    def why(self, cluster: str, /) -> str:
+        """Say why; empty for one that is open."""
+
+
+class AllOpen:
+    """No cluster is ever closed."""
+
+    def why(self, _cluster: str, /) -> str:
+        """Say nothing."""
+        return ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +46,9 @@ class LineLimits:
     jobs_per_user: int = 0
     cpus_per_user: int = 0
     """Of all elements of arrays together; who has nothing there may send one job of any size."""
+
+    closed: str = ""
+    """Why nobody goes; empty when that is not so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +64,13 @@ class InLine:
         place = self.place
         if place > _EXACT:
             grain = 10 ** (len(str(place)) - 1)
-            return f"Waits in the gateway: {self.why}. More than {place // grain * grain} go first."
-        return f"Waits in the gateway: {self.why}. Place {place} in line."
+            return f"{waits(self.why)} More than {place // grain * grain} go first."
+        return f"{waits(self.why)} Place {place} in line."
+
+
+def waits(why: str) -> str:
+    """Say that a job waits here."""
+    return f"Waits in the gateway: {why}."
 
 
 @dataclass(kw_only=True)
@@ -62,6 +88,8 @@ class _Load:
     def full(self, job: Job) -> str:
         """Say which limit this job would break; empty for none."""
         limits, owner = self.limits, job.owner
+        if limits.closed:
+            return limits.closed
         there, cpus = self.jobs[owner], self.cpus[owner]
         if limits.jobs_per_user and there >= limits.jobs_per_user:
             return f"{there} of your jobs are at {job.cluster}, as many as may be at once"
@@ -88,11 +116,16 @@ def in_line(jobs: Sequence[Job], limits: LineLimits) -> Mapping[str, InLine]:
     load = _Load(limits=limits)
     queues: dict[str, deque[Job]] = defaultdict(deque)
     for job in sorted(jobs, key=lambda job: (job.attempt.asked, job.id)):
-        if job.attempt.stage is not Stage.NONE:
+        if job.attempt.stage not in _here(limits):
             load.add(job)
         elif job.wish is Wish.RUN:  # who gives up waits for nothing
             queues[job.owner].append(job)
     return _let_go(load, queues)
+
+
+def _here(limits: LineLimits) -> frozenset[Stage]:
+    """Say what may still be held: a directory over there is begun, but is no job yet."""
+    return _NO_JOB_YET if limits.closed else _NOTHING_YET
 
 
 def _let_go(load: _Load, queues: Mapping[str, deque[Job]]) -> dict[str, InLine]:

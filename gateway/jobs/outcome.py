@@ -123,6 +123,11 @@ def in_line(job: Job, waiting: InLine) -> Job:
     return job.with_attempt(reason=line.REASON, reason_text=waiting.text)
 
 
+def kept_back(job: Job, why: str) -> Job:
+    """Write down that it may not go now, though it stands in no line."""
+    return job.with_attempt(reason=line.REASON, reason_text=line.waits(why))
+
+
 def staged(job: Job) -> Job:
     """Write down that its directory is there, and that it waits for nothing here."""
     return job.with_attempt(

@@ -29,7 +29,7 @@ from gateway.jobs.decide import Evidence, decide
 from gateway.jobs.follow import Follower, ReadAlready, Running
 from gateway.jobs.handover import HandOver
 from gateway.jobs.inquiry import Inquiry, Reports
-from gateway.jobs.line import InLine, LineLimits, in_line
+from gateway.jobs.line import AllOpen, Closings, InLine, LineLimits, in_line
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.models import Job, Stage, Wish
 from gateway.jobs.places import Place, Schedulers, place_of
@@ -45,6 +45,8 @@ _FOLLOWED_AT_ONCE = 200
 """Jobs whose files are read in one exchange."""
 
 _log = structlog.get_logger("reconcile")
+_ALL_OPEN = AllOpen()
+_HANDS_OVER = (steps.StageIt, steps.SubmitIt, steps.NextTry)
 _SETTLED = (steps.Wait, steps.Update, steps.Missing, steps.LookAgain, steps.DecideByFiles)
 
 
@@ -76,8 +78,10 @@ class Reconciler:
         schedulers: Schedulers,
         settings: Settings,
         ends: SeesJobs,
+        closings: Closings = _ALL_OPEN,
     ) -> None:
         self._store = store
+        self._closings = closings
         self._ends = ends
         self._live = live
         self._care = Care(store)
@@ -113,6 +117,7 @@ class Reconciler:
             jobs=cluster.max_jobs,
             jobs_per_user=cluster.max_jobs_per_user,
             cpus_per_user=cluster.max_cpus_per_user,
+            closed=self._closings.why(place.cluster),
         )
 
     def _leased(self, place: Place, jobs: Sequence[Job], waiting: Mapping[str, InLine]) -> None:
@@ -164,10 +169,24 @@ class Reconciler:
                 by_kind[type(pair.action)].append(pair)
         moved: list[Job] = []
         for kind, pairs in by_kind.items():
+            if kind in _HANDS_OVER and self._closed(pairs):
+                continue
             done = self._carry_out(scheduler, kind, pairs)
             if kind not in _SETTLED:
                 moved.extend(done)
         return [job for job in moved if not job.final and job.attempt.stage is not Stage.SUBMITTED]
+
+    def _closed(self, pairs: Sequence[_Pair]) -> bool:
+        """Ask at the last moment whether anything may go, and tell those that were about to.
+
+        A round may have begun before the switch was thrown, and a try whose outcome was not known
+        is never in line: what it needs is to be looked for, and only then to go again.
+        """
+        why = self._closings.why(pairs[0].job.cluster)
+        for job in [pair.job for pair in pairs] if why else ():
+            if (told := outcome.kept_back(job, why)) != job:
+                self._care.safely(job, partial(self._store.replace, told))
+        return bool(why)
 
     # ---- finding out
 

@@ -18,7 +18,7 @@ from gateway.datasets.service import Files
 from gateway.errors import ConflictError, NotFoundError
 from gateway.faults import crash_point
 from gateway.ids import new_id
-from gateway.jobs import drafts
+from gateway.jobs import drafts, line
 from gateway.jobs.again import FurtherAttempts
 from gateway.jobs.asking import Again, Request, Wake, no_room, require_room
 from gateway.jobs.live_store import LiveStore
@@ -59,8 +59,10 @@ class JobService:
         wake: Wake,
         users: Users,
         logins: Logins,
+        closings: line.Closings,
     ) -> None:
         self._store = store
+        self._closings = closings
         self._files = files
         self._blobs = blobs
         self._preparer = Preparer(problems, files, settings)
@@ -103,7 +105,7 @@ class JobService:
         return Preview(
             plan=plan,
             draft=drafts.sign(self._settings.secret_key, draft),
-            warnings=prepared.warnings,
+            warnings=(*prepared.warnings, *self._closed_note(prepared)),
             tasks=prepared.wanted.tasks,
         )
 
@@ -212,6 +214,18 @@ class JobService:
             require_room(found, self._settings.limits)
         return found.earlier
 
+    def _closed_note(self, prepared: Prepared) -> list[str]:
+        """Say that the job would wait for its cluster; that is no reason to refuse it."""
+        why = self._closings.why(prepared.cluster)
+        return [f"{why}: the job waits in the gateway until it does"] if why else []
+
+    def _first_attempt(self, prepared: Prepared, plan: Plan) -> Attempt:
+        attempt = self._planner.attempt(prepared, plan)
+        why = self._closings.why(prepared.cluster)
+        if not why:
+            return attempt
+        return replace(attempt, reason=line.REASON, reason_text=line.waits(why))
+
     def _new_job(self, request: JobRequest, prepared: Prepared, plan: Plan) -> Job:
         wanted = prepared.wanted
         return Job(
@@ -227,7 +241,7 @@ class JobService:
             problem=prepared.problem,
             options=wanted.options,
             seed=wanted.seed,
-            attempts=(self._planner.attempt(prepared, plan),),
+            attempts=(self._first_attempt(prepared, plan),),
             mode=wanted.mode,
             notes=request.notes,
             tags=request.tags,

@@ -163,6 +163,7 @@ def _places(services: Gateway, who: Identity, values: Values) -> Document:
         "clusters": [(name, cluster.title or name) for name, cluster in clusters.items()],
         "cluster": clusters[known],
         "account_note": shared_account_note(clusters[known]),
+        "drain_note": services.drains.why(known),
         "more_open": any(values.get(name) for name in _MORE),
     }
 

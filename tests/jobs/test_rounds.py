@@ -36,6 +36,13 @@ from tests.jobs.making import make_job
 from tests.scheduler.site import sleeper
 
 
+class Closed(dict[str, str]):
+    """Cluster -> why nothing new goes there."""
+
+    def why(self, cluster: str) -> str:
+        return self.get(cluster, "")
+
+
 @dataclass
 class Site:
     """A reconciler on real files, and a place that runs jobs."""
@@ -45,6 +52,7 @@ class Site:
     store: JobStore
     blobs: BlobStore
     reconciler: Reconciler
+    closed: Closed
 
     def planned(self, **changes: object) -> Job:
         """Have a job whose plan is kept and whose directory is not there."""
@@ -102,8 +110,9 @@ def site(redis: redis_client.Redis, tmp_path: Path) -> Iterator[Site]:
         schedulers=FixedSchedulers({"local": scheduler}),
         settings=settings,
         ends=Ends(NotificationStore(redis), store),
+        closings=(closings := Closed()),
     )
-    yield Site(tmp_path, scheduler, store, blobs, reconciler)
+    yield Site(tmp_path, scheduler, store, blobs, reconciler, closings)
     stop_executor(state)
 
 
@@ -133,6 +142,25 @@ def test_a_restored_job_that_was_never_staged_comes_to_its_end(site: Site) -> No
     site.store.replace(replace(again, attempts=(kept.attempt, attempt)))
     assert site.end_of(again).attempt.try_number == 1
     assert (second / "driver.pyz").exists()
+
+
+def test_a_try_that_never_arrived_waits_while_its_cluster_is_closed(site: Site) -> None:
+    job = site.planned(stage=Stage.UNCERTAIN, try_number=1)
+    site.store.add(job)
+    site.closed["local"] = "closed for cleaning"
+
+    def look() -> bool:
+        site.reconciler.round()
+        return "closed for cleaning" in site.store.get(job.id).attempt.reason_text
+
+    eventually(look)
+    assert (Path(job.attempt.directory) / "claim.1").read_text() == "void\n", "it was looked for"
+    version = site.store.get(job.id).version
+    site.reconciler.round()
+    assert site.store.get(job.id).version == version, "told once"
+    site.closed.clear()
+    assert site.end_of(job).attempt.try_number == 2
+    assert len((Path(job.attempt.directory) / "starts").read_text().splitlines()) == 1
 
 
 def test_a_try_after_a_lost_directory_runs_in_a_whole_one(site: Site) -> None:
