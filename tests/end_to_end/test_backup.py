@@ -203,6 +203,7 @@ def test_an_archive_cannot_lead_out_of_the_directory(tmp_path: Path) -> None:
     assert not (tmp_path / "evil").exists()
 
 
+@pytest.mark.timeout(300)  # four starts and stops of a whole gateway
 def test_it_becomes_a_gateway_elsewhere_and_nothing_is_submitted_again(stage: Stage) -> None:
     results = stage.api.results(stage.fit)
     log = stage.api.http.get(f"/jobs/{stage.fit}/log", params={"stream": "stdout"}).content
