@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -72,6 +73,22 @@ def cell(page: Page, index: int) -> Any:
     return page.locator(f".elements li[data-index='{index}']")
 
 
+def look_at_the_trend(page: Page) -> None:
+    """Look at a parameter over all elements: the slopes are 1, 2 and 3."""
+    trend = page.locator("figure[data-plot=trend]")
+    trend.scroll_into_view_if_needed()
+    expect(trend).to_have_attribute("data-drawn", "yes", timeout=LONG)
+    trend.get_by_label("Parameter").select_option("m")
+    said = trend.get_by_role("status")
+    expect(said).to_contain_text("3 of 3 elements with a result have it, from ")
+    low, high = [
+        float(text) for text in re.findall(r"\d\.\d+|\d+(?= to|\.$)", said.inner_text())[-2:]
+    ]
+    assert (round(low, 1), round(high, 1)) == (1, 3)
+    trend.locator("select").last.select_option("number in its name")
+    expect(trend.locator("canvas")).to_be_visible()
+
+
 def test_each_element_is_seen_to_run_and_end_and_leads_to_its_result(
     window: Window, fits: Fits
 ) -> None:
@@ -97,6 +114,9 @@ def test_each_element_is_seen_to_run_and_end_and_leads_to_its_result(
     expect(page.locator("#results-title")).to_have_text("Element 1: sample 1")
     expect(page.locator("table.parameters tbody tr").last).to_contain_text("1.99")
     page = window.open(f"/jobs/{job}")
+    look_at_the_trend(page)
+    assert serious(page) == []
+    assert window.overflow() <= 0
     page.get_by_role("button", name="Run what failed again").click()
     eventually(lambda: len(fits.api.job(job)["attempts"]) == 2, what="a second attempt")
     expect(page.locator("#elements [data-word='converged']")).to_have_text(

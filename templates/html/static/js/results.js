@@ -4,8 +4,9 @@ import { drawCurves } from "./curves.js";
 import { drawConvergence } from "./convergence.js";
 import { drawCorrelations } from "./correlations.js";
 import { drawDraws } from "./draws.js";
+import { drawTrend } from "./trend.js";
 
-const DRAWERS = { curves: drawCurves, convergence: drawConvergence, correlations: drawCorrelations, traces: drawDraws };
+const DRAWERS = { curves: drawCurves, convergence: drawConvergence, correlations: drawCorrelations, traces: drawDraws, trend: drawTrend };
 
 export function drawAll(root) {
   const figures = [...root.querySelectorAll("figure[data-plot]")];
