@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -139,6 +140,21 @@ def test_a_job_that_begins_again_is_one_job_and_counts_its_restarts(
 
 
 # Calls that are lost
+
+
+@pytest.mark.parametrize(("restarts", "runs"), [("", 1), ("0", 1), ("1", 2)])
+def test_what_has_ended_is_not_run_again_by_a_controller_that_forgot_it(
+    site: Site, restarts: str, runs: int
+) -> None:
+    """Killed with SIGKILL, a controller can go back to a state in which the job had not run."""
+    code = "print('x', file=open('starts', 'a')); import os; os._exit(3)"
+    launch = site.stage(code)
+    known = {"PATH": os.environ["PATH"], "SLURM_JOB_ID": "4711"}
+    for more in ({}, {"SLURM_RESTART_COUNT": restarts} if restarts else {}):
+        argv = ["/bin/bash", f"{launch.directory}/job.sh", "1"]
+        done = subprocess.run(argv, env={**known, **more}, check=False, timeout=60)
+        assert done.returncode == 3
+    assert len(site.lines(launch, "starts")) == runs
 
 
 def test_a_controller_that_stood_still_while_a_job_was_submitted_has_it_once(

@@ -62,6 +62,12 @@ rm -f -- "$mine"
 IFS= read -r holder < "claim.$attempt" || exit 1
 [[ $holder == "$owner" ]] || exit 0
 
+# A controller that was killed may begin again what has ended: it has ended all the same.
+ended='^\{"rc": ([0-9]+), .*"owner": "'$owner'"'
+if [[ ${SLURM_RESTART_COUNT:-0} == 0 && -f exit.$task.json && $(< "exit.$task.json") =~ $ended ]]; then
+    exit "${BASH_REMATCH[1]}"
+fi
+
 printf -v start '%(%s)T' -1
 driver=
 
