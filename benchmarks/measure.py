@@ -6,6 +6,7 @@ import json
 import math
 import os
 import platform
+import random
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -48,14 +49,25 @@ def timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - begun
 
 
-def in_parallel(clients: Sequence[Callable[[], object]], times: int) -> list[float]:
-    """Let each client repeat its request, all at once; answer all durations in seconds."""
+def in_parallel(
+    clients: Sequence[Callable[[], object]], times: int, pause_s: float = 0.0
+) -> list[float]:
+    """Let each client repeat its request, all at once; answer all durations in seconds.
+
+    Parameters
+    ----------
+    pause_s
+        How long a client waits before each request, in the mean and at random; 0: not at all.
+    """
     durations: list[float] = []
     failures: list[BaseException] = []
 
     def run(request: Callable[[], object]) -> None:
         try:
-            durations.extend([timed(request) for _ in range(times)])
+            for _ in range(times):
+                if pause_s:
+                    time.sleep(random.expovariate(1 / pause_s))
+                durations.append(timed(request))
         except BaseException as error:
             failures.append(error)
             raise
