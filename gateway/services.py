@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import redis
 
 from gateway.accounts.service import Accounts
+from gateway.clusters.contacts import Contacts
 from gateway.clusters.drains import Drains
 from gateway.clusters.service import ClusterAccounts
-from gateway.clusters.store import ClusterAccountStore, DrainStore
+from gateway.clusters.store import ClusterAccountStore, ContactStore, DrainStore
 from gateway.database import connect
 from gateway.datasets.blobs import BlobStore
 from gateway.datasets.service import Files
@@ -44,6 +45,7 @@ class Gateway:
     accounts: Accounts
     cluster_accounts: ClusterAccounts
     drains: Drains
+    contacts: Contacts
     blobs: BlobStore
     datasets: DatasetStore
     files: Files
@@ -80,6 +82,7 @@ def open_gateway(settings: Settings) -> Gateway:
         accounts=accounts,
         cluster_accounts=cluster_accounts,
         drains=drains,
+        contacts=Contacts(ContactStore(client)),
         blobs=blobs,
         datasets=datasets,
         files=files,

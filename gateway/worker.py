@@ -83,6 +83,7 @@ def make_reconciler(gateway: Gateway, schedulers: Schedulers, ends: Ends) -> Rec
         settings=gateway.settings,
         ends=ends,
         closings=gateway.drains,
+        contacts=gateway.contacts,
     )
 
 

@@ -3,17 +3,48 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Any
 
 from apiflask import APIBlueprint
 
 from gateway.accounts.models import Scope
-from gateway.admin.schemas import DrainSchema, WantedDrainSchema
+from gateway.admin.overview import Overview, QueueFilter, look_over, queue
+from gateway.admin.schemas import (
+    DrainSchema,
+    OverviewSchema,
+    QueueQuery,
+    QueueSchema,
+    WantedDrainSchema,
+)
 from gateway.clusters.models import Drain
+from gateway.jobs.line import cpus_of
+from gateway.jobs.models import Job
+from gateway.records import Document, now
 from gateway.web.access import needs
 from gateway.web.context import gateway, identity
 from gateway.web.described import answers
+from gateway.web.paging import page_of, paged
 
 bp = APIBlueprint("admin", __name__, tag="admin")
+
+
+@bp.get("/admin/clusters")
+@bp.output(OverviewSchema)
+@needs(Scope.ADMIN)
+def list_clusters() -> Overview:
+    """Say how each cluster fares: what it last answered, what waits, hangs or is held, its pace."""
+    return look_over(gateway())
+
+
+@bp.get("/admin/jobs")
+@bp.input(QueueQuery, location="query", arg_name="query")
+@bp.output(QueueSchema)
+@needs(Scope.ADMIN)
+def list_queue(query: dict[str, Any]) -> tuple[dict[str, Any], int, dict[str, str]]:
+    """List the jobs of all users that have not ended, oldest first, without what is private."""
+    page = page_of(query)
+    found, last = queue(gateway(), QueueFilter(**query), page.limit, page.after)
+    return paged([_queued(job) for job in found], last)
 
 
 @bp.put("/admin/clusters/<cluster>/drain")
@@ -53,3 +84,21 @@ def resume_all() -> tuple[str, int]:
     """Hand over to every cluster again."""
     gateway().drains.resume_all(identity().user)
     return "", 204
+
+
+def _queued(job: Job) -> Document:
+    attempt = job.attempt
+    return {
+        "id": job.id,
+        "owner": job.owner,
+        "kind": job.kind,
+        "cluster": job.cluster,
+        "state": attempt.state.value,
+        "submission": attempt.stage.value,
+        "native_id": attempt.native_id,
+        "cpus": cpus_of(job),
+        "asked": attempt.asked,
+        "age_s": (now() - attempt.asked).total_seconds(),
+        "reason": attempt.reason,
+        "reason_text": attempt.reason_text,
+    }

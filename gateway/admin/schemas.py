@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from apiflask import Schema
-from apiflask.validators import Length
+from apiflask.validators import Length, OneOf
 from marshmallow import fields
 
+from gateway.accounts.models import NAME_LENGTH
 from gateway.clusters.drains import REASON_LENGTH
 from gateway.web.fields import Instant
+from gateway.web.paging import PageSchema
+from scheduler.base import JobState
 
 
 class WantedDrainSchema(Schema):
@@ -26,3 +29,101 @@ class DrainSchema(Schema):
     reason = fields.String(required=True)
     by = fields.String(required=True)
     since = Instant(required=True)
+
+
+class ClusterOverviewSchema(Schema):
+    """How one cluster fares."""
+
+    name = fields.String(required=True)
+    title = fields.String(required=True)
+    scheduler = fields.String(required=True)
+    accounts = fields.String(required=True)
+    configured = fields.Boolean(
+        required=True,
+        metadata={"description": "false: the settings know it no more, and it still has jobs"},
+    )
+    drained = fields.Nested(DrainSchema, required=True, allow_none=True)
+    answered = Instant(
+        required=True,
+        allow_none=True,
+        metadata={"description": "when it last did what it was asked; nobody asks without jobs"},
+    )
+    failed = Instant(
+        required=True, allow_none=True, metadata={"description": "when it last did not"}
+    )
+    error = fields.String(required=True, metadata={"description": "what was said then"})
+    states = fields.Dict(
+        keys=fields.String(),
+        values=fields.Integer(),
+        required=True,
+        metadata={"description": "jobs that have not ended, by state"},
+    )
+    in_line = fields.Integer(
+        required=True, metadata={"description": "of these, jobs that wait in the gateway"}
+    )
+    uncertain = fields.Integer(
+        required=True, metadata={"description": "of these, jobs that may have arrived or not"}
+    )
+    held = fields.Integer(
+        required=True, metadata={"description": "of these, jobs that somebody holds over there"}
+    )
+    stale = fields.Integer(
+        required=True, metadata={"description": "of these, jobs whose state is an old one"}
+    )
+    commands_last_minute = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={"description": "all that its scheduler was given; null while no worker tells"},
+    )
+    questions_per_minute = fields.Integer(
+        required=True,
+        metadata={"description": "most questions for the jobs of one account; 0: no limit"},
+    )
+
+
+class OverviewSchema(Schema):
+    """How all clusters fare."""
+
+    items = fields.List(fields.Nested(ClusterOverviewSchema), required=True, attribute="clusters")
+    pulse_s = fields.Float(
+        required=True,
+        allow_none=True,
+        metadata={"description": "since the worker finished a round; null: it is silent"},
+    )
+
+
+class QueueQuery(PageSchema):
+    """Which jobs that have not ended."""
+
+    user = fields.String(validate=Length(max=NAME_LENGTH))
+    state = fields.String(
+        validate=OneOf(
+            tuple(state.value for state in JobState if not state.final),
+            error="{input!r} is no state of a job that lives; known: {choices}",
+        )
+    )
+    cluster = fields.String(validate=Length(max=64))
+
+
+class QueuedJobSchema(Schema):
+    """A job that has not ended, as others may see it."""
+
+    id = fields.String(required=True)
+    owner = fields.String(required=True)
+    kind = fields.String(required=True)
+    cluster = fields.String(required=True)
+    state = fields.String(required=True)
+    submission = fields.String(required=True)
+    native_id = fields.String(required=True, allow_none=True)
+    cpus = fields.Integer(required=True)
+    asked = Instant(required=True)
+    age_s = fields.Float(required=True, metadata={"description": "since it was asked for"})
+    reason = fields.String(required=True)
+    reason_text = fields.String(required=True)
+
+
+class QueueSchema(Schema):
+    """A page of jobs that have not ended, oldest first."""
+
+    items = fields.List(fields.Nested(QueuedJobSchema), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)

@@ -37,6 +37,15 @@ class Drain:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Contact:
+    """How it went when a cluster was last asked for something."""
+
+    answered: datetime | None = None
+    failed: datetime | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClusterAccount:
     """The account of a user on a cluster, and the key that opens it."""
 

@@ -9,18 +9,21 @@ key                                   type    holds
 ``cluster-accounts:{cluster}``        zset    the users who have one, score 0
 ``clusters:drained``                  hash    cluster -> why, by whom and since when it takes
                                               nothing new, as JSON
+``clusters:answered``                 hash    cluster -> when it last answered
+``clusters:failed``                   hash    cluster -> when it last failed, and why, as JSON
 ====================================  ======  =================================================
 """
 
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 import redis
 
-from gateway.clusters.models import ClusterAccount, Drain
-from gateway.records import from_document, to_document
+from gateway.clusters.models import ClusterAccount, Contact, Drain
+from gateway.records import from_document, time_text, to_document
 
 # Two requests at once must not both show a key of which one is void.
 _PUT = """
@@ -87,6 +90,36 @@ class DrainStore:
         """Read all, by cluster."""
         texts = self._redis.hgetall("clusters:drained")
         return {name: from_document(Drain, json.loads(texts[name])) for name in sorted(texts)}
+
+
+class ContactStore:
+    """Reads and writes how clusters answered; one worker writes, so nobody is in its way."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._redis: Any = client
+
+    def answered(self, cluster: str, moment: datetime) -> None:
+        """Remember an answer."""
+        self._redis.hset("clusters:answered", cluster, time_text(moment))
+
+    def failed(self, cluster: str, moment: datetime, error: str) -> None:
+        """Remember a failure."""
+        document = {"failed": time_text(moment), "error": error}
+        self._redis.hset("clusters:failed", cluster, json.dumps(document))
+
+    def all(self) -> dict[str, Contact]:
+        """Read all, by cluster."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hgetall("clusters:answered")
+            pipe.hgetall("clusters:failed")
+            answered, failed = pipe.execute()
+        return {
+            name: from_document(
+                Contact,
+                {"answered": answered.get(name), **json.loads(failed.get(name, "{}"))},
+            )
+            for name in {*answered, *failed}
+        }
 
 
 def _key(cluster: str, user: str) -> str:

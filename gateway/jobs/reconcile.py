@@ -64,6 +64,16 @@ class SeesJobs(Protocol):
         """Take note, before anything is done with these jobs; the same come again and again."""
 
 
+class HearsClusters(Protocol):
+    """Whoever is to know how clusters answer."""
+
+    def answered(self, cluster: str, /) -> None:
+        """Take note that one did what it was asked."""
+
+    def failed(self, cluster: str, error: str, /) -> None:
+        """Take note that one did not, and why."""
+
+
 class Reconciler:
     """Brings every live job one step on, a round at a time."""
 
@@ -79,7 +89,9 @@ class Reconciler:
         settings: Settings,
         ends: SeesJobs,
         closings: Closings = _ALL_OPEN,
+        contacts: HearsClusters | None = None,
     ) -> None:
+        self._contacts = contacts
         self._store = store
         self._closings = closings
         self._ends = ends
@@ -140,6 +152,7 @@ class Reconciler:
     def _place_round(self, place: Place, jobs: list[Job]) -> None:
         try:
             scheduler = self._schedulers.get(place)
+            before = scheduler.calls
             reports = self._inquiry.ask(place, scheduler, jobs)
             moving = jobs
             for _ in range(_PASSES):
@@ -147,14 +160,16 @@ class Reconciler:
                     break
                 moving = self._one_pass(scheduler, moving, reports)
             self._follow(place, scheduler, jobs)
+            if self._contacts and (reports or scheduler.calls != before):
+                self._contacts.answered(place.cluster)
         except (SchedulerError, OSError) as error:
             _log.warning("unreachable", cluster=place.cluster, owner=place.owner, error=str(error))
-            self._hold(jobs, str(error))
+            self._hold_failed(place, jobs, str(error))
         except RedisError:
             raise
         except Exception as error:  # noqa: BLE001 - what one place says must not end the others' turns
             _log.exception("a place failed", cluster=place.cluster, owner=place.owner)
-            self._hold(jobs, f"its answer could not be worked with: {error!r}")
+            self._hold_failed(place, jobs, f"its answer could not be worked with: {error!r}")
 
     def _one_pass(
         self, scheduler: Scheduler, jobs: Sequence[Job], reports: Reports | None
@@ -283,6 +298,11 @@ class Reconciler:
 
     def _last_word(self, job: Job, evidence: Evidence) -> Job:
         return outcome.observe(job, evidence.reports) if evidence.reports else job
+
+    def _hold_failed(self, place: Place, jobs: Sequence[Job], why: str) -> None:
+        if self._contacts:
+            self._contacts.failed(place.cluster, why)
+        self._hold(jobs, why)
 
     def _hold(self, jobs: Sequence[Job], why: str) -> None:
         """Say of jobs why nothing can be done for them now; nothing of them is lost.

@@ -53,6 +53,8 @@ ROWS: dict[str, tuple[int | None, ...]] = {
     "GET /methods": _READ,
     "GET /kinds": _READ,
     "GET /clusters": _READ,
+    "GET /admin/clusters": _ADMIN,
+    "GET /admin/jobs": _ADMIN,
     "PUT /admin/drain": _ADMIN,
     "DELETE /admin/drain": _ADMIN,
     "PUT /admin/clusters/{cluster}/drain": _ADMIN,

@@ -1,0 +1,113 @@
+"""The page of administrators: clusters with their switch, and the queue over all users."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode
+
+from apiflask import APIBlueprint
+from flask import redirect, render_template, request
+from marshmallow import ValidationError
+from werkzeug.wrappers import Response as AnyResponse
+
+from gateway.accounts.models import Scope
+from gateway.admin.overview import QueueFilter, look_over, queue
+from gateway.admin.schemas import QueueQuery, WantedDrainSchema
+from gateway.errors import GatewayError, InvalidError
+from gateway.jobs.line import cpus_of
+from gateway.web.access import needs
+from gateway.web.context import gateway, identity
+from gateway.web.csrf import FIELD
+from gateway.web.errors import field_errors
+from gateway.web.paging import make_cursor, page_of
+from scheduler.base import JobState
+
+bp = APIBlueprint("admin_pages", __name__, enable_openapi=False)
+
+PATH = "/admin"
+_STATES = tuple(state.value for state in JobState if not state.final)
+
+Page = str | tuple[str, int] | AnyResponse
+
+
+@bp.get(PATH)
+@needs(Scope.ADMIN)
+def overview() -> Page:
+    """Show how clusters fare, and the queue."""
+    return _page()
+
+
+@bp.post(f"{PATH}/drain")
+@needs(Scope.ADMIN)
+def drain_all() -> Page:
+    """Hand nothing new over to any cluster."""
+    return _drain(None)
+
+
+@bp.post(f"{PATH}/clusters/<cluster>/drain")
+@needs(Scope.ADMIN)
+def drain(cluster: str) -> Page:
+    """Hand nothing new over to a cluster."""
+    return _drain(cluster)
+
+
+@bp.post(f"{PATH}/resume")
+@needs(Scope.ADMIN)
+def resume_all() -> Page:
+    """Hand over to every cluster again."""
+    gateway().drains.resume_all(identity().user)
+    return redirect(PATH, code=303)
+
+
+@bp.post(f"{PATH}/clusters/<cluster>/resume")
+@needs(Scope.ADMIN)
+def resume(cluster: str) -> Page:
+    """Hand over to a cluster again."""
+    gateway().drains.resume(cluster, identity().user)
+    return redirect(f"{PATH}#{cluster}", code=303)
+
+
+def _drain(cluster: str | None) -> Page:
+    drains, by = gateway().drains, identity().user
+    try:
+        reason = _checked(WantedDrainSchema(), _filled(request.form))["reason"]
+        if cluster is None:
+            drains.drain_all(reason, by)
+        else:
+            drains.drain(cluster, reason, by)
+    except InvalidError as error:
+        return _page(cluster or "*", error), HTTPStatus.UNPROCESSABLE_ENTITY
+    return redirect(f"{PATH}#{cluster}" if cluster else PATH, code=303)
+
+
+def _page(wrong: str = "", error: GatewayError | None = None) -> str:
+    asked = _filled(request.args)
+    query = _checked(QueueQuery(), asked)
+    page = page_of(query)
+    jobs, last = queue(gateway(), QueueFilter(**query), page.limit, page.after)
+    chosen = {name: asked.get(name, "") for name in ("user", "state", "cluster")}
+    more = {**_filled(chosen), "cursor": make_cursor(last)} if last else None
+    return render_template(
+        "admin/overview.html",
+        found=look_over(gateway()),
+        rows=[(job, cpus_of(job)) for job in jobs],
+        more=f"{PATH}?{urlencode(more)}#queue" if more else None,
+        chosen=chosen,
+        states=_STATES,
+        given=request.form,
+        wrong=wrong,
+        error=error,
+    )
+
+
+def _filled(form: Any) -> dict[str, str]:
+    return {name: text for name, text in form.items() if text and name != FIELD}
+
+
+def _checked(schema: Any, document: dict[str, str]) -> dict[str, Any]:
+    try:
+        loaded: dict[str, Any] = schema.load(document)
+    except ValidationError as error:
+        raise InvalidError(list(field_errors({"form": error.messages}))) from error
+    return loaded

@@ -1,0 +1,57 @@
+"""The page of administrators in Chromium: widths, schemes, names for who cannot see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser
+
+from tests.admin.test_overview import fill
+from tests.web.chromium import chromium, served
+from tests.web.site import PASSWORD, Site
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture
+def origin(site: Site) -> Iterator[str]:
+    with served(site.app) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (360, "dark")])
+def test_a_cluster_is_drained_at_every_width(
+    site: Site, browser: Browser, origin: str, tmp_path: Path, width: int, scheme: str
+) -> None:
+    fill(site)
+    site.services.contacts.failed("local", "connection refused by /run/" + "x" * 90)
+    context = browser.new_context(
+        viewport={"width": width, "height": 800},
+        color_scheme="dark" if scheme == "dark" else "light",
+        bypass_csp=True,  # only so that axe can be put into the page
+    )
+    page = context.new_page()
+    page.goto(f"{origin}/admin")
+    page.fill("#name", "root")
+    page.fill("#password", PASSWORD)
+    page.press("#password", "Enter")
+    page.wait_for_url(f"{origin}/admin")
+    for step in ("open", "drained"):
+        if step == "drained":
+            page.fill("#reason-local", "the cooling is mended")
+            page.get_by_role("button", name="Drain", exact=True).click()
+            page.get_by_text("Nothing new is handed over").wait_for()
+        page.screenshot(path=tmp_path / f"{step}-{width}-{scheme}.png", full_page=True)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, step
+        found = Axe().run(page).response["violations"]
+        assert [(item["id"], item["nodes"][0]["html"]) for item in found] == [], step
+    context.close()
