@@ -8,6 +8,7 @@ from gateway.accounts.api import bp as accounts_api
 from gateway.accounts.pages import bp as accounts_pages
 from gateway.admin.api import bp as admin_api
 from gateway.admin.pages import bp as admin_pages
+from gateway.admin.usage_pages import bp as usage_pages
 from gateway.clusters.api import bp as clusters_api
 from gateway.clusters.pages import bp as cluster_pages
 from gateway.datasets.api import bp as files_api
@@ -35,7 +36,8 @@ def create_app(settings: Settings) -> APIFlask:
     rooms = (accounts_api, files_api, problems_api, jobs_api, clusters_api, notifications_api)
     for blueprint in (*rooms, admin_api):
         app.register_blueprint(blueprint, url_prefix=API)
-    pages = (accounts_pages, admin_pages, cluster_pages, jobs_pages, fit_pages, problem_pages)
-    for blueprint in (health, metrics, notification_pages, *pages):
+    pages = (accounts_pages, cluster_pages, jobs_pages, fit_pages, problem_pages)
+    administration = (admin_pages, usage_pages)
+    for blueprint in (health, metrics, notification_pages, *pages, *administration):
         app.register_blueprint(blueprint)
     return app

@@ -6,6 +6,7 @@ import re
 import secrets
 import threading
 import time
+from datetime import datetime
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PATTERN = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
@@ -30,6 +31,20 @@ def new_id() -> str:
     with _lock:
         _last = fresh if fresh > _last else _last + 1
         number = _last
+    return _text(number)
+
+
+def lowest_id(moment: datetime) -> str:
+    """Say below which id none was made at or after an instant.
+
+    >>> from datetime import UTC
+    >>> lowest_id(datetime(2026, 1, 2, tzinfo=UTC)) < new_id()
+    True
+    """
+    return _text(int(moment.timestamp() * 1000) << _RANDOM_BITS)
+
+
+def _text(number: int) -> str:
     return "".join(ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
 
 

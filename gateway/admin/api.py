@@ -14,11 +14,14 @@ from gateway.admin.schemas import (
     OverviewSchema,
     QueueQuery,
     QueueSchema,
+    UsageQuery,
+    UsageReportSchema,
     WantedDrainSchema,
 )
 from gateway.clusters.models import Drain
 from gateway.jobs.line import cpus_of
 from gateway.jobs.models import Job
+from gateway.jobs.usage import Period, usage
 from gateway.records import Document, now
 from gateway.web.access import needs
 from gateway.web.context import gateway, identity
@@ -45,6 +48,16 @@ def list_queue(query: dict[str, Any]) -> tuple[dict[str, Any], int, dict[str, st
     page = page_of(query)
     found, last = queue(gateway(), QueueFilter(**query), page.limit, page.after)
     return paged([_queued(job) for job in found], last)
+
+
+@bp.get("/admin/usage")
+@bp.input(UsageQuery, location="query", arg_name="period")
+@bp.output(UsageReportSchema)
+@needs(Scope.ADMIN)
+def report_usage(period: Period) -> Document:
+    """Sum up the core-hours of jobs that were submitted in a period, and what came to nothing."""
+    rows = usage(gateway().redis, period)
+    return {"since": period.since, "until": period.until, "items": rows}
 
 
 @bp.put("/admin/clusters/<cluster>/drain")

@@ -71,7 +71,7 @@ def resume(cluster: str) -> Page:
 def _drain(cluster: str | None) -> Page:
     drains, by = gateway().drains, identity().user
     try:
-        reason = _checked(WantedDrainSchema(), _filled(request.form))["reason"]
+        reason = checked(WantedDrainSchema(), filled(request.form))["reason"]
         if cluster is None:
             drains.drain_all(reason, by)
         else:
@@ -82,12 +82,12 @@ def _drain(cluster: str | None) -> Page:
 
 
 def _page(wrong: str = "", error: GatewayError | None = None) -> str:
-    asked = _filled(request.args)
-    query = _checked(QueueQuery(), asked)
+    asked = filled(request.args)
+    query = checked(QueueQuery(), asked)
     page = page_of(query)
     jobs, last = queue(gateway(), QueueFilter(**query), page.limit, page.after)
     chosen = {name: asked.get(name, "") for name in ("user", "state", "cluster")}
-    more = {**_filled(chosen), "cursor": make_cursor(last)} if last else None
+    more = {**filled(chosen), "cursor": make_cursor(last)} if last else None
     return render_template(
         "admin/overview.html",
         found=look_over(gateway()),
@@ -101,13 +101,14 @@ def _page(wrong: str = "", error: GatewayError | None = None) -> str:
     )
 
 
-def _filled(form: Any) -> dict[str, str]:
+def filled(form: Any) -> dict[str, str]:
+    """Give the fields that somebody filled in."""
     return {name: text for name, text in form.items() if text and name != FIELD}
 
 
-def _checked(schema: Any, document: dict[str, str]) -> dict[str, Any]:
+def checked(schema: Any, document: dict[str, str]) -> Any:
+    """Read fields by the schema of the API."""
     try:
-        loaded: dict[str, Any] = schema.load(document)
+        return schema.load(document)
     except ValidationError as error:
         raise InvalidError(list(field_errors({"form": error.messages}))) from error
-    return loaded

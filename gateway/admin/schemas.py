@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
+from typing import Any
+
 from apiflask import Schema
 from apiflask.validators import Length, OneOf
-from marshmallow import fields
+from marshmallow import ValidationError, fields, post_load
 
 from gateway.accounts.models import NAME_LENGTH
 from gateway.clusters.drains import REASON_LENGTH
+from gateway.jobs.usage import Period
+from gateway.records import now
 from gateway.web.fields import Instant
 from gateway.web.paging import PageSchema
 from scheduler.base import JobState
+
+_USUAL = timedelta(days=29)
+_FIRST_YEAR, _LAST_YEAR = 2000, 2999
 
 
 class WantedDrainSchema(Schema):
@@ -127,3 +135,56 @@ class QueueSchema(Schema):
 
     items = fields.List(fields.Nested(QueuedJobSchema), required=True)
     next_cursor = fields.String(required=True, allow_none=True)
+
+
+def _in_our_times(day: date) -> None:
+    if not _FIRST_YEAR <= day.year <= _LAST_YEAR:
+        raise ValidationError(f"{day} is not between {_FIRST_YEAR} and {_LAST_YEAR}")
+
+
+class UsageQuery(Schema):
+    """Which days, in UTC; left out: the last 30."""
+
+    since = fields.Date(validate=_in_our_times, metadata={"description": "the first day"})
+    until = fields.Date(
+        validate=_in_our_times, metadata={"description": "the last day, which is counted"}
+    )
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: Any) -> Period:
+        """Make the period."""
+        until = data.get("until") or max(now().date(), data.get("since", now().date()))
+        return Period(since=data.get("since") or until - _USUAL, until=until)
+
+
+class UsageSchema(Schema):
+    """What one user's jobs, submitted in the period, have used of one cluster until now."""
+
+    user = fields.String(required=True)
+    cluster = fields.String(required=True)
+    ended = fields.Dict(
+        keys=fields.String(),
+        values=fields.Integer(),
+        required=True,
+        metadata={"description": "attempts that have ended, by state"},
+    )
+    core_hours = fields.Float(
+        required=True,
+        metadata={"description": "the time of all tasks, times the processors of each"},
+    )
+    wasted_core_hours = fields.Float(
+        required=True,
+        metadata={"description": "of these, of attempts that did not complete nor were continued"},
+    )
+    estimated = fields.Integer(
+        required=True,
+        metadata={"description": "arrays counted from first start to last end, as an upper bound"},
+    )
+
+
+class UsageReportSchema(Schema):
+    """Who used how much, most first."""
+
+    since = fields.Date(required=True)
+    until = fields.Date(required=True)
+    items = fields.List(fields.Nested(UsageSchema), required=True)

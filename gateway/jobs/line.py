@@ -11,7 +11,7 @@ import heapq
 from collections import Counter, defaultdict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from gateway.jobs.models import Job, Stage, Wish
 
@@ -154,6 +154,10 @@ def _turn(load: _Load, queue: deque[Job]) -> tuple[int, str, str, str]:
 
 def cpus_of(job: Job) -> int:
     """Say how many processors a job takes at once when all of it runs."""
-    asked = job.attempt.resources
+    return cpus_of_task(job.attempt.resources) * job.attempt.tasks
+
+
+def cpus_of_task(asked: Mapping[str, Any]) -> int:
+    """Say how many processors a job, or one element of an array, asks for."""
     tasks = int(asked.get("ntasks") or asked.get("nodes") or 1)
-    return tasks * int(asked.get("cpus_per_task") or 1) * job.attempt.tasks
+    return tasks * int(asked.get("cpus_per_task") or 1)

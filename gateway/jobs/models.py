@@ -122,6 +122,9 @@ class Attempt:
     exit_code: int | None = None
     signal: int | None = None
     restarts: int = 0
+    elapsed_s: float | None = None
+    """How long all its tasks ran, together; None until a scheduler told it of each."""
+
     max_rss_bytes: int | None = None
     """The most memory that it was seen to take; None where nobody measured."""
 

@@ -75,6 +75,7 @@ def observe(job: Job, reports: Sequence[JobReport]) -> Job:
         missing_polls=0,
         task_states=_counts(job.attempt, reports, counts),
         started=min(started) if started else job.attempt.started,
+        elapsed_s=_elapsed_s(job.attempt, reports),
         restarts=max(report.restarts for report in reports),
         max_rss_bytes=max(taken) if taken else job.attempt.max_rss_bytes,
         exit_code=leading.exit_code,
@@ -238,6 +239,15 @@ def _overall(reports: Sequence[JobReport]) -> JobState:
     if found := [state for state in live if state in states]:
         return found[0]
     return next(state for state in _WORST_FIRST if state in states)
+
+
+def _elapsed_s(attempt: Attempt, reports: Sequence[JobReport]) -> float | None:
+    """Add up how long the tasks ran, once all of them are known to have ended."""
+    ran = [
+        (one.ended - one.started).total_seconds() for one in reports if one.started and one.ended
+    ]
+    whole = len(ran) == attempt.tasks and all(report.state.final for report in reports)
+    return sum(ran) if whole else attempt.elapsed_s
 
 
 def _counts(attempt: Attempt, reports: Sequence[JobReport], counts: Counter[str]) -> dict[str, int]:

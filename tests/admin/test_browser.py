@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
+from gateway.jobs.models import Stage
+from gateway.records import now
+from scheduler.base import JobState
 from tests.admin.test_overview import fill
+from tests.jobs.making import make_job
 from tests.web.chromium import chromium, served
 from tests.web.site import PASSWORD, Site
 
@@ -33,6 +38,11 @@ def test_a_cluster_is_drained_at_every_width(
     site: Site, browser: Browser, origin: str, tmp_path: Path, width: int, scheme: str
 ) -> None:
     fill(site)
+    for user in ("ada", "bob"):
+        made = now() - timedelta(hours=5)
+        job = make_job(owner=user, stage=Stage.SUBMITTED, state=JobState.TIMEOUT, collected=True,
+                       started=made, ended=now(), created=now())  # fmt: skip
+        site.services.job_store.add(job)
     site.services.contacts.failed("local", "connection refused by /run/" + "x" * 90)
     context = browser.new_context(
         viewport={"width": width, "height": 800},
@@ -45,11 +55,14 @@ def test_a_cluster_is_drained_at_every_width(
     page.fill("#password", PASSWORD)
     page.press("#password", "Enter")
     page.wait_for_url(f"{origin}/admin")
-    for step in ("open", "drained"):
+    for step in ("open", "drained", "usage"):
         if step == "drained":
             page.fill("#reason-local", "the cooling is mended")
             page.get_by_role("button", name="Drain", exact=True).click()
             page.get_by_text("Nothing new is handed over").wait_for()
+        if step == "usage":
+            page.get_by_role("link", name="Usage").click()
+            page.get_by_role("link", name="As CSV").wait_for()
         page.screenshot(path=tmp_path / f"{step}-{width}-{scheme}.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, step
         found = Axe().run(page).response["violations"]

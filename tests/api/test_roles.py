@@ -55,6 +55,7 @@ ROWS: dict[str, tuple[int | None, ...]] = {
     "GET /clusters": _READ,
     "GET /admin/clusters": _ADMIN,
     "GET /admin/jobs": _ADMIN,
+    "GET /admin/usage": _ADMIN,
     "PUT /admin/drain": _ADMIN,
     "DELETE /admin/drain": _ADMIN,
     "PUT /admin/clusters/{cluster}/drain": _ADMIN,

@@ -1,0 +1,126 @@
+"""What users' jobs have used of each cluster, and what of that came to nothing.
+
+It reads keys of `gateway.jobs.store`: the ids of jobs are in the order in which they were made, so
+a period is a range of them, and each job is in one day: that of its submission, or of the preview
+that gave it its id. Jobs that were deleted are not counted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import redis
+
+from gateway.errors import InvalidError
+from gateway.ids import lowest_id
+from gateway.jobs.line import cpus_of_task
+from gateway.jobs.models import Attempt, Job
+from gateway.records import from_document
+from scheduler.base import JobState
+
+MOST_DAYS = 366
+_MOST_JOBS = 50_000
+_SCAN = 200
+_HOUR = 3600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Period:
+    """Whole days in UTC, both counted."""
+
+    since: date
+    until: date
+
+    def __post_init__(self) -> None:
+        """Refuse what would be no period, or too much work."""
+        days = (self.until - self.since).days
+        if days < 0:
+            raise InvalidError.at("/query/until", f"{self.until} is before {self.since}")
+        if days >= MOST_DAYS:
+            raise InvalidError.at("/query/since", f"ask for at most {MOST_DAYS} days at once")
+
+    @property
+    def ids(self) -> tuple[str, str]:
+        """Between which ids its jobs are: not below the first, below the second."""
+        first, beyond = self.since, self.until + timedelta(days=1)
+        return _lowest(first), _lowest(beyond)
+
+
+def _lowest(day: date) -> str:
+    return lowest_id(datetime.combine(day, time(), UTC))
+
+
+@dataclass(kw_only=True)
+class Usage:
+    """What one user's jobs, submitted in a period, have used of one cluster until now."""
+
+    user: str
+    cluster: str
+    ended: Counter[str] = field(default_factory=Counter)
+    """Attempts that have ended, by state."""
+
+    core_hours: float = 0.0
+    wasted_core_hours: float = 0.0
+    """Of attempts that did not complete and that no other has continued."""
+
+    estimated: int = 0
+    """Arrays of which only first start and last end are known: counted as if none had waited."""
+
+    def add(self, job: Job) -> None:
+        """Count the attempts of a job that have ended."""
+        continued = {attempt.resumed_from for attempt in job.attempts}
+        for attempt in job.attempts:
+            if not attempt.final:
+                continue
+            self.ended[attempt.state.value] += 1
+            used = core_hours(attempt)
+            self.core_hours += used
+            self.estimated += bool(used) and attempt.tasks > 1 and attempt.elapsed_s is None
+            if attempt.state is not JobState.COMPLETED and attempt.number not in continued:
+                self.wasted_core_hours += used
+
+
+def core_hours(attempt: Attempt) -> float:
+    """Say what an attempt took: the time of all its tasks, times the processors of each."""
+    elapsed_s = attempt.elapsed_s
+    if elapsed_s is None:
+        if attempt.started is None or attempt.ended is None:
+            return 0.0
+        elapsed_s = (attempt.ended - attempt.started).total_seconds() * attempt.tasks
+    return max(0.0, elapsed_s) * cpus_of_task(attempt.resources) / _HOUR
+
+
+def usage(client: redis.Redis, period: Period) -> Sequence[Usage]:
+    """Sum up a period, most used first.
+
+    Raises
+    ------
+    InvalidError
+        When there are too many jobs in it.
+    """
+    found: Mapping[tuple[str, str], Usage]
+    found = defaultdict(lambda: Usage(user="", cluster=""))
+    for job in _jobs(client, period):
+        row = found[job.owner, job.cluster]
+        row.user, row.cluster = job.owner, job.cluster
+        row.add(job)
+    return sorted(found.values(), key=lambda row: (-row.core_hours, row.user, row.cluster))
+
+
+def _jobs(client: redis.Redis, period: Period) -> Iterator[Job]:
+    store: Any = client
+    low, high = period.ids
+    if store.zlexcount("jobs", f"[{low}", f"({high}") > _MOST_JOBS:
+        raise InvalidError.at("/query/since", f"more than {_MOST_JOBS} jobs: ask for fewer days")
+    start = f"[{low}"
+    while ids := store.zrangebylex("jobs", start, f"({high}", start=0, num=_SCAN):
+        with store.pipeline(transaction=False) as pipe:
+            for job_id in ids:
+                pipe.hget(f"job:{job_id}", "record")
+            yield from (from_document(Job, json.loads(text)) for text in pipe.execute() if text)
+        start = f"({ids[-1]}"
