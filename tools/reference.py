@@ -200,7 +200,9 @@ def _kind(spec: Any, schema: Any) -> str:
     kinds = schema.get("type", "any")
     words = " or ".join(kinds) if isinstance(kinds, list) else str(kinds)
     if "enum" in schema:
-        words += ": " + ", ".join(f"``{value}``" for value in schema["enum"])
+        words += ": " + ", ".join(
+            f"``{value}``" if value != "" else "empty" for value in schema["enum"]
+        )
     words += _range(schema)
     if "items" in schema:
         words += f" of {_kind(spec, schema['items'])}"
