@@ -137,13 +137,13 @@ def test_every_bad_access_token_gets_the_same_401_quickly(site: Site) -> None:
     bodies = set()
     for name, spoil in HOSTILE.items():
         headers = {**bearer(spoil(token)), "X-Request-ID": "the-same-id"}
-        began = time.perf_counter()
+        began = time.thread_time()  # what others do on this machine does not count
         answer = browser.get("/api/v1/me", headers=headers)
-        took = time.perf_counter() - began
+        took = time.thread_time() - began
         assert answer.status_code == 401, name
         assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"], name
         assert answer.headers["WWW-Authenticate"].startswith("Bearer "), name
-        assert took < 0.25, name  # the promise is 50 ms on a machine that has nothing else to do
+        assert took < 0.05, name
         bodies.add(answer.text)
     assert len(bodies) == 1
 

@@ -131,11 +131,11 @@ def test_a_log_as_it_is_shown_has_no_control_sign(text: str) -> None:
 
 
 def test_a_log_of_one_long_line_is_shown_at_once() -> None:
-    begun = time.monotonic()
+    begun = time.thread_time()
     assert plain_log("x" * 200_000 + "\n" + "\r" * 200_000 + "50 %\r\r\n\rend\r") == (
         "x" * 200_000 + "\n50 %\nend"
     )
-    assert time.monotonic() - begun < 1.0
+    assert time.thread_time() - begun < 1.0
 
 
 def test_a_new_attempt_does_not_show_the_steps_of_the_one_before() -> None:

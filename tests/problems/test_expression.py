@@ -152,17 +152,17 @@ def test_what_is_not_understood_is_refused_with_its_column(
     ids=["1 MB", "parentheses", "minus", "powers", "calls", "sum", "brackets", "digits"],
 )
 def test_an_endless_expression_is_refused_at_once(text: str) -> None:
-    start = time.perf_counter()
+    start = time.thread_time()
     with pytest.raises(ExpressionError):
         parse(text)
-    assert time.perf_counter() - start < 0.5
+    assert time.thread_time() - start < 0.5
 
 
 def test_a_tower_of_powers_costs_nothing() -> None:
-    start = time.perf_counter()
+    start = time.thread_time()
     assert math.isnan(evaluate(parse("9**9**9**9*x"), [1.0], {})[0])
     assert to_python(parse("9**9**9**9*x")) == "np.inf * x"
-    assert time.perf_counter() - start < 0.5
+    assert time.thread_time() - start < 0.5
 
 
 @pytest.mark.parametrize(
