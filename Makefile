@@ -7,7 +7,8 @@ MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check
-PYTEST_WORKERS ?= 2
+# Tests wait for servers half of their time: one worker more than there are processors.
+PYTEST_WORKERS ?= $(shell echo $$(($$(nproc) + 1)))
 # Tests of one file share servers, so a file stays with one worker; 0 runs all in one process.
 WORKERS := $(if $(filter-out 0 1,$(PYTEST_WORKERS)),-n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder)
 ONLY := $(if $(K),-k '$(K)')
