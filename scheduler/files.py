@@ -230,8 +230,9 @@ def list_beneath(directory: Path, limit: int, keep: str = "") -> list[FileEntry]
         if time.monotonic() > until:
             return [*_sorted(entries), _named(f"{folder}/...")]
         most = limit - len(entries)
-        found = _scan(directory, folder, most, keep if not folder.parts else "")
-        for name, status in found:
+        # One more than there is room for, to tell what is cut from what just fits.
+        found = _scan(directory, folder, most + 1, keep if not folder.parts else "")
+        for name, status in found[:most]:
             path = folder / name
             if stat.S_ISDIR(status.st_mode) and len(path.parts) < _MAX_DEPTH and folders > 0:
                 waiting.append(path)
@@ -241,7 +242,7 @@ def list_beneath(directory: Path, limit: int, keep: str = "") -> list[FileEntry]
             room -= len(entries[-1].path.encode()) + _ENTRY_BYTES
             if room <= 0:
                 return [*_sorted(entries), _named(f"{folder}/...")]
-        if len(found) == most and len(entries) < limit:
+        if len(found) > most and len(entries) < limit:
             entries.append(_named(f"{folder}/..."))
     return _sorted(entries[:limit])
 
