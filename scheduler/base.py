@@ -230,11 +230,11 @@ class Scheduler(Protocol):
         somebody else has the claim by then: the job that was made exits as a twin.
         """
 
-    def find(self, marker: str) -> list[JobReport]:
-        """List all that the scheduler has, or had, under this job name."""
+    def find(self, markers: Sequence[str]) -> dict[str, list[JobReport]]:
+        """List all that the scheduler has, or had, under each of some job names.
 
-    def find_many(self, markers: Sequence[str]) -> dict[str, list[JobReport]]:
-        """List the same for many job names, all of them, with few questions."""
+        Many cost no more questions than one.
+        """
 
     def states(self, native_ids: Sequence[str]) -> dict[str, list[JobReport]]:
         """Say how jobs are, with one question; an id that is unknown is missing from the answer.

@@ -200,16 +200,15 @@ class Local(FilesHere):
 
     # What became of it
 
-    def find(self, marker: str) -> list[JobReport]:
-        """List all that this host has, or had, under this job name."""
+    def find(self, markers: Sequence[str]) -> dict[str, list[JobReport]]:
+        """List all that this host has, or had, under each of some job names."""
+        return {marker: self._marked(marker) for marker in markers}
+
+    def _marked(self, marker: str) -> list[JobReport]:
         if _MARKER.fullmatch(marker) is None:
             return []
         reports = self.states(self._spool.marked(marker))
         return [report for found in reports.values() for report in found]
-
-    def find_many(self, markers: Sequence[str]) -> dict[str, list[JobReport]]:
-        """List the same for many job names."""
-        return {marker: self.find(marker) for marker in markers}
 
     def states(self, native_ids: Sequence[str]) -> dict[str, list[JobReport]]:
         """Say how jobs are; an id that is unknown is missing from the answer."""

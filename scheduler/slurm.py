@@ -222,7 +222,7 @@ class Slurm:
         doubt = ""
         found: dict[str, list[JobReport]] = {}
         try:
-            found = self.find_many([launches[number].marker for number in earlier])
+            found = self.find([launches[number].marker for number in earlier])
         except SchedulerError as error:
             doubt = f": {error}"
         for number in earlier:
@@ -235,11 +235,7 @@ class Slurm:
 
     # What became of it
 
-    def find(self, marker: str) -> list[JobReport]:
-        """List all that Slurm has, or had, under this job name."""
-        return self.find_many([marker])[marker]
-
-    def find_many(self, markers: Sequence[str]) -> dict[str, list[JobReport]]:
+    def find(self, markers: Sequence[str]) -> dict[str, list[JobReport]]:
         """List all that Slurm has, or had, under some job names: as many calls as for one.
 
         While the accounting does not answer, squeue alone is believed: what ran and has been

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 import redis as redis_client
 from hypothesis import settings
+from playwright.sync_api import Browser
 
 from tests.ci_guard import guard
 from tests.leftovers import Leftovers
 from tests.live import Api, LiveGateway, live_gateway
 from tests.redis_server import private_redis
 from tests.slurm.cluster import Cluster, private_cluster
+from tests.web.chromium import chromium
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -63,6 +65,13 @@ def slurm_cluster() -> Iterator[Cluster]:
     """Run a real Slurm cluster of three nodes; who hurts it heals it."""
     with private_cluster() as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Run a headless Chromium."""
+    with chromium() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -54,7 +54,7 @@ class Concluder:
 
     def _cancel_by_name(self, scheduler: Scheduler, job: Job) -> None:
         """End what is there under its name after all: its id may be another job's by now."""
-        reports = scheduler.find_many([job.marker]).get(job.marker, [])
+        reports = scheduler.find([job.marker]).get(job.marker, [])
         if alive := sorted({one.native_id for one in reports if not one.state.final}):
             scheduler.cancel(alive)
 

@@ -83,7 +83,7 @@ class Inquiry:
             return {}
         due = {job.id: self._may_look_again(job) for job in lost}
         asked = [job for job in lost if due[job.id] or not job.attempt.looks]
-        reports = scheduler.find_many([job.marker for job in asked]) if asked else {}
+        reports = scheduler.find([job.marker for job in asked]) if asked else {}
         traces = scheduler.traces([launch_of(job) for job in lost])
         return {
             job.id: Evidence(

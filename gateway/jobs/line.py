@@ -28,14 +28,6 @@ class Closings(Protocol):
         """Say why; empty for one that is open."""
 
 
-class AllOpen:
-    """No cluster is ever closed."""
-
-    def why(self, _cluster: str, /) -> str:
-        """Say nothing."""
-        return ""
-
-
 @dataclass(frozen=True, kw_only=True)
 class LineLimits:
     """How much may be on a cluster at once, waiting or running there; 0: no limit."""

@@ -29,7 +29,7 @@ from gateway.jobs.decide import Evidence, decide
 from gateway.jobs.follow import Follower, ReadAlready, Running
 from gateway.jobs.handover import HandOver
 from gateway.jobs.inquiry import Inquiry, Reports
-from gateway.jobs.line import AllOpen, Closings, InLine, LineLimits, in_line
+from gateway.jobs.line import Closings, InLine, LineLimits, in_line
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.models import Job, Stage, Wish
 from gateway.jobs.places import Place, Schedulers, place_of
@@ -45,7 +45,6 @@ _FOLLOWED_AT_ONCE = 200
 """Jobs whose files are read in one exchange."""
 
 _log = structlog.get_logger("reconcile")
-_ALL_OPEN = AllOpen()
 _HANDS_OVER = (steps.StageIt, steps.SubmitIt, steps.NextTry)
 _SETTLED = (steps.Wait, steps.Update, steps.Missing, steps.LookAgain, steps.DecideByFiles)
 
@@ -88,8 +87,8 @@ class Reconciler:
         schedulers: Schedulers,
         settings: Settings,
         ends: SeesJobs,
-        closings: Closings = _ALL_OPEN,
-        contacts: HearsClusters | None = None,
+        closings: Closings,
+        contacts: HearsClusters,
     ) -> None:
         self._contacts = contacts
         self._store = store
@@ -160,7 +159,7 @@ class Reconciler:
                     break
                 moving = self._one_pass(scheduler, moving, reports)
             self._follow(place, scheduler, jobs)
-            if self._contacts and (reports or scheduler.calls != before):
+            if reports or scheduler.calls != before:
                 self._contacts.answered(place.cluster)
         except (SchedulerError, OSError) as error:
             _log.warning("unreachable", cluster=place.cluster, owner=place.owner, error=str(error))
@@ -300,8 +299,7 @@ class Reconciler:
         return outcome.observe(job, evidence.reports) if evidence.reports else job
 
     def _hold_failed(self, place: Place, jobs: Sequence[Job], why: str) -> None:
-        if self._contacts:
-            self._contacts.failed(place.cluster, why)
+        self._contacts.failed(place.cluster, why)
         self._hold(jobs, why)
 
     def _hold(self, jobs: Sequence[Job], why: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from apiflask import Schema
 from apiflask.validators import Length
 from marshmallow import fields
@@ -38,6 +40,16 @@ class NotificationsSchema(Schema):
     next_cursor = fields.String(required=True, allow_none=True)
 
 
+def _states() -> Any:
+    """Say of which ends somebody wants to hear."""
+    return fields.List(
+        fields.Enum(JobState, by_value=True),
+        load_default=list,
+        validate=Length(max=len(JobState)),
+        metadata={"description": "of ends in these states; none: of all"},
+    )
+
+
 class NewWebhookSchema(Schema):
     """A webhook to be made."""
 
@@ -47,12 +59,7 @@ class NewWebhookSchema(Schema):
         validate=Length(max=URL_CHARACTERS),
         metadata={"description": "https://host/path, on a port that the site allows"},
     )
-    states = fields.List(
-        fields.Enum(JobState, by_value=True),
-        load_default=list,
-        validate=Length(max=len(JobState)),
-        metadata={"description": "of ends in these states; none: of all"},
-    )
+    states = _states()
 
 
 class WebhookSchema(Schema):
@@ -109,12 +116,7 @@ class NewMailSchema(Schema):
         validate=Length(max=254),
         metadata={"pattern": f"^{ADDRESS.pattern}$"},
     )
-    states = fields.List(
-        fields.Enum(JobState, by_value=True),
-        load_default=list,
-        validate=Length(max=len(JobState)),
-        metadata={"description": "of ends in these states; none: of all"},
-    )
+    states = _states()
 
 
 class MailSchema(Schema):

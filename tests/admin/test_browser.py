@@ -15,16 +15,10 @@ from gateway.records import now
 from scheduler.base import JobState
 from tests.admin.test_overview import fill
 from tests.jobs.making import make_job
-from tests.web.chromium import chromium, served
+from tests.web.chromium import served
 from tests.web.site import PASSWORD, Site
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import redis as redis_client
 
+from gateway.clusters.contacts import Contacts
+from gateway.clusters.store import ContactStore
 from gateway.datasets.blobs import BlobStore
 from gateway.datasets.store import DatasetStore
 from gateway.jobs import outcome
@@ -111,6 +113,7 @@ def site(redis: redis_client.Redis, tmp_path: Path) -> Iterator[Site]:
         settings=settings,
         ends=Ends(NotificationStore(redis), store),
         closings=(closings := Closed()),
+        contacts=Contacts(ContactStore(redis)),
     )
     yield Site(tmp_path, scheduler, store, blobs, reconciler, closings)
     stop_executor(state)

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
-import ssl
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from tests.notifications.tls import serving
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,23 +51,14 @@ class Receiver:
 @contextmanager
 def receiver(folder: Path, *names: str) -> Iterator[Receiver]:
     """Run a server whose certificate is for these names."""
-    certificate, key = make_certificate(folder, names or ("localhost",))
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificate, key)
-    server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    state = Receiver(port=server.server_address[1], ca_file=certificate)
-    server.state = state  # type: ignore[attr-defined]  # read by the handler
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
-        yield state
-    finally:
-        state.drips = False
-        server.shutdown()
-        thread.join(timeout=10)
-        server.server_close()
+    with serving(server, folder, *names) as ca_file:
+        state = Receiver(port=server.server_address[1], ca_file=ca_file)
+        server.state = state  # type: ignore[attr-defined]  # read by the handler
+        try:
+            yield state
+        finally:
+            state.drips = False
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -105,39 +89,3 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
-
-
-def make_certificate(folder: Path, names: tuple[str, ...]) -> tuple[Path, Path]:
-    """Make a certificate that is its own authority."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "throw-away")])
-    moment = datetime.now(UTC)
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(moment - timedelta(days=1))
-        .not_valid_after(moment + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([_san(text) for text in names]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    certificate, private = folder / "ca.pem", folder / "key.pem"
-    certificate.write_bytes(built.public_bytes(serialization.Encoding.PEM))
-    private.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return certificate, private
-
-
-def _san(text: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(text))
-    except ValueError:
-        return x509.DNSName(text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socketserver
-import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
 
-from tests.notifications.receiver import make_certificate
+from tests.notifications.tls import serving
 
 
 @dataclass
@@ -81,20 +80,11 @@ class _Handler(socketserver.StreamRequestHandler):
 @contextmanager
 def mail_sink(folder: Path, name: str = "localhost") -> Iterator[Sink]:
     """Run a mail server with TLS from the first byte on."""
-    certificate, key = make_certificate(folder, (name,))
     server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificate, key)
-    server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    sink = Sink(port=server.server_address[1], ca_file=certificate)
-    server.sink = sink  # type: ignore[attr-defined]  # read by the handler
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
-        yield sink
-    finally:
-        sink.woken.set()
-        server.shutdown()
-        thread.join(timeout=10)
-        server.server_close()
+    with serving(server, folder, name) as ca_file:
+        sink = Sink(port=server.server_address[1], ca_file=ca_file)
+        server.sink = sink  # type: ignore[attr-defined]  # read by the handler
+        try:
+            yield sink
+        finally:
+            sink.woken.set()

@@ -5,22 +5,19 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.notifications.courier import Courier
-from gateway.notifications.models import Delivery, end_of
+from gateway.notifications.models import end_of
 from gateway.settings import SettingsError, load_settings
 from scheduler.base import JobState
 from tests.helpers import eventually
 from tests.jobs.making import make_job
+from tests.notifications.office import Office
 from tests.notifications.sink import Sink, mail_sink
 from tests.web.fixtures import SiteMaker
-from tests.web.site import PASSWORD, Site
 
 MAIL = "/api/v1/me/mail"
 ADA = "ada@example.org"
@@ -32,14 +29,8 @@ def sink(tmp_path: Path) -> Iterator[Sink]:
         yield running
 
 
-class Desk:
-    """A site with one user and a courier that goes when it is told to."""
-
-    def __init__(self, site: Site) -> None:
-        self.site = site
-        site.accounts.add_user("ada", PASSWORD)
-        self.ada = site.browser()
-        self.ada.sign_in("ada")
+class Desk(Office):
+    """What is sent by mail."""
 
     def put(self, address: str = ADA, **more: Any) -> Any:
         return self.ada.send("PUT", MAIL, json={"address": address, **more})
@@ -59,13 +50,6 @@ class Desk:
         told, services = end_of(job, job.attempt), self.site.services
         services.notification_store.tell(f"{job.id}:1", told, services.mails.messages(told))
         return told.id
-
-    def go(self, **rules: Any) -> Delivery:
-        settings = self.site.services.settings
-        settings = replace(settings, notifications=replace(settings.notifications, **rules))
-        with ThreadPoolExecutor(2) as pool:
-            Courier(settings, self.site.services.redis).round(pool)
-        return self.site.services.webhooks.deliveries("ada")[0]
 
 
 @pytest.fixture

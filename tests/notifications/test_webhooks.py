@@ -12,22 +12,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.notifications.courier import Courier
 from gateway.notifications.models import Delivery, end_of
 from scheduler.base import JobState
 from tests.helpers import eventually
 from tests.jobs.making import make_job
 from tests.live import live_gateway
-from tests.notifications.receiver import Message, Receiver, make_certificate, receiver
+from tests.notifications.office import Office
+from tests.notifications.receiver import Message, Receiver, receiver
+from tests.notifications.tls import make_certificate
 from tests.web.fixtures import SiteMaker
-from tests.web.site import PASSWORD, SECRET, Browser, Site
+from tests.web.site import PASSWORD, SECRET, Browser
 
 HOOKS = "/api/v1/webhooks"
 
@@ -38,14 +38,8 @@ def taker(tmp_path: Path) -> Iterator[Receiver]:
         yield running
 
 
-class Post:
-    """A site with one user and a courier that goes when it is told to."""
-
-    def __init__(self, site: Site) -> None:
-        self.site = site
-        site.accounts.add_user("ada", PASSWORD)
-        self.ada = site.browser()
-        self.ada.sign_in("ada")
+class Post(Office):
+    """What is sent to webhooks."""
 
     def hook(self, url: str, **more: Any) -> dict[str, Any]:
         answer = self.ada.send("POST", HOOKS, json={"label": "mine", "url": url, **more})
@@ -58,17 +52,6 @@ class Post:
         told, services = end_of(job, job.attempt), self.site.services
         assert services.notification_store.tell("x:1", told, services.webhooks.messages(told))
         return told.id
-
-    def go(self, **rules: Any) -> Delivery:
-        """Send what is due now; answer the newest delivery."""
-        settings = self.site.services.settings
-        settings = replace(settings, notifications=replace(settings.notifications, **rules))
-        with ThreadPoolExecutor(2) as pool:
-            Courier(settings, self.site.services.redis).round(pool)
-        return self.last()
-
-    def last(self) -> Delivery:
-        return self.site.services.webhooks.deliveries("ada")[0]
 
 
 @pytest.fixture

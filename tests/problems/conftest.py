@@ -10,14 +10,6 @@ from playwright.sync_api import Browser, Page
 from tests.jobs.making_pages import Fits, Window
 from tests.live import LiveGateway
 from tests.problems import making_form as form
-from tests.web.chromium import chromium
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Run a headless Chromium."""
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture

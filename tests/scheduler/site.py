@@ -121,7 +121,7 @@ class Site:
         if isinstance(outcome, Submitted):
             return outcome.native_id
         assert isinstance(outcome, Uncertain)
-        if found := self.scheduler.find(launch.marker):
+        if found := named(self.scheduler, launch.marker):
             return self.scheduler.claim(launch.directory, 1, found[0].native_id)
         assert self.scheduler.claim(launch.directory, 1, VOID) == VOID
         return self.submit(replace(launch, try_number=2))
@@ -161,6 +161,11 @@ class Site:
     def wake(self, launch: Launch) -> None:
         """Let a sleeper end."""
         (Path(launch.directory) / "go").touch()
+
+
+def named(scheduler: Scheduler, marker: str) -> list[JobReport]:
+    """List what a scheduler has, or had, under a name."""
+    return scheduler.find([marker])[marker]
 
 
 def trace(scheduler: Scheduler, directory: PurePosixPath) -> Trace:

@@ -25,7 +25,7 @@ from scheduler.base import (
     Uncertain,
 )
 from tests.helpers import eventually
-from tests.scheduler.site import Site, by_task, sleeper, staged, trace
+from tests.scheduler.site import Site, by_task, named, sleeper, staged, trace
 
 
 def exit_file(site: Site, launch: Launch, task: int = 0) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def test_a_second_submission_of_a_try_answers_the_first_and_submits_nothing(site
     assert site.submit(launch) == native_id
     site.end_of(native_id)
     assert site.submit(launch) == native_id
-    assert len(site.scheduler.find(launch.marker)) == 1
+    assert len(named(site.scheduler, launch.marker)) == 1
     assert len(site.lines(launch, "starts")) == 1
 
 
@@ -68,7 +68,7 @@ def test_a_submission_of_which_only_the_lock_is_there_is_uncertain(site: Site) -
     (Path(launch.directory) / "submit.1").mkdir()
     (outcome,) = site.scheduler.submit([launch])
     assert isinstance(outcome, Uncertain)
-    assert site.scheduler.find(launch.marker) == []
+    assert named(site.scheduler, launch.marker) == []
     assert trace(site.scheduler, launch.directory).native_id is None
 
 
@@ -96,7 +96,7 @@ def test_a_job_whose_try_was_given_up_is_uncertain_and_leaves_no_trace(site: Sit
     assert site.scheduler.claim(launch.directory, 1, VOID) == VOID
     (outcome,) = site.scheduler.submit([launch])
     assert isinstance(outcome, Uncertain)
-    (twin,) = site.scheduler.find(launch.marker)
+    (twin,) = named(site.scheduler, launch.marker)
     assert site.end_of(twin.native_id).state is JobState.COMPLETED
     assert trace(site.scheduler, launch.directory).native_id is None
     assert site.lines(launch, "starts") == []
@@ -117,7 +117,7 @@ def test_more_processors_than_there_are_is_refused_and_stays_refused(site: Site)
         (outcome,) = site.scheduler.submit([launch])
         assert isinstance(outcome, Refused)
         assert site.refusal in outcome.text
-    assert site.scheduler.find(launch.marker) == []
+    assert named(site.scheduler, launch.marker) == []
 
 
 def test_check_says_beforehand_what_submit_would_refuse(site: Site) -> None:
@@ -126,7 +126,7 @@ def test_check_says_beforehand_what_submit_would_refuse(site: Site) -> None:
     answer = site.scheduler.check(bad.directory)
     assert not answer.accepted
     assert site.refusal in answer.text
-    assert site.scheduler.find(good.marker) == []
+    assert named(site.scheduler, good.marker) == []
 
 
 def test_several_submissions_in_one_call_are_answered_in_their_order(site: Site) -> None:
@@ -144,10 +144,10 @@ def test_several_submissions_in_one_call_are_answered_in_their_order(site: Site)
 def test_a_job_is_found_by_its_marker_and_by_no_other(site: Site) -> None:
     launch = site.stage(sleeper(60))
     native_id = site.submit(launch)
-    (found,) = site.scheduler.find(launch.marker)
+    (found,) = named(site.scheduler, launch.marker)
     assert found.native_id == native_id
-    assert site.scheduler.find("gw-J999-1") == []
-    assert site.scheduler.find("../" + launch.marker) == []
+    assert named(site.scheduler, "gw-J999-1") == []
+    assert named(site.scheduler, "../" + launch.marker) == []
     site.wake(launch)
 
 
@@ -426,12 +426,12 @@ def test_many_are_looked_for_with_as_few_questions_as_one(site: Site) -> None:
         site.end_of(native_id)
     before = site.scheduler.calls
     markers = [*(launch.marker for launch in launches), "gw-J999-1", "../x"]
-    found = site.scheduler.find_many(markers)
+    found = site.scheduler.find(markers)
     assert site.scheduler.calls - before <= 3  # the queue, the controller, the accounting
     assert {marker: [row.native_id for row in rows] for marker, rows in found.items()} == dict(
         zip(markers, [[ids[0]], [ids[1]], [], [], []], strict=True)
     )
-    assert site.scheduler.find_many([]) == {}
+    assert site.scheduler.find([]) == {}
     gone = replace(launches[0], directory=launches[0].directory.parent / "9")
     traces = site.scheduler.traces([*launches, gone, replace(launches[0], try_number=2)])
     owners = [*ids, None, None, None]

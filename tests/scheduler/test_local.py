@@ -18,7 +18,7 @@ from scheduler.faults import CRASH_POINTS, EXECUTOR_POINTS, SHEPHERD_POINTS, SUB
 from scheduler.processes import birth, holders, lives
 from scheduler.spool import Entry
 from tests.helpers import eventually
-from tests.scheduler.site import LocalSite, sleeper, trace
+from tests.scheduler.site import LocalSite, named, sleeper, trace
 
 MakeLocal = Callable[..., LocalSite]
 HITS = 20
@@ -47,7 +47,7 @@ def test_of_two_submissions_of_one_try_one_runs_and_the_other_leaves_no_trace(
         )  # fmt: skip
     for native_id in twins:
         assert local.end_of(native_id).state is JobState.COMPLETED
-    assert len(local.scheduler.find(launch.marker)) == 2
+    assert len(named(local.scheduler, launch.marker)) == 2
     assert len(local.lines(launch, "starts")) == 1
     written = json.loads((directory / "exit.0.json").read_text())
     assert written["owner"] == trace(local.scheduler, launch.directory).claim
@@ -258,8 +258,8 @@ def test_records_of_jobs_that_ended_long_ago_are_dropped(local: LocalSite) -> No
     assert local.end_of(ended).state is JobState.COMPLETED
     local.spool.purge(time.time() + 3600)
     assert local.scheduler.states([ended]) == {}
-    assert local.scheduler.find(old.marker) == []
-    assert local.scheduler.find(live.marker) != []
+    assert named(local.scheduler, old.marker) == []
+    assert named(local.scheduler, live.marker) != []
     local.wake(live)
 
 

@@ -14,7 +14,7 @@ import pytest
 from scheduler.base import JobState, Refused
 from tests.scheduler.api_site import open_api, release_of, slurm_by_api
 from tests.scheduler.oddities import ODDITIES, run_oddity
-from tests.scheduler.site import Site, sleeper
+from tests.scheduler.site import Site, named, sleeper
 from tests.slurm.cluster import Cluster
 
 
@@ -58,7 +58,7 @@ def test_a_job_is_submitted_followed_and_ends(real: Site) -> None:
     native_id = real.submit(launch)
     assert real.end_of(native_id).state is JobState.COMPLETED
     assert len(real.lines(launch, "starts")) == 1
-    assert [row.native_id for row in real.scheduler.find(launch.marker)] == [native_id]
+    assert [row.native_id for row in named(real.scheduler, launch.marker)] == [native_id]
 
 
 def test_what_slurm_does_not_take_is_refused(real: Site) -> None:

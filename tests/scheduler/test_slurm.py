@@ -26,6 +26,7 @@ from tests.scheduler.site import (
     AGENT_PYTHON,
     Site,
     by_hand,
+    named,
     open_slurm,
     sleeper,
     slurm_config,
@@ -86,7 +87,7 @@ def test_a_twin_made_by_hand_exits_at_once_and_without_a_trace(
     native_id = site.submit(launch)
     site.runs(launch, native_id)
     twin = by_hand(slurm_cluster, launch)
-    assert {row.native_id for row in site.scheduler.find(launch.marker)} == {native_id, twin}
+    assert {row.native_id for row in named(site.scheduler, launch.marker)} == {native_id, twin}
     assert site.end_of(twin).state is JobState.COMPLETED
     assert site.scheduler.read(launch.directory, "exit.0.json", 0, 1) is None
     site.wake(launch)
@@ -118,7 +119,7 @@ def test_a_waiting_array_is_one_row_with_all_its_indices(
 def test_a_held_job_is_found_and_waits_for_what_it_says(site: Site, slurm_cluster: Cluster) -> None:
     launch = site.stage(sleeper())
     native_id = by_hand(slurm_cluster, launch, "--hold")
-    (row,) = site.scheduler.find(launch.marker)
+    (row,) = named(site.scheduler, launch.marker)
     assert (row.native_id, row.state, row.reason) == (native_id, JobState.PENDING, "JobHeldUser")
     assert row.started is None
     assert site.reports(native_id) == [row]
@@ -165,7 +166,7 @@ def test_a_controller_that_stood_still_while_a_job_was_submitted_has_it_once(
     try:
         outcomes = site.scheduler.submit(launches)
         with pytest.raises(SchedulerUnavailableError):
-            site.scheduler.find(launches[0].marker)
+            named(site.scheduler, launches[0].marker)
     finally:
         slurm_cluster.thaw()
     assert all(isinstance(outcome, Uncertain) for outcome in outcomes)
@@ -176,13 +177,13 @@ def test_a_controller_that_stood_still_while_a_job_was_submitted_has_it_once(
     assert 0 < sum(begun) <= 4
     for launch, is_begun in zip(launches, begun, strict=True):
         if is_begun:
-            (row,) = eventually(partial(site.scheduler.find, launch.marker))
+            (row,) = eventually(partial(named, site.scheduler, launch.marker))
             assert site.settle(launch) == row.native_id
         else:
-            assert site.scheduler.find(launch.marker) == []
+            assert named(site.scheduler, launch.marker) == []
             site.submit(launch)
     for launch in launches:
-        (row,) = site.scheduler.find(launch.marker)
+        (row,) = named(site.scheduler, launch.marker)
         assert site.end_of(row.native_id).state is JobState.COMPLETED
         assert len(site.lines(launch, "starts")) == 1
 
@@ -206,7 +207,7 @@ def test_a_line_that_is_cut_during_sbatch_ends_neither_it_nor_what_follows_it(
         assert len(locked) == config.parallel
         for launch in locked:
             native_id = eventually(partial(written_id, slurm, launch))
-            assert [row.native_id for row in slurm.find(launch.marker)] == [native_id]
+            assert [row.native_id for row in named(slurm, launch.marker)] == [native_id]
             assert site.end_of(native_id or "").state is JobState.COMPLETED
             assert len(site.lines(launch, "starts")) == 1
         # What had not begun is not begun any more.
@@ -241,7 +242,7 @@ def test_a_submission_killed_on_the_login_node_becomes_one_run(
     for launch in launches:
         assert site.end_of(site.settle(launch)).state is JobState.COMPLETED
         assert len(site.lines(launch, "starts")) == 1
-        assert len(site.scheduler.find(launch.marker)) == 1
+        assert len(named(site.scheduler, launch.marker)) == 1
 
 
 def tiny(site: Site) -> Launch:

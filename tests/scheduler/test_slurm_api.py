@@ -29,7 +29,7 @@ from scheduler.slurm_api_agent import task_of
 from tests.helpers import eventually, processes
 from tests.scheduler.api_site import Double, open_api, release_of, slurm_by_api
 from tests.scheduler.oddities import ODDITIES, run_oddity
-from tests.scheduler.site import Site, by_hand, sleeper, slurm_config, trace
+from tests.scheduler.site import Site, by_hand, named, sleeper, slurm_config, trace
 from tests.slurm.cluster import Cluster
 
 HURRY_S = 3.0
@@ -80,7 +80,7 @@ def test_a_lost_answer_is_uncertain_and_the_job_is_found_by_its_name(
     assert "Socket timed out" in outcome.text
     (again,) = api_site.scheduler.submit([launch])
     assert isinstance(again, Uncertain)
-    (found,) = api_site.scheduler.find(launch.marker)
+    (found,) = named(api_site.scheduler, launch.marker)
     assert api_site.end_of(found.native_id).state is JobState.COMPLETED
     assert len(api_site.lines(launch, "starts")) == 1
     assert trace(api_site.scheduler, launch.directory).claim == found.native_id
@@ -99,7 +99,7 @@ def test_an_unreachable_controller_is_uncertain_and_what_waits_behind_is_not_beg
     assert isinstance(first, Uncertain)
     assert isinstance(second, Uncertain)
     assert [first.begun, second.begun] == [True, False]
-    assert api_site.scheduler.find(tried.marker) == []
+    assert named(api_site.scheduler, tried.marker) == []
     assert isinstance(api_site.scheduler.submit([left])[0], Submitted)
 
 
@@ -139,7 +139,7 @@ def test_a_script_that_pyslurm_cannot_take_is_refused_before_and_when_it_is_subm
     check = api_site.scheduler.check(launch.directory)
     assert not check.accepted
     assert words in check.text
-    assert api_site.scheduler.find(launch.marker) == []
+    assert named(api_site.scheduler, launch.marker) == []
 
 
 def test_directives_reach_slurm_though_the_library_does_not_read_them(
@@ -180,7 +180,7 @@ def test_a_submission_killed_at_any_point_runs_at_most_once(
         for _ in range(2):
             (outcome,) = api.submit([launch])
         assert isinstance(outcome, Submitted if point == "slurm-submit-named" else Uncertain)
-        found = api.find(launch.marker)
+        found = named(api, launch.marker)
         assert len(found) == (0 if point == "slurm-submit-locked" else 1)
         for row in found:
             site.end_of(row.native_id)
@@ -212,7 +212,7 @@ def test_a_hanging_submission_is_ended_and_hangs_nothing_else(hasty: Site, doubl
     assert first.begun
     assert isinstance(second, Uncertain)
     assert not second.begun
-    (found,) = hasty.scheduler.find(tried.marker)
+    (found,) = named(hasty.scheduler, tried.marker)
     assert hasty.end_of(found.native_id).state is JobState.COMPLETED
     assert isinstance(hasty.scheduler.submit([left])[0], Submitted)
 
@@ -289,7 +289,7 @@ def test_a_record_is_told_from_others_of_its_array(
 def test_a_held_job_waits_and_says_for_whom(api_site: Site, slurm_cluster: Cluster) -> None:
     launch = api_site.stage(sleeper())
     native_id = by_hand(slurm_cluster, launch, "--hold")
-    (row,) = api_site.scheduler.find(launch.marker)
+    (row,) = named(api_site.scheduler, launch.marker)
     assert (row.native_id, row.state, row.reason) == (native_id, JobState.PENDING, "JobHeldUser")
     assert row.started is None
 
@@ -300,7 +300,7 @@ def test_a_job_of_another_account_is_not_ours_whatever_its_name(
     launch = api_site.stage(sleeper())
     by_hand(slurm_cluster, launch, "--uid=nobody", "--hold", "--chdir=/tmp")
     assert launch.marker in slurm_cluster.run("squeue", "-h", "-o", "%j")
-    assert api_site.scheduler.find(launch.marker) == []
+    assert named(api_site.scheduler, launch.marker) == []
 
 
 def test_an_error_of_a_question_is_no_answer(api_site: Site, double: Double) -> None:
@@ -311,7 +311,7 @@ def test_an_error_of_a_question_is_no_answer(api_site: Site, double: Double) -> 
         api_site.scheduler.states([native_id])
     double.spoil("ping away", "ping away")
     with pytest.raises(SchedulerUnavailableError, match="Socket timed out"):
-        api_site.scheduler.find("gw-J999-1")
+        named(api_site.scheduler, "gw-J999-1")
 
 
 def test_a_cancel_that_did_not_arrive_is_an_error(api_site: Site, double: Double) -> None:

@@ -12,7 +12,7 @@ import pytest
 from scheduler.base import JobState, Launch, Uncertain
 from scheduler.slurm import Slurm
 from tests.helpers import eventually
-from tests.scheduler.site import Site, open_slurm, sleeper, slurm_config, slurm_here
+from tests.scheduler.site import Site, named, open_slurm, sleeper, slurm_config, slurm_here
 from tests.slurm.cluster import Cluster, private_cluster
 from tests.slurm.config import ClusterConfig
 
@@ -98,7 +98,7 @@ def test_a_job_that_left_the_queue_has_its_end_from_the_accounting(
         (JobState.FAILED, 3, "sacct")
     ]
     assert rows[0].marker == past.job.marker
-    assert [row.native_id for row in slurm.find(past.job.marker)] == [past.job_id]
+    assert [row.native_id for row in named(slurm, past.job.marker)] == [past.job_id]
     assert past.site.settle(past.job) == past.job_id
 
 
@@ -119,8 +119,8 @@ def test_what_the_accounting_cannot_be_asked_for_is_not_called_unknown(
         answer = slurm.states([past.job_id, past.array_id, "987654"])
         assert (answer[past.job_id], answer["987654"]) == ([], [])
         assert {row.task for row in answer[past.array_id] if not row.state.final} == {2}
-        assert [row.native_id for row in slurm.find(past.array.marker)] == [past.array_id]
-        assert slurm.find(past.job.marker) == []
+        assert [row.native_id for row in named(slurm, past.array.marker)] == [past.array_id]
+        assert named(slurm, past.job.marker) == []
         # What ran and is forgotten has left its claim: nobody takes that try for void.
         assert slurm.claim(past.job.directory, 1, "void") == past.job_id
     finally:
@@ -136,7 +136,7 @@ def test_a_site_without_accounting_knows_what_is_in_the_queue_and_nothing_else(
     slurm, job = past.site.scheduler, past.job
     assert any("no accounting" in note for note in slurm.probe().notes)
     assert slurm.states([past.job_id]) == {}
-    assert slurm.find(job.marker) == []
+    assert named(slurm, job.marker) == []
     (outcome,) = slurm.submit([job])
     assert isinstance(outcome, Uncertain)
     assert slurm.claim(job.directory, 1, "void") == past.job_id

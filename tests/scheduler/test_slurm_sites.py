@@ -26,6 +26,7 @@ from tests.helpers import eventually
 from tests.scheduler.site import (
     Site,
     by_hand,
+    named,
     sleeper,
     slurm_config,
     slurm_here,
@@ -48,7 +49,7 @@ def test_a_job_of_another_name_is_never_taken_for_ours(site: Site, slurm_cluster
     foreign = by_hand(slurm_cluster, replace(launch, marker="somebody-elses"), "--hold")
     (row,) = site.scheduler.states([foreign])[foreign]
     assert row.marker == "somebody-elses"
-    assert site.scheduler.find(launch.marker) == []
+    assert named(site.scheduler, launch.marker) == []
     lock = Path(launch.directory) / "submit.1"
     lock.mkdir()
     (lock / "native_id").write_text(f"{foreign}\n")
@@ -66,7 +67,7 @@ def test_a_job_name_cannot_look_like_the_row_of_another_job(
         forged = f"x\n{separator.join(fields)}{separator}\n{separator.join(fields)}\n"
         by_hand(slurm_cluster, replace(launch, marker=forged), "--hold")
     assert {row.state.final for row in site.reports(native_id)} == {False}
-    (row,) = site.scheduler.find(launch.marker)
+    (row,) = named(site.scheduler, launch.marker)
     assert not row.state.final
 
 
@@ -78,7 +79,7 @@ def test_a_name_that_is_none_of_ours_is_refused_before_sbatch_sees_it(
     (outcome,) = site.scheduler.submit([launch])
     assert isinstance(outcome, Refused)
     assert not (Path(launch.directory) / "submit.1").exists()
-    assert site.scheduler.find(marker) == []
+    assert named(site.scheduler, marker) == []
 
 
 HOSTILE = ["two words", "it's", '"q"', "$(touch x)", "`id`", ";id&", "-n", "--wrap=id", "ü€", "%j"]
@@ -110,7 +111,7 @@ def test_nothing_outside_the_base_directory_is_touched(site: Site, path: str) ->
     with pytest.raises(SchedulerError, match="beneath"):
         site.scheduler.stage([StagedJob(directory=place, files=(staged("x", "x"),))])
     # The line is in step after all that.
-    assert site.scheduler.find("gw-J1-1") == []
+    assert named(site.scheduler, "gw-J1-1") == []
 
 
 # Files
@@ -206,7 +207,7 @@ def test_a_wrapper_of_sbatch_may_greet_people(
         launch = site.stage(sleeper())
         (outcome,) = slurm.submit([launch])
         assert isinstance(outcome, Submitted)
-        assert [row.native_id for row in slurm.find(launch.marker)] == [outcome.native_id]
+        assert [row.native_id for row in named(slurm, launch.marker)] == [outcome.native_id]
 
 
 def test_a_command_that_hangs_is_ended_and_nothing_is_concluded(
@@ -239,7 +240,7 @@ def test_nothing_is_concluded_while_no_controller_is_there(
     try:
         for ask in (
             lambda: site.scheduler.states([native_id]),
-            lambda: site.scheduler.find("gw-J999-1"),
+            lambda: named(site.scheduler, "gw-J999-1"),
             lambda: site.scheduler.cancel([native_id]),
             lambda: site.scheduler.check(other.directory),
         ):
@@ -252,6 +253,6 @@ def test_nothing_is_concluded_while_no_controller_is_there(
     assert eventually(lambda: site.reports(native_id)[0].state) is JobState.RUNNING
     site.wake(launch)
     assert site.end_of(native_id).state is JobState.COMPLETED
-    assert site.scheduler.find(other.marker) == []
+    assert named(site.scheduler, other.marker) == []
     assert site.end_of(site.settle(other)).state is JobState.COMPLETED
     assert len(site.lines(other, "starts")) == 1
