@@ -23,7 +23,8 @@ run: .venv/.product ## serve on this computer, with a first user and one finishe
 	@$(BIN)/bumps-gateway run --example
 
 test: setup system compute ## run all tests; K='words' runs only those
-	$(BIN)/python -m pytest $(WORKERS) $(ONLY)
+	$(BIN)/python -m pytest $(WORKERS) $(if $(K),$(ONLY),-m 'not alone')
+	$(if $(K),,$(BIN)/python -m pytest -m alone)
 
 check: check-lint ## what to run before a commit: lint, types, layers, and the quick tests
 	$(BIN)/python -m pytest $(WORKERS) -m 'not slow and not compute and not browser' $(ONLY)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import statistics
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -200,20 +200,24 @@ def test_a_device_cookie_is_good_for_its_own_name_only(site: Site) -> None:
     assert statuses == [401] * 5 + [429] * 2
 
 
+@pytest.mark.alone
 def test_an_unknown_name_takes_as_long_as_a_known_one(make: SiteMaker) -> None:
     limits = ("PER_PAIR", "PER_NAME", "PER_ADDRESS")
     site = make(**{f"GATEWAY_ACCOUNTS__GUESSES_{limit}": "1000" for limit in limits})
     site.accounts.add_user("ada", PASSWORD)
     browser = site.browser()
-    times: dict[str, list[float]] = {"ada": [], "eve": []}
-    for _ in range(40):
-        for name, durations in times.items():
+    quickest = {"ada": math.inf, "eve": math.inf}
+    # What else runs on the machine only ever adds to a duration, so the shortest comes down to the
+    # work itself; a difference in the work stays however often one asks.
+    for attempts in range(200):
+        for name in quickest:
             began = time.perf_counter()
             assert browser.sign_in(name, "wrong wrong wrong").status_code == 401
-            durations.append(time.perf_counter() - began)
-    # The quicker ones: another process on the same processor only ever adds to a duration.
-    known, unknown = (statistics.quantiles(durations, n=4)[0] for durations in times.values())
-    assert abs(known - unknown) / known < 0.1
+            quickest[name] = min(quickest[name], time.perf_counter() - began)
+        apart = abs(quickest["ada"] - quickest["eve"]) / quickest["ada"]
+        if attempts >= 20 and apart < 0.1:
+            return
+    pytest.fail(f"The shortest sign-ins differ by {apart:.0%}: {quickest}")
 
 
 def test_unknown_name_wrong_password_and_switched_off_get_the_same_answer(site: Site) -> None:

@@ -186,6 +186,7 @@ def test_a_job_of_another_kind_has_its_own_settings(plain: Plain, api: Api) -> N
     assert api.wait(answer.headers["location"].rpartition("/")[2])["state"] == "COMPLETED"
 
 
+@pytest.mark.alone
 def test_typing_beside_many_rows_does_not_read_them_again(plain: Plain, fits: Fits) -> None:
     rows = "".join(f"{x} {2 * x + 1} 0.5\n" for x in range(190_000))
     digest = fits.api.upload("many.dat", rows.encode())
