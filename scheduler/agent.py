@@ -92,7 +92,10 @@ class Agent:
         if wanted["slurm_conf"]:
             environment["SLURM_CONF"] = wanted["slurm_conf"]
         places = wanted["programs"] or _PLACES
-        found = {name: shutil.which(name, path=places) for name in slurm_argv.COMMANDS}
+        found = {
+            name: shutil.which(name, path=places)
+            for name in (*slurm_argv.COMMANDS, *slurm_argv.OPTIONAL)
+        }
         self._commands = Commands(
             paths={name: path for name, path in found.items() if path},
             environment=environment,

@@ -194,6 +194,71 @@ class Check:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Partition:
+    """Nodes with limits of their own, in Slurm's words; an empty text is one nobody told."""
+
+    name: str
+    default: bool = False
+    up: bool = True
+    max_time: str = ""
+    default_time: str = ""
+    nodes: int = 0
+    job_nodes: str = ""
+    """How many nodes one job may have, such as ``1-4``."""
+
+    cpus: int = 0
+    """Of all its nodes."""
+
+    node_cpus: int = 0
+    """Of its largest node."""
+
+    memory_mb: int = 0
+    """Of its largest node."""
+
+    gres: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Qos:
+    """A quality of service with its limits, in Slurm's words; an empty text: none."""
+
+    name: str
+    max_wall: str = ""
+    max_jobs_per_user: str = ""
+    max_submit_per_user: str = ""
+    max_tres_per_user: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manners:
+    """How a site's Slurm goes about jobs; None or empty where nobody told."""
+
+    min_job_age_s: int | None = None
+    """How long it remembers a job that has ended."""
+
+    accounting: bool | None = None
+    """Whether it keeps accounts of ended jobs."""
+
+    enforced: tuple[str, ...] = ()
+    """Which limits of accounts and QOS it holds jobs to: ``limits``, ``qos``, ``associations``."""
+
+    part_limits: str = ""
+    """``EnforcePartLimits``: whether a job over a partition's limits is refused, or waits."""
+
+    private: tuple[str, ...] = ()
+    """What of others it shows nobody."""
+
+    max_jobs: int | None = None
+    """How many jobs it holds at once, all users together."""
+
+    requeues: bool | None = None
+    """Whether it begins a job again whose node was lost."""
+
+    kill_wait_s: int | None = None
+    offers_json: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Probe:
     """What a site can do, as found."""
 
@@ -203,6 +268,11 @@ class Probe:
     memory_bytes: int | None = None
     max_time: timedelta | None = None
     max_array: int = 1001
+    manners: Manners = Manners()
+    partitions: tuple[Partition, ...] = ()
+    qos: tuple[Qos, ...] | None = None
+    """None where it could not be asked for."""
+
     notes: tuple[str, ...] = field(default=())
 
 

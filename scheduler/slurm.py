@@ -44,7 +44,7 @@ from scheduler.frames import Frame
 from scheduler.link import AgentConfig, Link
 from scheduler.shell import Shell
 from scheduler.slurm_calls import AccountingError, CallCount, Calls
-from scheduler.slurm_probe import read_site
+from scheduler.slurm_probe import has_accounting, read_site
 from scheduler.staging import announce, send_parts
 from scheduler.submitter import read_outcome
 
@@ -337,7 +337,11 @@ class Slurm:
     def probe(self) -> Probe:
         """Find out what the site can do."""
         hello = self._link.open()
-        return read_site(self._link.name, hello, self._calls.config(), self._calls.partitions())
+        calls = self._calls
+        config, partitions = calls.config(), calls.partitions()
+        qos = calls.qos() if has_accounting(config) else []
+        probe = read_site(self._link.name, hello, config, partitions, qos)
+        return replace(probe, manners=replace(probe.manners, offers_json=calls.offers_json()))
 
 
 def _unsure(row: JobReport) -> JobReport:

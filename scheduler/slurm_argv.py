@@ -13,6 +13,9 @@ from collections.abc import Iterable, Iterator, Sequence
 COMMANDS = ("sbatch", "squeue", "sacct", "scancel", "scontrol", "sinfo")
 """The programs of Slurm that are ever called."""
 
+OPTIONAL = ("sacctmgr",)
+"""Of these only a probe makes use, where they are."""
+
 ENVIRONMENT = {
     "LC_ALL": "C",
     "SLURM_TIME_FORMAT": "%s",
@@ -53,7 +56,11 @@ def new_separator() -> str:
 SQUEUE_FIELDS = ("JobArrayID", "State", "Reason", "exit_code", "StartTime", "EndTime",
                   "RestartCnt", "Name")  # fmt: skip
 SACCT_FIELDS = ("JobID", "State", "Reason", "ExitCode", "Start", "End", "Submit", "JobName")
-SINFO_FIELDS = ("Partition", "CPUsState", "CPUs", "Nodes", "Memory", "Time", "Available")
+SINFO_FIELDS = (
+    *("Partition", "CPUsState", "CPUs", "Nodes", "Memory", "Time", "Available"),
+    *("DefaultTime", "Size", "Gres"),
+)
+QOS_FIELDS = ("Name", "MaxWall", "MaxJobsPerUser", "MaxSubmitJobsPerUser", "MaxTRESPerUser")
 
 
 def _squeue(separator: str) -> list[str]:
@@ -122,6 +129,17 @@ def sinfo(separator: str) -> list[str]:
     """Ask for the partitions."""
     fields = ",".join(f"{name}:{separator}" for name in SINFO_FIELDS)
     return ["sinfo", "--noheader", f"--Format={fields}"]
+
+
+def sinfo_help() -> list[str]:
+    """Ask sinfo what it knows; the controller hears nothing of it."""
+    return ["sinfo", "--help"]
+
+
+def show_qos() -> list[str]:
+    """Ask the accounting for all QOS with their limits."""
+    return ["sacctmgr", "--noheader", "--parsable2", "show", "qos",
+            f"format={','.join(QOS_FIELDS)}"]  # fmt: skip
 
 
 def batches(native_ids: Iterable[str], size: int = IDS_AT_ONCE) -> Iterator[list[str]]:

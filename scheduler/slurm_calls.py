@@ -182,6 +182,17 @@ class Calls:
         answer = self._answered(slurm_argv.sinfo(separator))
         return slurm_text.parse_partitions(answer.stdout, separator)
 
+    def qos(self) -> list[dict[str, str]] | None:
+        """Ask for all QOS; None where nobody tells."""
+        if not self._link.open()["programs"].get("sacctmgr"):
+            return None
+        answer = self.run(slurm_argv.show_qos())
+        return slurm_text.parse_qos(answer.stdout) if answer.status == 0 else None
+
+    def offers_json(self) -> bool:
+        """Say whether the commands here can answer as JSON."""
+        return "--json" in self._answered(slurm_argv.sinfo_help()).stdout
+
 
 def settled(row: JobReport, now: datetime) -> JobReport:
     """Take the finality from a preempted job that may still be requeued."""

@@ -16,7 +16,7 @@ from scheduler.base import (
     Submitted,
     Uncertain,
 )
-from scheduler.slurm_argv import SACCT_FIELDS, SINFO_FIELDS, SQUEUE_FIELDS
+from scheduler.slurm_argv import QOS_FIELDS, SACCT_FIELDS, SINFO_FIELDS, SQUEUE_FIELDS
 
 _UTC = timezone.utc  # noqa: UP017 - this file runs on login nodes, which may have Python 3.10
 _JOB_ID = re.compile(r"([0-9]{1,18})(?:_(?:([0-9]{1,9})|\[([0-9,:%-]*)\]))?")
@@ -299,3 +299,13 @@ def parse_partitions(text: str, separator: str) -> list[dict[str, str]]:
         dict(zip(SINFO_FIELDS, fields, strict=True))
         for fields in _rows(cleaned, separator, len(SINFO_FIELDS))
     ]
+
+
+def parse_qos(text: str) -> list[dict[str, str]]:
+    r"""Read the rows of sacctmgr.
+
+    >>> parse_qos("normal||4|10|cpu=8\nnoise\n")[0]["MaxTRESPerUser"]
+    'cpu=8'
+    """
+    rows = (line.split("|") for line in text.split("\n"))
+    return [dict(zip(QOS_FIELDS, row, strict=True)) for row in rows if len(row) == len(QOS_FIELDS)]

@@ -225,7 +225,7 @@ def wrapped_commands(folder: Path, name: str, text: str) -> str:
     folder.mkdir()
     for command in ("sbatch", "squeue", "sacct", "scancel", "scontrol", "sinfo"):
         (folder / command).symlink_to(f"/usr/bin/{command}")
-    (folder / name).unlink()
+    (folder / name).unlink(missing_ok=True)
     (folder / name).write_text(f"#!/bin/sh\n{text}\n")
     (folder / name).chmod(0o755)
     return str(folder)

@@ -172,6 +172,21 @@ def test_the_probe_says_what_the_site_has(slurm: Slurm) -> None:
     assert probe.max_time is not None
     assert (probe.max_time.days, probe.memory_bytes) == (7, 4000 << 20)
     assert "Python 3." in probe.notes[0]
+    manners = probe.manners
+    assert (manners.min_job_age_s, manners.accounting, manners.offers_json) == (300, True, True)
+    assert (manners.enforced, manners.part_limits, manners.max_jobs) == ((), "ANY", 10_000)
+    wide = {partition.name: partition for partition in probe.partitions}["wide"]
+    assert (wide.max_time, wide.nodes, wide.node_cpus, wide.cpus) == ("7-00:00:00", 2, 16, 32)
+    assert [qos.name for qos in probe.qos or ()] == ["normal"]
+
+
+def test_a_site_whose_accounting_cannot_be_asked_is_probed_all_the_same(
+    slurm_cluster: Cluster, tmp_path: Path
+) -> None:
+    programs = wrapped_commands(tmp_path / "bin", "sacctmgr", "echo nobody there >&2; exit 1")
+    with slurm_here(replace(slurm_config(slurm_cluster), programs=programs)) as slurm:
+        probe = slurm.probe()
+    assert (probe.qos, probe.cpus, probe.manners.accounting) == (None, 32, True)
 
 
 def test_what_the_account_has_set_for_slurm_changes_nothing(
