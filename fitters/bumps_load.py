@@ -20,6 +20,7 @@ from bumps.serialize import deserialize
 from numpy.typing import NDArray
 
 from .base import Document, FitError, Job
+from .bumps_given import apply_given
 from .files import read_json
 from .user_errors import describe_error, user_code
 
@@ -98,6 +99,8 @@ def load(job: Job, say: Say) -> Loaded:
         say("warning", text)
     with user_code(job.data, code="model_error", doing="Putting the problem at its start"):
         given, moved = _set_start(problem, job.document.get("start") or [])
+        if apply_given(problem, job.document):
+            given = problem.getp()
         for text in moved:
             say("warning", text)
         if run.get("simulate") is not None:

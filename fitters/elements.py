@@ -89,8 +89,12 @@ def _read_result(path: Path) -> Document:
 
 def _summary(job: Job, index: int) -> Document:
     result = _read_result(element_out(job, index) / "result.json")
-    label = job.document["elements"][index].get("label", str(index))
+    element = job.document["elements"][index]
+    label = element.get("label", str(index))
     summary = {name: result.get(name) for name in SUMMARY}
+    if element.get("fixed"):
+        # What it was done at is its own no less where it failed.
+        summary["fixed"] = element["fixed"]
     if not isinstance(result.get("status"), str):
         # The model wrote over it.
         text = "The result of this element is not there or cannot be read."
@@ -107,6 +111,8 @@ def run_element(job: Job, events: Events, index: int) -> None:
         own("end", status="stopped", chisq=None)
     else:
         result = _run_in_own_folder(job, own, index, out)
+    if fixed := job.document["elements"][index].get("fixed"):
+        result = {**result, "fixed": fixed}
     write_json(out / "result.json", result)
 
 
@@ -138,11 +144,14 @@ def _element_job(job: Job, index: int, folder: Path, out: Path) -> Job:
         "seed": (int(run["seed"]) + index) % 2**32,
         # An element that had not begun when the earlier attempt ended begins now.
         "resume": bool(run.get("resume")) and resume.is_dir(),
+        "shake": bool(run.get("shake") or element.get("shake")),
     }
     document = {
         **job.document,
         "problem": problem,
         "start": element.get("start") or job.document.get("start") or [],
+        "fixed": element.get("fixed") or {},
+        "values": element.get("values") or {},
         "run": own_run,
         "options": dict(job.document["options"]),
     }
