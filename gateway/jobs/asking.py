@@ -7,8 +7,8 @@ from typing import Protocol
 
 from gateway.accounts.models import Identity
 from gateway.errors import TooManyRequestsError
+from gateway.jobs.admission import Admission, Full
 from gateway.jobs.resources import Resources
-from gateway.jobs.store import Admission, Full
 from gateway.records import Document
 from gateway.settings import LimitSettings
 

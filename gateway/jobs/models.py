@@ -78,6 +78,9 @@ class Attempt:
     login: str = ""
     """The owner's own account on the cluster, which has the directory; empty: all share one."""
 
+    proposal: str = ""
+    """What it was submitted under, of the site's policy; empty: under none."""
+
     tasks: int = 1
     method: str = ""
     time_limit_s: float | None = None

@@ -19,6 +19,7 @@ from gateway.errors import ConflictError, NotFoundError
 from gateway.faults import crash_point
 from gateway.ids import new_id
 from gateway.jobs import drafts, line
+from gateway.jobs.admission import Full, Replayed, Room
 from gateway.jobs.again import FurtherAttempts
 from gateway.jobs.asking import Again, Request, Wake, no_room, require_room
 from gateway.jobs.live_store import LiveStore
@@ -27,7 +28,7 @@ from gateway.jobs.plan import load_plan, script_sha256
 from gateway.jobs.planner import Logins, Planner, Users
 from gateway.jobs.prepare import Naming, Prepared, Preparer, ProblemForJob, Problems
 from gateway.jobs.schemas import JobRequest
-from gateway.jobs.store import Full, JobStore, Replayed, Room
+from gateway.jobs.store import JobStore
 from gateway.records import now
 from gateway.settings import Settings
 

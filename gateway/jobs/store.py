@@ -3,7 +3,8 @@
 ==================================  ======  ====================================================
 key                                 type    holds
 ==================================  ======  ====================================================
-``job:{id}``                        hash    ``record`` (JSON), ``version``, ``owner``, ``state``
+``job:{id}``                        hash    ``record`` (JSON), ``version``, ``owner``, ``state``,
+                                            ``charged`` (the last attempt whose use was counted)
 ``jobs``                            zset    all job ids, by their text (score 0)
 ``jobs:of:{owner}``                 zset    a user's job ids, by their text
 ``jobs:of:{owner}:{state}``         zset    the same, for each state of the current attempt
@@ -24,16 +25,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import redis
 
 from gateway.errors import ConflictError, InvalidError, NoSpaceError, NotFoundError
 from gateway.faults import crash_point
+from gateway.jobs.admission import ANY, Admission, Full, Replayed, Room
 from gateway.jobs.live_store import live_keys
 from gateway.jobs.models import Job
 from gateway.jobs.rubbish import Rubbish, rubbish_of
+from gateway.jobs.spent import charges
 from gateway.jobs.store_scripts import ADD, CHANGE, DELETE, SETTLE
 from gateway.records import Document, from_document, now, to_document
 from gateway.sidecars import Sidecars
@@ -46,42 +49,6 @@ _KEYS_TTL_S = 30 * 24 * 3_600
 
 class StaleError(ConflictError):
     """Somebody else changed the job in between: read it again and decide again."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Replayed:
-    """An earlier request with the same key made this job already."""
-
-    job: Job
-
-
-@dataclass(frozen=True, kw_only=True)
-class Admission:
-    """What decides whether a user may have another job."""
-
-    earlier: Job | None
-    """The job that this very request has made before."""
-
-    jobs: int
-    alive: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Room:
-    """How much a user may have: jobs, and jobs that have not ended; 0 for any number."""
-
-    jobs: int = 0
-    alive: int = 0
-
-
-_ANY = Room()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Full:
-    """There was no room for the job: which of the two was reached."""
-
-    alive: bool
 
 
 class JobStore:
@@ -98,7 +65,7 @@ class JobStore:
     # ---- records
 
     def add(
-        self, job: Job, key: str = "", request_hash: str = "", room: Room = _ANY
+        self, job: Job, key: str = "", request_hash: str = "", room: Room = ANY
     ) -> Job | Replayed | Full:
         """Remember a new job, whole or not at all, at most once for a key, and if there is room.
 
@@ -152,16 +119,16 @@ class JobStore:
 
     def restore(self, job: Job) -> bool:
         """Bring a job back from its sidecar, with its keys; False when the store knows its id."""
-        if self._put(job, _text(to_document(job)), "", "", _ANY):
+        if self._put(job, _text(to_document(job)), "", "", ANY):
             return False
         with self._redis.pipeline(transaction=True) as pipe:
             for key, request_hash in job.keys.items():
                 entry = _entry(job.owner, key)
                 pipe.hset(entry, mapping={"id": job.id, "hash": request_hash})
                 pipe.sadd(f"job:{job.id}:idempotency", entry)
-            if job.final:
-                pipe.srem("jobs:active", job.id)  # its sidecar says so: there it comes from
             pipe.execute()
+        if job.final:
+            self._let_go(job)  # its sidecar says so: there it comes from
         return True
 
     def get(self, id: str) -> Job:
@@ -210,13 +177,20 @@ class JobStore:
             sidecar.keep()
         self._sidecars.tidy(job.id)
         if changed.final:
-            self._settle(keys=[f"job:{job.id}", "jobs:active"], args=[job.id, changed.version])
+            self._let_go(changed)
         return changed
 
     def settle(self, job: Job) -> None:
         """Write the sidecar of a job that has ended, when that was cut short, and let go of it."""
         self._sidecars.write(job.id, job.version, to_document(job))
-        self._settle(keys=[f"job:{job.id}", "jobs:active"], args=[job.id, job.version])
+        self._let_go(job)
+
+    def _let_go(self, job: Job) -> None:
+        """Let the reconciler be done with a job that has ended, and count what it used."""
+        args: list[str | int | float] = [job.id, job.version, job.attempt.number]
+        for one in charges(job):
+            args += [one.attempt, one.key, one.field, f"{one.core_s:.3f}", one.kept_s]
+        self._settle(keys=[f"job:{job.id}", "jobs:active"], args=args)
 
     def change(
         self, id: str, edit: Callable[[Job], Job], *, key: str = "", request_hash: str = ""

@@ -65,12 +65,21 @@ return 'changed'
 """
 
 # KEYS: job, jobs:active
-# ARGV: id, version
+# ARGV: id, version, number of the attempt that has ended, and what each that has ended adds to sums
+# (gateway.jobs.spent): its number, key, field, core-seconds, seconds the key is kept (0: for good)
+# A job may be settled again, as when its title was changed: each attempt is added once.
 SETTLE = """
-if redis.call('HGET', KEYS[1], 'version') == ARGV[2] then
-  return redis.call('SREM', KEYS[2], ARGV[1])
+local now = redis.call('HMGET', KEYS[1], 'version', 'charged')
+if now[1] ~= ARGV[2] then return 0 end
+local charged = tonumber(now[2] or 0)
+for i = 4, #ARGV, 5 do
+  if tonumber(ARGV[i]) > charged then
+    redis.call('HINCRBYFLOAT', ARGV[i + 1], ARGV[i + 2], ARGV[i + 3])
+    if ARGV[i + 4] ~= '0' then redis.call('EXPIRE', ARGV[i + 1], ARGV[i + 4]) end
+  end
 end
-return 0
+if tonumber(ARGV[3]) > charged then redis.call('HSET', KEYS[1], 'charged', ARGV[3]) end
+return redis.call('SREM', KEYS[2], ARGV[1])
 """
 
 # KEYS: job, jobs, jobs:active, jobs:deleted, jobs:rubbish, and what else goes with the job
