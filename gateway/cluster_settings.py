@@ -79,6 +79,7 @@ class ClusterSettings:
     default_time: str = "1:00:00"
     max_cpus_per_job: int = 0
     max_array: int = 1000
+    max_tasks: int = 0
     max_jobs: int = 0
     max_jobs_per_user: int = 0
     max_cpus_per_user: int = 0

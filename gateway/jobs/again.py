@@ -14,7 +14,7 @@ from gateway.errors import ConflictError, InvalidError
 from gateway.jobs.asking import Again, Request, Wake, require_turn
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.models import Attempt, Job, Plan, Wish
-from gateway.jobs.plan import load_plan
+from gateway.jobs.plan import CAMPAIGN, load_plan
 from gateway.jobs.planner import Planner
 from gateway.jobs.prepare import Naming, Prepared, Preparer, ProblemForJob
 from gateway.jobs.resources import Resources
@@ -143,6 +143,8 @@ class FurtherAttempts:
         wanted = replace(
             earlier,
             elements=earlier_elements(before),
+            campaign=None,
+            pack=before.job["pack"],
             options={**earlier.options, **change.options},
             resources=merged(earlier.resources, change.resources),
             seed=change.seed if change.seed is not None else job.seed,
@@ -188,7 +190,7 @@ def earlier_problem(job: Job, plan: Plan) -> ProblemForJob:
 
 
 def earlier_elements(plan: Plan) -> tuple[Document, ...]:
-    """Give the elements of an array as they ran: label, files by digest, args, start."""
+    """Give the elements of an array as they ran, their files by digest."""
     digests = {file.path: file.digest for file in plan.files}
     return tuple(
         {
@@ -196,6 +198,7 @@ def earlier_elements(plan: Plan) -> tuple[Document, ...]:
             "files": {name: digests[f"{_DATA}{place}"] for name, place in row["files"].items()},
             "args": row["args"],
             "start": row["start"],
+            **{name: row[name] for name in CAMPAIGN if name in row},
         }
         for row in plan.job["elements"]
     )

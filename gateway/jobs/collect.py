@@ -194,7 +194,7 @@ def _essence(result: Document, most_elements: int) -> Document:
     return found
 
 
-def _is_small(result: Document, name: str) -> bool:
+def _is_small(result: Mapping[str, Any], name: str) -> bool:
     return isinstance(result.get(name), bool | int | float)
 
 
@@ -203,6 +203,9 @@ def _essence_of_row(row: Mapping[str, Any]) -> Document:
     found: Document = {"status": status[:_WORD] if isinstance(status, str) else None}
     if row.get("parameters") == []:
         found["parameters"] = []
+    found |= {name: row[name] for name in ("index", "chisq") if _is_small(row, name)}
+    if isinstance(row.get("label"), str):
+        found["label"] = row["label"][:_WORD]
     return found
 
 

@@ -14,6 +14,7 @@ from gateway.errors import NotFoundError
 from gateway.ids import new_id
 from gateway.jobs import page_words as words
 from gateway.jobs.advise import NextRequest, next_request
+from gateway.jobs.campaign import best_of
 from gateway.jobs.element_view import ended_grid, running_grid
 from gateway.jobs.kinds import kinds
 from gateway.jobs.listing import JobFilter, find_jobs
@@ -156,7 +157,19 @@ def _elements(
         "grid_version": etag_of(grid.version) if grid else "none",
         "held": is_held,
         "ended": ended_grid(labels, results.elements) if results else None,
+        "best": _best(job, results),
     }
+
+
+def _best(job: Job, results: ResultsView | None) -> int | None:
+    """Say which element of a campaign is best; those of other data cannot be compared."""
+    if results is None or not job.request.get("campaign"):
+        return None
+    found = best_of(
+        {"index": item.index, "status": item.result.status, "chisq": item.result.chisq}
+        for item in results.elements
+    )
+    return found.index if found else None
 
 
 def _results(services: Gateway, job: Job, attempt: Attempt) -> ResultsView | None:

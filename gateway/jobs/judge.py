@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from gateway.datasets.models import Dataset
 from gateway.jobs import words
+from gateway.jobs.campaign import Best, best_of
 from gateway.jobs.collect import Collected, read_chisq, read_verdict
 from gateway.jobs.kinds import is_resumable_method
 from gateway.jobs.models import Attempt, Job, Verdict, Wish
@@ -27,13 +28,14 @@ def close(
     attempt = job.attempt
     first = collected.results[0] if collected.results else {}
     ended = [record.ended for record in exits if record.ended]
+    best = _best(job, collected)
     closed = replace(
         attempt,
         collected=True,
         dataset=dataset.id if dataset else None,
         ended=max(ended) if ended else attempt.ended or now(),
-        verdict=_verdict(job, collected),
-        chisq=read_chisq(first),
+        verdict=_verdict(job, collected, best),
+        chisq=best.chisq if best else read_chisq(first),
         resumable=_is_resumable(attempt, collected, first),
         exit_code=attempt.exit_code
         if attempt.exit_code is not None
@@ -103,7 +105,14 @@ def _kept(job: Job, collected: Collected) -> int:
     return sum(1 for status in _words_of(job, collected) if status in _KEPT)
 
 
-def _verdict(job: Job, collected: Collected) -> Verdict | None:
+def _best(job: Job, collected: Collected) -> Best | None:
+    """Find the best element of a campaign; those of other data cannot be compared."""
+    if not job.request.get("campaign"):
+        return None
+    return best_of(row for result in collected.results for row in _rows(result))
+
+
+def _verdict(job: Job, collected: Collected, best: Best | None) -> Verdict | None:
     """Take the word of a single result; sum up those of an array."""
     if not job.elements:
         return read_verdict(collected.results[0]) if collected.results else None
@@ -112,7 +121,8 @@ def _verdict(job: Job, collected: Collected) -> Verdict | None:
     if stopped := states.count("stopped"):
         text = f"{text}; {stopped} of them were stopped early"
     whole = states.count("done") == job.elements
-    return Verdict(code="elements" if whole else "partial", text=f"{text}.")
+    text = f"{text}. {best.text}" if best else f"{text}."
+    return Verdict(code="elements" if whole else "partial", text=text)
 
 
 def _rows(result: Document) -> list[Document]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gateway.jobs.models import Job, Stage, Wish
+from scheduler.base import JobState
 
 REASON = "InLine"
 _EXACT = 20
@@ -36,6 +37,9 @@ class LineLimits:
     """Of one account: of all users where they share one."""
 
     jobs_per_user: int = 0
+    tasks: int = 0
+    """Of one account, jobs and tasks of arrays that have not ended, as Slurm's MaxSubmitJobs."""
+
     cpus_per_user: int = 0
     """Of all elements of arrays together; who has nothing there may send one job of any size."""
 
@@ -72,10 +76,12 @@ class _Load:
     limits: LineLimits
     jobs: Counter[str] = field(default_factory=Counter)
     cpus: Counter[str] = field(default_factory=Counter)
+    tasks: int = 0
 
     def add(self, job: Job) -> None:
         self.jobs[job.owner] += 1
         self.cpus[job.owner] += cpus_of(job)
+        self.tasks += tasks_left(job)
 
     def full(self, job: Job) -> str:
         """Say which limit this job would break; empty for none."""
@@ -92,7 +98,16 @@ class _Load:
             )
         if limits.jobs and self.jobs.total() >= limits.jobs:
             return f"{self.jobs.total()} jobs are at {job.cluster}, as many as may be at once"
-        return ""
+        return self._too_many_tasks(job)
+
+    def _too_many_tasks(self, job: Job) -> str:
+        most, own = self.limits.tasks, tasks_left(job)
+        if not most or not self.tasks or self.tasks + own <= most:
+            return ""
+        return (
+            f"{self.tasks} tasks are at {job.cluster}, and with this job's {own} they would be "
+            f"more than {most}, as many as it takes at once"
+        )
 
 
 def in_line(jobs: Sequence[Job], limits: LineLimits) -> Mapping[str, InLine]:
@@ -142,6 +157,13 @@ def _let_go(load: _Load, queues: Mapping[str, deque[Job]]) -> dict[str, InLine]:
 def _turn(load: _Load, queue: deque[Job]) -> tuple[int, str, str, str]:
     job = queue[0]
     return load.jobs[job.owner], job.attempt.asked.isoformat(), job.id, job.owner
+
+
+def tasks_left(job: Job) -> int:
+    """Say how many tasks of a job are, or will be, at its cluster."""
+    counts = job.attempt.task_states.items()
+    ended = sum(count for state, count in counts if JobState[state].final)
+    return max(1, job.attempt.tasks - ended)
 
 
 def cpus_of(job: Job) -> int:

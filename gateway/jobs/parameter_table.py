@@ -32,11 +32,13 @@ def to_csv(results: ResultsView) -> str:
     text = io.StringIO()
     writer = csv.writer(text)
     head = ("element", "label", "status", "chisq") if results.elements else ()
-    writer.writerow((*head, *_COLUMNS))
+    held = [safe_cell(f"fixed {name}") for name in results.fixed]
+    writer.writerow((*head, *held, *_COLUMNS))
     if results.result:
         writer.writerows(_csv_row((), row) for row in results.result.parameters)
     for item in results.elements:
-        start = (item.index, item.result.label, item.result.status, item.result.chisq)
+        values = (item.result.fixed.get(name) for name in results.fixed)
+        start = (item.index, item.result.label, item.result.status, item.result.chisq, *values)
         rows = item.result.parameters or (ParameterRow(label="", value=None),)
         writer.writerows(_csv_row(start, row) for row in rows)
     return text.getvalue()
@@ -69,6 +71,7 @@ def _json_element(item: ElementView) -> dict[str, object]:
         "label": item.result.label,
         "status": item.result.status,
         "chisq": item.result.chisq,
+        **({"fixed": dict(item.result.fixed)} if item.result.fixed else {}),
         "parameters": [_json_row(row) for row in item.result.parameters],
     }
 
@@ -81,9 +84,10 @@ def _json_row(row: ParameterRow) -> dict[str, Cell]:
 def to_latex(results: ResultsView) -> str:
     """Write the parameters as a LaTeX table."""
     if results.elements:
-        head = " & ".join(["Element", r"$\chi^2$", *map(tex, results.labels)])
-        body = [_tex_element(item, results.labels) for item in results.elements]
-        columns = "lr" + "r" * len(results.labels)
+        names = [*results.fixed, *results.labels]
+        head = " & ".join(["Element", r"$\chi^2$", *map(tex, names)])
+        body = [_tex_element(item, results) for item in results.elements]
+        columns = "lr" + "r" * len(names)
     else:
         head, columns = "Parameter & Value", "lr"
         rows = results.result.parameters if results.result else ()
@@ -95,11 +99,14 @@ def to_latex(results: ResultsView) -> str:
     )
 
 
-def _tex_element(item: ElementView, labels: Sequence[str]) -> str:
+def _tex_element(item: ElementView, results: ResultsView) -> str:
     values = {row.label: _tex_value(row) for row in item.result.parameters}
     chisq = "" if item.result.chisq is None else f"{item.result.chisq:.4g}"
-    cells = [tex(item.result.label or str(item.index)), chisq, *(values.get(n, "") for n in labels)]
-    return " & ".join(cells)
+    held = [
+        f"${item.result.fixed[n]:.10g}$" if n in item.result.fixed else "" for n in results.fixed
+    ]
+    fitted = [values.get(name, "") for name in results.labels]
+    return " & ".join([tex(item.result.label or str(item.index)), chisq, *held, *fitted])
 
 
 def _tex_value(row: ParameterRow) -> str:

@@ -31,6 +31,8 @@ _SCRIPT = "job.sh"
 _DRIVER = "driver.pyz"
 _EXECUTABLE = 0o700
 _PRIVATE = 0o600
+CAMPAIGN = ("fixed", "values", "shake")
+"""What an element of a campaign has, and no other."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,6 +193,7 @@ def _element(index: int, row: Document, files: dict[str, str]) -> Document:
         "files": replaced,
         "args": row.get("args"),
         "start": list(row.get("start") or ()),
+        **{name: row[name] for name in CAMPAIGN if name in row},
     }
 
 

@@ -12,6 +12,7 @@ from gateway.accounts.models import Identity
 from gateway.cluster_settings import ClusterSettings
 from gateway.datasets.service import Files
 from gateway.errors import FieldError, InvalidError
+from gateway.jobs.campaign import Known, campaign_errors, fit_pack, pack_warning
 from gateway.jobs.kinds import check_kind_options, is_resumable_method
 from gateway.jobs.models import ProblemRef
 from gateway.jobs.plan import Wanted, with_defaults
@@ -46,6 +47,9 @@ class ProblemForJob:
     """How many parameters are fitted; None when nobody knows before it runs."""
 
     n_points: int | None
+    known: Known | None = None
+    """Its parameters by name; None when nobody knows them before it runs."""
+
     convert: Convert | None = None
     """Turns an uploaded file of an element into what the model reads; None: as it is."""
 
@@ -116,8 +120,10 @@ class Preparer:
             errors.extend(self._element_errors(identity, request, problem))
             if not errors:
                 request = self._converted(identity, request, problem)
+        request = self._written_out(request, problem, errors)
+        pack = fit_pack(len(request.elements), request.pack, most_tasks(cluster))
         options = self._options(request, problem, errors)
-        wanted = _wanted(identity, request, naming, problem, options)
+        wanted = replace(_wanted(identity, request, naming, problem, options), pack=pack)
         errors.extend(
             check_limits(with_defaults(request.resources, cluster), _limits(cluster), wanted.tasks)
         )
@@ -127,7 +133,7 @@ class Preparer:
             wanted=wanted,
             cluster=name,
             problem=problem.ref,
-            warnings=tuple(_warnings(request, options, problem)),
+            warnings=tuple(_warnings(request, options, problem, pack)),
         )
 
     def _problem(self, identity: Identity, request: JobRequest) -> ProblemForJob:
@@ -153,6 +159,18 @@ class Preparer:
             files = {name: known[digest] for name, digest in row["files"].items()}
             rows.append({**row, "files": files})
         return replace(request, elements=tuple(rows))
+
+    def _written_out(
+        self, request: JobRequest, problem: ProblemForJob, errors: list[FieldError]
+    ) -> JobRequest:
+        """Make the elements of a campaign, unless something is wrong with it."""
+        if request.campaign is None:
+            return request
+        most = self._settings.limits.elements_per_job
+        if found := campaign_errors(request.campaign, problem.known, most):
+            errors.extend(found)
+            return request
+        return replace(request, elements=request.campaign.elements())
 
     def _options(
         self, request: JobRequest, problem: ProblemForJob, errors: list[FieldError]
@@ -213,9 +231,13 @@ def _wanted(
         simulate=request.simulate,
         start=request.start,
         elements=request.elements,
-        pack=request.pack,
         resumable=is_resumable_method(str(options.get("fit"))),
     )
+
+
+def most_tasks(cluster: ClusterSettings) -> int:
+    """Say how many tasks one job may have on a cluster: all of them are submitted at once."""
+    return min(cluster.max_array, cluster.max_tasks or cluster.max_array)
 
 
 def _limits(cluster: ClusterSettings) -> Limits:
@@ -227,10 +249,12 @@ def _limits(cluster: ClusterSettings) -> Limits:
     )
 
 
-def _warnings(request: JobRequest, options: Document, problem: ProblemForJob) -> list[str]:
+def _warnings(
+    request: JobRequest, options: Document, problem: ProblemForJob, pack: int
+) -> list[str]:
     """Say what will work but was probably not meant."""
     method = METHODS.get(str(options.get("fit")))
-    found = []
+    found = [text] if (text := pack_warning(len(request.elements), request.pack, pack)) else []
     cpus = request.resources.cpus
     if method and not method.parallel and cpus > 1:
         found.append(f"{method.name} uses one processor; the other {cpus - 1} would idle.")

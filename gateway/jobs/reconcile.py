@@ -127,6 +127,7 @@ class Reconciler:
         return LineLimits(
             jobs=cluster.max_jobs,
             jobs_per_user=cluster.max_jobs_per_user,
+            tasks=cluster.max_tasks,
             cpus_per_user=cluster.max_cpus_per_user,
             closed=self._closings.why(place.cluster),
         )

@@ -22,6 +22,7 @@ _TEXT = 4_000
 _TRACEBACK = 20_000
 _PARAMETERS = 2_000
 _ELEMENTS = 20_000
+_FIXED = 50
 _DIGITS = 5
 _MOST_DIGITS = 15
 Interval = tuple[float | None, float | None]
@@ -88,6 +89,9 @@ class ResultView:
     """``chisq``, ``dof``, ``points``, ``start_chisq``, ``steps``, ``evaluations`` ..."""
 
     parameters: tuple[ParameterRow, ...] = ()
+    fixed: Mapping[str, float] = field(default_factory=dict)
+    """Parameters that this element of a campaign held at these values."""
+
     convergence: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
@@ -144,6 +148,12 @@ class ResultsView:
         rows = (row.label for item in self.elements for row in item.result.parameters)
         return tuple(dict.fromkeys(rows))
 
+    @property
+    def fixed(self) -> tuple[str, ...]:
+        """The parameters that any element held, in the order in which they come."""
+        names = (name for item in self.elements for name in item.result.fixed)
+        return tuple(dict.fromkeys(names))
+
 
 def read_results(blobs: BlobStore, dataset: Dataset, elements_asked: int) -> ResultsView:
     """Read what an attempt left.
@@ -191,6 +201,7 @@ def read_result(document: Document) -> ResultView:
         label=_text(document.get("label"), _LABEL),
         numbers={name: _number(document.get(name)) for name in names},
         parameters=tuple(_parameters(document.get("parameters"))),
+        fixed=dict(islice(_fixed(document.get("fixed")), _FIXED)),
         convergence=_convergence(convergence),
         versions={
             _text(name, 40): _text(version, 60)
@@ -227,6 +238,12 @@ def _parameters(rows: Any) -> Iterator[ParameterRow]:
             interval_68=_interval(row.get("interval_68")),
             interval_95=_interval(row.get("interval_95")),
         )
+
+
+def _fixed(values: Any) -> Iterator[tuple[str, float]]:
+    for name, value in _mapping(values).items():
+        if is_number(value) and (label := _text(name, _LABEL)):
+            yield label, float(value)
 
 
 def _checked(rows: Any) -> Iterator[Document]:

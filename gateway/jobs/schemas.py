@@ -10,6 +10,9 @@ from apiflask import Schema
 from marshmallow import RAISE, ValidationError, fields, post_load, validate, validates_schema
 
 from gateway.ids import is_id
+from gateway.jobs.campaign import Campaign
+from gateway.jobs.campaign_schema import CampaignSchema
+from gateway.jobs.number_field import NumberField
 from gateway.jobs.resource_schema import ResourcesSchema
 from gateway.jobs.resources import Resources
 from gateway.records import Document
@@ -38,7 +41,12 @@ class JobRequest:
     simulate: Document | None = None
     start: tuple[float, ...] = ()
     elements: tuple[Document, ...] = ()
-    pack: int = 1
+    campaign: Campaign | None = None
+    """Elements that differ by parameters, not by files."""
+
+    pack: int | None = 1
+    """None: so many elements in a task that there are few tasks."""
+
     cluster: str | None = None
     resources: Resources = field(default_factory=Resources)
     title: str = ""
@@ -59,18 +67,6 @@ class Strict(Schema):
         """How: by an error."""
 
         unknown = RAISE
-
-
-class NumberField(fields.Field[float]):
-    """A finite number; text and truth values are none."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(metadata={"type": "number"}, **options)
-
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> float:
-        if type(value) not in (int, float) or value != value or abs(value) > 1e308:
-            raise ValidationError(f"{str(value)[:40]!r} is not a finite number.")
-        return float(value)
 
 
 def _id_text(value: str) -> None:
@@ -118,6 +114,13 @@ class ElementSchema(Strict):
     start = fields.List(NumberField(), load_default=list)
 
 
+def _check_campaign(data: Mapping[str, Any]) -> None:
+    if data.get("kind") != "fit" or data.get("mode") != "fit":
+        raise ValidationError("Only a fit runs as a campaign: kind 'fit', mode 'fit'.", "campaign")
+    if data.get("elements"):
+        raise ValidationError("Give elements or a campaign, not both.", "campaign")
+
+
 class JobRequestSchema(Strict):
     """A job to be run."""
 
@@ -135,7 +138,14 @@ class JobRequestSchema(Strict):
     simulate = fields.Nested(SimulateSchema, allow_none=True, load_default=None)
     start = fields.List(NumberField(), load_default=list, validate=validate.Length(max=1000))
     elements = fields.List(fields.Nested(ElementSchema), load_default=list)
-    pack = fields.Integer(strict=True, load_default=1, validate=validate.Range(min=1, max=10_000))
+    campaign = fields.Nested(CampaignSchema, allow_none=True, load_default=None)
+    pack = fields.Integer(
+        strict=True,
+        allow_none=True,
+        load_default=1,
+        validate=validate.Range(min=1, max=10_000),
+        metadata={"description": "Elements in a task, one after the other; null: few tasks"},
+    )
     cluster = fields.String(allow_none=True, load_default=None, validate=validate.Length(max=64))
     resources = fields.Nested(ResourcesSchema, load_default=Resources)
     title = fields.String(load_default="", validate=[validate.Length(max=_TITLE), _line])
@@ -155,6 +165,8 @@ class JobRequestSchema(Strict):
             raise ValidationError("Which problem? Give its id.", "problem")
         if data.get("elements") and data.get("mode") != "fit":
             raise ValidationError("Only mode 'fit' runs over elements.", "elements")
+        if data.get("campaign") is not None:
+            _check_campaign(data)
 
     @post_load(pass_original=True)
     def make_request(self, data: dict[str, Any], original: Any, **_: Any) -> JobRequest:

@@ -34,6 +34,10 @@ _PLACES = (
     (r"/problem.*", "problem"),
     (r"/options/fit", "fit"),
     (r"/simulate.*", "noise"),
+    (r"/campaign/random", "random_starts"),
+    (r"/campaign/(starts|grid).*", r"\1"),
+    (r"/campaign", "campaign"),
+    (r"/pack", "pack"),
     (r"/(seed|mode|cluster|title|notes|tags|kind)(/.*)?", r"\1"),
 )
 _COMPILED = tuple((re.compile(pattern), name) for pattern, name in _PLACES)

@@ -11,6 +11,7 @@ from fitters.base import Option
 from fitters.bumps_options import METHODS
 from gateway.jobs.kinds import kinds
 from gateway.jobs.models import Job
+from gateway.problems.form_campaign import campaign_fields
 from gateway.problems.form_reading import CARRIED, Row, UploadedFile, write_files, write_rows
 from gateway.problems.service import Found
 from gateway.records import Document
@@ -73,6 +74,7 @@ def of_job(job: Job, found: Found | None) -> FormValues:
         "simulate": "yes" if simulate else "",
         "noise": _text((simulate or {}).get("noise_percent")),
         "carried": _carried(request),
+        **campaign_fields(request),
         **{f"o.{prefix}.{name}": _text(value) for name, value in options.items()},
         **{f"r.{name}": _text(value) for name, value in (request.get("resources") or {}).items()},
     }
@@ -116,6 +118,8 @@ number_text = _text
 
 def _carried(request: Mapping[str, Any]) -> str:
     kept = {name: request[name] for name in CARRIED if request.get(name) not in (None, [], 1)}
+    if request.get("campaign"):
+        kept.pop("pack", None)  # it has a field
     return json.dumps(kept) if kept else ""
 
 

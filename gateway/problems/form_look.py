@@ -12,6 +12,7 @@ from typing import Any
 
 from gateway.accounts.models import Identity
 from gateway.errors import FieldError, InvalidError
+from gateway.jobs.campaign import Known
 from gateway.jobs.models import ProblemRef
 from gateway.jobs.prepare import NO_PROBLEM, ProblemForJob
 from gateway.problems import library
@@ -40,8 +41,9 @@ from gateway.problems.form_reading import (
     write_rows,
 )
 from gateway.problems.guess_expression import guess_expression
+from gateway.problems.known import known_parameters
 from gateway.problems.library_parts import BACKGROUNDS, PEAK_LIMIT, SHAPES
-from gateway.problems.models import CurveDocument, Document, ReadBlob
+from gateway.problems.models import CurveDocument, Document, ReadBlob, content_json
 from gateway.problems.present import present_table
 from gateway.problems.schemas import load_document
 from gateway.problems.selection import select
@@ -132,7 +134,13 @@ def problem_for_job(look: Look) -> ProblemForJob:
         files={},
         n_parameters=examined.n_parameters if examined else len(free),
         n_points=examined.n_points if examined else (look.curve or {}).get("points"),
+        known=_known(document, examined),
     )
+
+
+def _known(document: Document, examined: Examined | None) -> Known | None:
+    content = replace(document, content=examined.content) if examined else document
+    return known_parameters(content_json(content), examined.details if examined else {})
 
 
 def _entry(values: Values) -> FormValues:

@@ -13,6 +13,7 @@ names                      mean
 ``f.N.name``, ``.digest``  uploaded files of a script
 ``fit``, ``o.METHOD.NAME``  the method, and the options of each
 ``r.NAME``                 resources by Slurm's names
+``campaign``, ``grid`` ..    many fits in one job; see `gateway.problems.form_campaign`
 =========================  =========================================================================
 """
 
@@ -26,6 +27,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from gateway.errors import InvalidError
+from gateway.problems.form_campaign import campaign_document
+from gateway.problems.form_numbers import number
 from gateway.records import Document
 
 Values = Mapping[str, str]
@@ -34,7 +37,6 @@ FILES = 200
 CARRIED = ("elements", "pack", "start")
 """What a form cannot show: it is kept as it was when a job is run again."""
 
-_WHOLE = re.compile(r"[-+]?[0-9]{1,15}")
 _RANGE = re.compile(r"([0-9]{1,7})(?:\s*(?:-|to|:)\s*([0-9]{1,7}))?")
 _OTHER = re.compile(r"([A-Za-z_]\w*)\s*=\s*([0-9]{1,3})")
 _DEFAULT_ENTRY = "model.py"
@@ -64,21 +66,6 @@ class UploadedFile:
 
     name: str
     digest: str
-
-
-def number(text: str) -> int | float | str:
-    """Read a number; anything else stays text.
-
-    >>> number("12"), number("1e-3"), number("a")
-    (12, 0.001, 'a')
-    """
-    text = text.strip()
-    if _WHOLE.fullmatch(text):
-        return int(text)
-    try:
-        return float(text)
-    except ValueError:
-        return text
 
 
 def read_rows(values: Values) -> list[Row]:
@@ -165,6 +152,7 @@ def job_document(values: Values, problem: Document | None) -> Document:
         "notes": values.get("notes", ""),
         "tags": split_words(values.get("tags", "")),
         **_carried(values),
+        **campaign_document(values),
     }
     if problem is not None:
         document["problem"] = problem

@@ -16,6 +16,7 @@ from gateway.problems.bumps_json import check_json
 from gateway.problems.bundle import render_element
 from gateway.problems.examine import Examined, examine
 from gateway.problems.json_reading import JsonLimits
+from gateway.problems.known import known_parameters
 from gateway.problems.models import (
     CurveDocument,
     Document,
@@ -178,6 +179,7 @@ class ProblemService:
             files=kept.bundle.files,
             n_parameters=kept.n_parameters,
             n_points=kept.n_points,
+            known=known_parameters(kept.version.document, kept.details),
             convert=self._converter(kept),
         )
 

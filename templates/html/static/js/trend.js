@@ -13,11 +13,12 @@ export function drawTrend(place, elements) {
     return;
   }
   const parameter = chooser("Parameter", [...labels, CHISQ]);
-  const over = chooser("over", numbered(done) ? ["number of the element", "number in its name"] : ["number of the element"]);
+  const ways = waysOver(done);
+  const over = chooser("over", [...ways.keys()]);
   const words = element("p", { class: "faint", role: "status" });
   const box = element("div");
   place.append(element("p", { class: "plot-tools" }, parameter.label, over.label), words, box);
-  const spec = () => trend(done, parameter.select.value, over.select.selectedIndex === 1);
+  const spec = () => trend(done, parameter.select.value, over.select.value, ways.get(over.select.value));
   const tools = element("div");
   box.append(tools);
   const plot = new Plot(box, spec());
@@ -45,13 +46,24 @@ function numbered(elements) {
   return found.every(Boolean) && new Set(found).size === found.length;
 }
 
-function trend(elements, name, byName) {
-  const x = elements.map((one) => (byName ? Number(NUMBER.exec(one.label)[0]) : one.element));
+// What the elements can be drawn over, what a campaign fixed first: name to value of an element.
+function waysOver(elements) {
+  const held = [...new Set(elements.flatMap((one) => Object.keys(one.fixed ?? {})))];
+  const ways = new Map(held.map((name) => [name, (one) => one.fixed?.[name] ?? null]));
+  ways.set("number of the element", (one) => one.element);
+  if (numbered(elements) && held.length === 0) ways.set("number in its name", (one) => Number(NUMBER.exec(one.label)[0]));
+  return ways;
+}
+
+function trend(elements, name, over, place) {
+  // A curve is drawn from left to right, however the elements are sorted.
+  elements = elements.filter((one) => place(one) !== null).sort((one, other) => place(one) - place(other));
+  const x = elements.map(place);
   const rows = elements.map((one) => (name === CHISQ ? { value: one.chisq } : one.parameters.find((row) => row.parameter === name)));
   const values = rows.map((row) => row?.value ?? null);
   const end = (row, sign) => (row?.value === undefined || row.value === null ? null : row.value + sign * (row.uncertainty ?? 0));
   const series = [{ label: name, values, low: rows.map((row) => end(row, -1)), high: rows.map((row) => end(row, 1)), colour: "--plot-data", kind: "points" }];
-  return { x, xLabel: byName ? "number in the name" : "element", yLabel: name, series, height: 280, label: `${name} of all elements.` };
+  return { x, xLabel: over, yLabel: name, series, height: 280, label: `${name} of all elements.` };
 }
 
 function told(values, count) {
