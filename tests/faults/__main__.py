@@ -10,6 +10,16 @@ from tests.faults.slurm_sites import SITES
 
 _S_A_KILL = 3.0
 _POINTS = 25  # about so many there are at any site
+_ENOUGH = 20  # hits of each point, for which no more than so many times as many faults are needed
+
+
+def times_each(faults: int) -> int:
+    """Say how often each point is hit: 400 faults are enough for 20 times.
+
+    >>> [times_each(faults) for faults in (30, 100, 400, 1000)]
+    [2, 5, 20, 40]
+    """
+    return max(-(-faults // _POINTS), min(faults // _ENOUGH, _ENOUGH))
 
 
 def main() -> int:
@@ -18,7 +28,7 @@ def main() -> int:
     parser.add_argument("faults", type=int, nargs="?", default=1000)
     parser.add_argument("site", choices=SITES, nargs="?", default="local")
     asked = parser.parse_args()
-    times, make_site = -(-asked.faults // _POINTS), SITES[asked.site]
+    times, make_site = times_each(asked.faults), SITES[asked.site]
     points = at_points(times, within_s=60 + asked.faults * _S_A_KILL, make_site=make_site)
     print(points.table(), end="\n\n", flush=True)  # noqa: T201 - it is a command
     moments = at_random(asked.faults // 2, make_site=make_site)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -21,7 +21,15 @@ from tests.faults.watcher import Watcher
 from tests.helpers import eventually
 
 _GREATEST_CHANCE = 0.5
-_SETTLE_S = 120.0
+_AT_ONCE = 2
+"""Points of one process that are tried at a time."""
+
+_TURNS = 4
+"""In so many turns each point gets its hits, so that a campaign cut short has some of each."""
+
+_SETTLE_S = 240.0
+"""A controller that was killed may have forgotten a job: that is believed after two minutes."""
+
 _FLIGHT_S = 2.0
 _FLYING = (Stage.NONE, Stage.STAGED, Stage.UNCERTAIN)
 
@@ -112,15 +120,14 @@ def _hit_points(rig: Rig, times: int, within_s: float) -> Counter[str]:
     groups = {**dict.fromkeys(gateway, ENDS_A_JOB), **dict.fromkeys(site.points, site.ends_a_job)}
     points = [name for group in groups for name in group]
     deadline = time.monotonic() + within_s
-    left: set[str] = set()
+    aims: dict[str, int] = {}
     while time.monotonic() < deadline:
         hits = rig.hits()
-        now_left = {name for name in points if hits[name] < times}
-        if not now_left:
+        if all(hits[name] >= times for name in points):
             break
-        if now_left != left:
-            left = now_left
-            web, *others = (_chances(group, left, ends) for group, ends in groups.items())
+        if now := _aims(groups, aims, hits, times):
+            aims = now
+            web, *others = (_chances(group, aims, ends) for group, ends in groups.items())
             rig.plan({"web": web, "worker": {n: p for group in others for n, p in group.items()}})
             rig.renew()
         time.sleep(0.1)
@@ -128,9 +135,31 @@ def _hit_points(rig: Rig, times: int, within_s: float) -> Counter[str]:
     return Counter({name: hits[name] for name in points})
 
 
-def _chances(group: tuple[str, ...], left: set[str], ends_a_job: float) -> dict[str, float]:
+def _aims(
+    groups: Iterable[tuple[str, ...]], aims: Mapping[str, int], hits: Counter[str], times: int
+) -> dict[str, int]:
+    """Say which points are wanted next, and how many hits of each; empty while nothing changes.
+
+    A point that is passed once in a call for many jobs is hit far more seldom than one that each
+    job passes: so of each process the points that are furthest behind have it to themselves.
+    """
+    if aims and not any(hits[name] >= aim for name, aim in aims.items()):
+        return {}
+    step = -(-times // _TURNS)
+    wanted: dict[str, int] = {}
+    for group in groups:
+        going_on = {n: aims[n] for n in group if n in aims and hits[n] < aims[n]}
+        behind = sorted((n for n in group if hits[n] < times), key=lambda n: hits[n])
+        for name in behind:
+            if len(going_on) < _AT_ONCE and name not in going_on:
+                going_on[name] = min(times, hits[name] + step)
+        wanted |= going_on
+    return wanted
+
+
+def _chances(group: tuple[str, ...], aims: Iterable[str], ends_a_job: float) -> dict[str, float]:
     """Say how likely a pass of each point is to be the last: the fewer points, the likelier."""
-    names = [name for name in group if name in left]
+    names = [name for name in aims if name in group]
     return {name: min(_GREATEST_CHANCE, ends_a_job / len(names)) for name in names}
 
 

@@ -80,7 +80,8 @@ def _compare_one(job: Job, own: dict[str, set[str]], found: Comparison) -> None:
     if owner not in (None, native_id):
         found.double.append(f"{job.id} is {native_id}, and {owner} wrote its exit file")
     if not job.final and attempt.tracking is Tracking.LOST:
-        if native_id in own:
+        # What the accounting goes on calling alive is no more when the controller has forgotten it.
+        if own.get(native_id or "", set()) - set(_ALIVE):
             found.lost.append(f"{job.id} is called lost, and Slurm knows {native_id}: {own}")
         else:
             found.forgotten.add(job.id)
