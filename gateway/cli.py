@@ -17,6 +17,7 @@ from gateway.backup_cli import backup, restore
 from gateway.cli_reported import reported
 from gateway.cluster_cli import cluster
 from gateway.database import connect, running_store, schema_version, upgrade
+from gateway.hand_cli import adopt, script
 from gateway.settings import Settings, load_settings, prepare_state
 from gateway.trail_cli import trail
 from gateway.web.logs import configure_logs
@@ -28,9 +29,11 @@ def main() -> None:
     """Run fits with bumps on a cluster: one click is at most one job, and no job is lost."""
 
 
+main.add_command(adopt)
 main.add_command(backup)
 main.add_command(cluster)
 main.add_command(restore)
+main.add_command(script)
 main.add_command(trail)
 
 

@@ -154,10 +154,14 @@ def script_sha256(plan: Plan) -> str:
 
 def staged_job(job: Job, blobs: BlobStore) -> StagedJob:
     """Turn the plan of a job's current attempt into a directory to be made."""
-    plan = load_plan(job.attempt.plan, blobs)
+    return staged_plan(job.attempt.directory, load_plan(job.attempt.plan, blobs), blobs)
+
+
+def staged_plan(directory: str, plan: Plan, blobs: BlobStore) -> StagedJob:
+    """Turn a plan into a directory to be made."""
     own = ((_JOB, job_bytes(plan), _PRIVATE), (_SCRIPT, plan.script.encode(), _EXECUTABLE))
     return StagedJob(
-        directory=PurePosixPath(job.attempt.directory),
+        directory=PurePosixPath(directory),
         files=(
             *(_staged_bytes(name, content, mode) for name, content, mode in own),
             *(

@@ -46,6 +46,8 @@ UNCERTAIN = "Handed over, but the answer got lost: looking for it before anythin
 NOT_REACHED = "Waits to be handed over: its cluster cannot be reached now."
 RESTORED = "it was restored from files and is not at its cluster: run it again if you want it"
 NOT_SENT_AGAIN = f"Not handed over again: {RESTORED}."
+ADOPTED = "Submitted by hand and brought under watch: looking for it at its cluster."
+ADOPTED_NOTE = "Submitted by hand."
 LOST = "The scheduler no longer knows it and it left no exit file; it is still being looked for."
 
 

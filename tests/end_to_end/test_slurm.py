@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,29 @@ def test_what_sbatch_got_is_what_the_preview_showed(site: LiveGateway, api: Api)
     base = Path(site.environment["GATEWAY_CONFIG"]).parent / "jobs"
     (script,) = base.glob(f"*/{job['id']}/1/job.sh")
     assert script.read_text(encoding="utf-8") == preview["script"]
+
+
+def test_a_job_submitted_by_hand_twice_runs_once_and_is_followed_when_adopted(
+    cluster: Cluster, site: LiveGateway, api: Api, tmp_path: Path
+) -> None:
+    (tmp_path / "line.json").write_text(json.dumps(LINE), encoding="utf-8")
+    words = ("--problem", str(tmp_path / "line.json"), "--fit", "lm", "--user", api.name)
+    script = site.command("script", *words, "--cluster", "hpc")
+    base = Path(site.environment["GATEWAY_CONFIG"]).parent / "jobs"
+    (place,) = (base / api.name).glob("*/1")
+    assert (place / "job.sh").read_text(encoding="utf-8") == script
+    twins = {cluster.run("sbatch", "--parsable", str(place / "job.sh")).strip() for _ in range(2)}
+
+    site.command("adopt", str(place))
+    job = api.wait(place.parent.name)
+
+    assert (job["state"], job["title"]) == ("COMPLETED", "line")
+    assert job["native_id"] in twins
+    result = api.results(job["id"])["results"][0]
+    values = {row["label"]: row["value"] for row in result["parameters"]}
+    assert values == pytest.approx({"a": 2, "b": 1}, abs=0.02)
+    starts = (place / "events.0.jsonl").read_text(encoding="utf-8").count('"event": "start"')
+    assert starts == 1
 
 
 def test_a_running_job_is_followed_stopped_and_keeps_its_results(api: Api) -> None:

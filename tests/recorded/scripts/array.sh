@@ -15,7 +15,8 @@
 #SBATCH --cpus-per-task=4
 #SBATCH --mem=2048M
 
-# Called as: job.sh TRY. It runs at most once for each try, whatever was submitted how often.
+# Called as: job.sh TRY, and TRY is 1 when a person leaves it out. It runs at most once for each
+# try, whatever was submitted how often.
 trap 'exit 143' TERM
 asked=
 trap 'asked=1' USR1
@@ -36,11 +37,11 @@ export MPLBACKEND=Agg OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 # The claim: a hard link, so that the first owner of this try has it for good. The same owner
 # again is a requeue or another element of the array; any other exits and leaves no trace.
-attempt=$1
+attempt=${1:-1}
 owner=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}
 task=${SLURM_ARRAY_TASK_ID:-0}
 if [[ ! $attempt =~ ^[0-9]+$ || ! $owner =~ ^[0-9]+$ || ! $task =~ ^[0-9]+$ ]]; then
-    echo "usage: job.sh TRY, run by a scheduler that sets SLURM_JOB_ID" >&2
+    echo "usage: job.sh [TRY], run by a scheduler that sets SLURM_JOB_ID" >&2
     exit 1
 fi
 mine=.claim.$attempt.$owner.$task

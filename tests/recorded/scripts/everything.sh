@@ -25,7 +25,8 @@
 #SBATCH --nice=100
 #SBATCH --exclusive
 
-# Called as: job.sh TRY. It runs at most once for each try, whatever was submitted how often.
+# Called as: job.sh TRY, and TRY is 1 when a person leaves it out. It runs at most once for each
+# try, whatever was submitted how often.
 trap 'exit 143' TERM
 asked=
 trap 'asked=1' USR1
@@ -48,11 +49,11 @@ export NOTE='it'"'"'s $HOME `x`'
 
 # The claim: a hard link, so that the first owner of this try has it for good. The same owner
 # again is a requeue or another element of the array; any other exits and leaves no trace.
-attempt=$1
+attempt=${1:-1}
 owner=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}
 task=${SLURM_ARRAY_TASK_ID:-0}
 if [[ ! $attempt =~ ^[0-9]+$ || ! $owner =~ ^[0-9]+$ || ! $task =~ ^[0-9]+$ ]]; then
-    echo "usage: job.sh TRY, run by a scheduler that sets SLURM_JOB_ID" >&2
+    echo "usage: job.sh [TRY], run by a scheduler that sets SLURM_JOB_ID" >&2
     exit 1
 fi
 mine=.claim.$attempt.$owner.$task
