@@ -12,8 +12,9 @@ import redis
 from gateway.accounts.service import Accounts
 from gateway.clusters.contacts import Contacts
 from gateway.clusters.drains import Drains
+from gateway.clusters.probes import Surveys
 from gateway.clusters.service import ClusterAccounts
-from gateway.clusters.store import ClusterAccountStore, ContactStore, DrainStore
+from gateway.clusters.store import ClusterAccountStore, ContactStore, DrainStore, SurveyStore
 from gateway.database import connect
 from gateway.datasets.blobs import BlobStore
 from gateway.datasets.service import Files
@@ -46,6 +47,7 @@ class Gateway:
     cluster_accounts: ClusterAccounts
     drains: Drains
     contacts: Contacts
+    surveys: Surveys
     blobs: BlobStore
     datasets: DatasetStore
     files: Files
@@ -83,6 +85,7 @@ def open_gateway(settings: Settings) -> Gateway:
         cluster_accounts=cluster_accounts,
         drains=drains,
         contacts=Contacts(ContactStore(client)),
+        surveys=Surveys(SurveyStore(client), settings, accounts.audit),
         blobs=blobs,
         datasets=datasets,
         files=files,

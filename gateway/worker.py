@@ -19,6 +19,8 @@ import structlog
 from rq.serializers import JSONSerializer
 from rq.worker import SimpleWorker
 
+from gateway.clusters.probes import Prober
+from gateway.clusters.store import ClusterAccountStore, SurveyStore
 from gateway.database import connect, ping, require_schema, store_url
 from gateway.datasets.garbage import REPORT, Garbage
 from gateway.errors import UnavailableError
@@ -87,6 +89,17 @@ def make_reconciler(gateway: Gateway, schedulers: Schedulers, ends: Ends) -> Rec
     )
 
 
+def make_prober(gateway: Gateway, schedulers: Schedulers) -> Prober:
+    """Put together what finds out what clusters can do."""
+    return Prober(
+        SurveyStore(gateway.redis),
+        ClusterAccountStore(gateway.redis),
+        gateway.settings,
+        schedulers,
+        gateway.contacts,
+    )
+
+
 def make_garbage(gateway: Gateway) -> Garbage:
     """Put together what removes files that no room names."""
     settings = gateway.settings
@@ -116,6 +129,7 @@ class Worker:
         self._sweeper = Sweeper(
             self._gateway.job_store, self._gateway.files, self._gateway.logs, self._reach
         )
+        self._prober = make_prober(self._gateway, self._reach)
         self._garbage = make_garbage(self._gateway)
         self._census = CensusStore(self._gateway.redis)
         self._told = -_TELL_S
@@ -155,6 +169,7 @@ class Worker:
         try:
             alive = self._reconciler.round()
             self._sweeper.sweep()
+            self._prober.step()
             self._reach.tidy()
             self._garbage.step(_SWEEP_S)
             self._gateway.live.beat(self._pulse_s)

@@ -18,6 +18,8 @@ from gateway.admin.schemas import (
     UsageReportSchema,
     WantedDrainSchema,
 )
+from gateway.admin.survey_schemas import SurveySchema
+from gateway.admin.surveys import survey_document
 from gateway.clusters.models import Drain
 from gateway.jobs.line import cpus_of
 from gateway.jobs.models import Job
@@ -58,6 +60,26 @@ def report_usage(period: Period) -> Document:
     """Sum up the core-hours of jobs that were submitted in a period, and what came to nothing."""
     rows = usage(gateway().redis, period)
     return {"since": period.since, "until": period.until, "items": rows}
+
+
+@bp.get("/admin/clusters/<cluster>/probe")
+@bp.output(SurveySchema)
+@needs(Scope.ADMIN)
+@answers(HTTPStatus.NOT_FOUND)
+def read_survey(cluster: str) -> Document:
+    """Say what a cluster was found able to do, when, and what the gateway makes of it."""
+    return survey_document(gateway(), cluster, gateway().surveys.find(cluster))
+
+
+@bp.post("/admin/clusters/<cluster>/probe")
+@bp.output(SurveySchema, status_code=202)
+@needs(Scope.ADMIN)
+@answers(HTTPStatus.NOT_FOUND)
+def ask_for_survey(cluster: str) -> tuple[Document, int]:
+    """Have the worker look again: what was found until then is answered, with ``wanted`` set."""
+    survey = gateway().surveys.ask(cluster, identity().user)
+    gateway().live.wake("")
+    return survey_document(gateway(), cluster, survey), 202
 
 
 @bp.put("/admin/clusters/<cluster>/drain")

@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from gateway.accounts.models import Scope
 from gateway.admin.overview import QueueFilter, look_over, queue
 from gateway.admin.schemas import QueueQuery, WantedDrainSchema
+from gateway.admin.surveys import rules
 from gateway.errors import GatewayError, InvalidError
 from gateway.jobs.line import cpus_of
 from gateway.web.access import needs
@@ -68,6 +69,30 @@ def resume(cluster: str) -> Page:
     return redirect(f"{PATH}#{cluster}", code=303)
 
 
+@bp.post(f"{PATH}/clusters/<cluster>/probe")
+@needs(Scope.ADMIN)
+def probe(cluster: str) -> Page:
+    """Have the worker find out again what a cluster can do."""
+    gateway().surveys.ask(cluster, identity().user)
+    gateway().live.wake("")
+    return redirect(f"{PATH}/clusters/{cluster}", code=303)
+
+
+@bp.get(f"{PATH}/clusters/<cluster>")
+@needs(Scope.ADMIN)
+def show_cluster(cluster: str) -> Page:
+    """Show what a cluster can do, what follows, and how much it is asked."""
+    survey = gateway().surveys.find(cluster)
+    (one,) = [one for one in look_over(gateway()).clusters if one.name == cluster]
+    return render_template(
+        "admin/cluster.html",
+        cluster=one,
+        survey=survey,
+        rules=rules(gateway(), cluster, survey),
+        settings=gateway().settings.clusters[cluster],
+    )
+
+
 def _drain(cluster: str | None) -> Page:
     drains, by = gateway().drains, identity().user
     try:
@@ -91,6 +116,7 @@ def _page(wrong: str = "", error: GatewayError | None = None) -> str:
     return render_template(
         "admin/overview.html",
         found=look_over(gateway()),
+        surveys=gateway().surveys.all(),
         rows=[(job, cpus_of(job)) for job in jobs],
         more=f"{PATH}?{urlencode(more)}#queue" if more else None,
         chosen=chosen,

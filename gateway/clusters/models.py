@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Self
+
+from scheduler.base import Manners, Partition, Probe, Qos
 
 
 class KeySource(StrEnum):
@@ -43,6 +46,53 @@ class Contact:
     answered: datetime | None = None
     failed: datetime | None = None
     error: str = ""
+
+    @property
+    def answers(self) -> bool:
+        """Whether it did what it was asked when it was last asked."""
+        return self.answered is not None and (not self.failed or self.failed < self.answered)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a cluster was found able to do."""
+
+    name: str
+    version: str
+    cpus: int
+    max_array: int
+    memory_bytes: int | None = None
+    manners: Manners = field(default_factory=Manners)
+    partitions: tuple[Partition, ...] = ()
+    qos: tuple[Qos, ...] | None = None
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, probe: Probe) -> Self:
+        """Take what is kept of a look."""
+        return cls(**{name: getattr(probe, name) for name in cls.__dataclass_fields__})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """The last look at what a cluster can do; one that failed keeps what was found before."""
+
+    found: Found | None = None
+    probed: datetime | None = None
+    took_s: float = 0.0
+    failed: datetime | None = None
+    error: str = ""
+    wanted: datetime | None = None
+    """Since when somebody waits for another look; None when nobody does."""
+
+    @property
+    def looked(self) -> datetime | None:
+        """When somebody last looked, with or without success."""
+        return max(filter(None, (self.probed, self.failed)), default=None)
+
+    def failing(self, moment: datetime, error: str) -> Survey:
+        """Note a look that came to nothing."""
+        return replace(self, failed=moment, error=error)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,18 +11,21 @@ key                                   type    holds
                                               nothing new, as JSON
 ``clusters:answered``                 hash    cluster -> when it last answered
 ``clusters:failed``                   hash    cluster -> when it last failed, and why, as JSON
+``clusters:probed``                   hash    cluster -> what it was found able to do, as JSON
+``clusters:probe-wanted``             hash    cluster -> since when somebody waits for a look
 ====================================  ======  =================================================
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import redis
 
-from gateway.clusters.models import ClusterAccount, Contact, Drain
+from gateway.clusters.models import ClusterAccount, Contact, Drain, Survey
 from gateway.records import from_document, time_text, to_document
 
 # Two requests at once must not both show a key of which one is void.
@@ -119,6 +122,43 @@ class ContactStore:
                 {"answered": answered.get(name), **json.loads(failed.get(name, "{}"))},
             )
             for name in {*answered, *failed}
+        }
+
+
+class SurveyStore:
+    """Reads and writes what clusters can do; the worker looks, others wish."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._redis: Any = client
+
+    def put(self, cluster: str, survey: Survey) -> None:
+        """Remember a look; nobody waits for it any more."""
+        document = to_document(replace(survey, wanted=None))
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hset("clusters:probed", cluster, json.dumps(document))
+            pipe.hdel("clusters:probe-wanted", cluster)
+            pipe.execute()
+
+    def want(self, cluster: str, moment: datetime) -> None:
+        """Note that somebody waits for a look; who waits already waits longer."""
+        self._redis.hsetnx("clusters:probe-wanted", cluster, time_text(moment))
+
+    def wanted(self) -> list[str]:
+        """List the clusters that somebody asked about, first come first."""
+        found = self._redis.hgetall("clusters:probe-wanted")
+        return sorted(found, key=lambda name: (found[name], name))
+
+    def all(self) -> dict[str, Survey]:
+        """Read all, by cluster."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hgetall("clusters:probed")
+            pipe.hgetall("clusters:probe-wanted")
+            probed, wanted = pipe.execute()
+        return {
+            name: from_document(
+                Survey, {**json.loads(probed.get(name, "{}")), "wanted": wanted.get(name)}
+            )
+            for name in {*probed, *wanted}
         }
 
 

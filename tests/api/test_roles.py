@@ -56,6 +56,8 @@ ROWS: dict[str, tuple[int | None, ...]] = {
     "GET /admin/clusters": _ADMIN,
     "GET /admin/jobs": _ADMIN,
     "GET /admin/usage": _ADMIN,
+    "GET /admin/clusters/{cluster}/probe": _ADMIN,
+    "POST /admin/clusters/{cluster}/probe": _ADMIN,
     "PUT /admin/drain": _ADMIN,
     "DELETE /admin/drain": _ADMIN,
     "PUT /admin/clusters/{cluster}/drain": _ADMIN,

@@ -126,6 +126,23 @@ def test_a_job_that_slurm_refuses_says_why_in_slurms_words(api: Api) -> None:
     assert "invalid partition" in ended["reason_text"].lower()
 
 
+def test_an_administrator_sees_what_slurm_can_do_and_what_follows(site: LiveGateway) -> None:
+    site.add_user("boss", "--admin")
+    boss = Api(site, "boss")
+    path = "/admin/clusters/hpc/probe"
+    assert boss.http.post(path).status_code == 202
+    eventually(lambda: not boss.http.get(path).json()["wanted"], what="a look")
+    answer = boss.http.get(path).json()
+    found = answer["found"]
+    assert (answer["error"], found["name"], found["min_job_age_s"]) == ("", "test", 300)
+    assert (found["accounting"], found["max_array"]) == (True, 1001)
+    assert {one["name"] for one in found["partitions"]} >= {"small", "wide"}
+    assert "normal" in {one["name"] for one in found["qos"]}
+    rules = {rule["found"]: rule for rule in answer["strategy"]}
+    follows = rules["ended jobs leave Slurm's memory after 300 s (MinJobAge)"]["follows"]
+    assert "at least every 2 s" in follows
+
+
 def test_a_frozen_controller_makes_one_job_not_two(cluster: Cluster, api: Api) -> None:
     cluster.freeze()
     try:
