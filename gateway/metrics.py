@@ -27,6 +27,7 @@ from scheduler.base import JobState
 
 bp = APIBlueprint("metrics", __name__, enable_openapi=False)
 _ALIVE = tuple(state.value for state in JobState if not state.final)
+_FINAL = tuple(state.value for state in JobState if state.final)
 
 
 @bp.get("/metrics")
@@ -92,6 +93,7 @@ def _job_metrics(settings: Settings, census: Census) -> Iterator[Metric]:
             for (cluster, state), count in sorted({**states, **census.states}.items())
         ),
     )
+    yield _ended(settings, census)
     for name, words, counts in (
         ("waiting", "Jobs that their scheduler is not yet known to have.", census.waiting),
         ("uncertain", "Of these, jobs that may have arrived or not.", census.uncertain),
@@ -108,6 +110,20 @@ def _job_metrics(settings: Settings, census: Census) -> Iterator[Metric]:
     yield one("bumps_gateway_jobs_kept", "Jobs that are kept, ended ones included.", census.kept)
     yield one(
         "bumps_gateway_jobs_accepted_total", "Jobs ever accepted.", census.accepted, "counter"
+    )
+
+
+def _ended(settings: Settings, census: Census) -> Metric:
+    """Count ends; those of a cluster that has none yet are there, so that rates begin at 0."""
+    none = dict.fromkeys(((name, state) for name in settings.clusters for state in _FINAL), 0)
+    return Metric(
+        name="bumps_gateway_attempts_ended_total",
+        help="Attempts of jobs that have ended, ever, by cluster and state.",
+        kind="counter",
+        samples=tuple(
+            ({"cluster": cluster, "state": state}, count)
+            for (cluster, state), count in sorted({**none, **census.ended}.items())
+        ),
     )
 
 

@@ -1,6 +1,7 @@
 """How many jobs there are and how they fare, for who watches the gateway: one round trip.
 
-It reads keys of `gateway.jobs.store` and `gateway.jobs.live_store`, and has one of its own:
+It reads keys of `gateway.jobs.store`, `gateway.jobs.spent` and `gateway.jobs.live_store`, and has
+one of its own:
 
 =================  ======  ==================================================================
 key                type    holds
@@ -22,12 +23,14 @@ from typing import Any
 import redis
 
 from gateway.jobs.models import Stage, Tracking
+from gateway.jobs.spent import ENDED
 from gateway.records import Document, now
 
 _ON_THE_WAY = frozenset({Stage.NONE.value, Stage.STAGED.value, Stage.UNCERTAIN.value})
 
-# KEYS: jobs:active, jobs, jobs:deleted, jobs:pulse, jobs:commands
-# Answers the records of live jobs, how many jobs are kept and were deleted, pulse, commands.
+# KEYS: jobs:active, jobs, jobs:deleted, jobs:pulse, jobs:commands, jobs:ended
+# Answers the records of live jobs, how many jobs are kept and were deleted, pulse, commands, and
+# how attempts have ended.
 _LOOK = """
 local records = {}
 for _, id in ipairs(redis.call('SMEMBERS', KEYS[1])) do
@@ -35,7 +38,7 @@ for _, id in ipairs(redis.call('SMEMBERS', KEYS[1])) do
   if record then records[#records + 1] = record end
 end
 return {records, redis.call('ZCARD', KEYS[2]), redis.call('SCARD', KEYS[3]),
-  redis.call('GET', KEYS[4]), redis.call('HGETALL', KEYS[5])}
+  redis.call('GET', KEYS[4]), redis.call('HGETALL', KEYS[5]), redis.call('HGETALL', KEYS[6])}
 """
 
 
@@ -68,6 +71,9 @@ class Census:
     commands: Mapping[str, int]
     """By cluster, those that the worker gave its scheduler in the last minute."""
 
+    ended: Mapping[tuple[str, str], int]
+    """Attempts that have ended, ever, by cluster and state; what is deleted stays counted."""
+
 
 class CensusStore:
     """Takes the census."""
@@ -78,8 +84,8 @@ class CensusStore:
 
     def look(self) -> Census:
         """Count."""
-        keys = ["jobs:active", "jobs", "jobs:deleted", "jobs:pulse", "jobs:commands"]
-        records, kept, deleted, pulse, commands = self._look(keys=keys)
+        keys = ["jobs:active", "jobs", "jobs:deleted", "jobs:pulse", "jobs:commands", ENDED]
+        records, kept, deleted, pulse, commands, ended = self._look(keys=keys)
         jobs = [json.loads(text) for text in records]
         attempts = [(str(job["cluster"]), job["attempts"][-1]) for job in jobs]
         uncertain = [one for one in attempts if one[1]["stage"] == Stage.UNCERTAIN.value]
@@ -93,6 +99,10 @@ class CensusStore:
             accepted=kept + deleted,
             pulse_s=None if pulse is None else _age_s(pulse),
             commands=dict(zip(commands[::2], map(int, commands[1::2]), strict=True)),
+            ended={
+                (end.partition(" ")[2], end.partition(" ")[0]): round(float(count))
+                for end, count in zip(ended[::2], ended[1::2], strict=True)
+            },
         )
 
     def tell_commands(self, commands: Mapping[str, int], ttl_s: float) -> None:

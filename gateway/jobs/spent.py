@@ -1,10 +1,11 @@
-"""What jobs have used, summed up as they end: no limit has to go through jobs that are done.
+"""What jobs have used and came to, summed up as they end: nobody goes through jobs that are done.
 
 ===================  ====  =======================================================================
 key                  type  holds
 ===================  ====  =======================================================================
 ``spent:{day}``      hash  core-seconds of that day (UTC), by user; kept for two months
 ``spent:proposals``  hash  core-seconds of all days, by proposal
+``jobs:ended``       hash  attempts that have ended, by ``STATE cluster``
 ===================  ====  =======================================================================
 
 `gateway.jobs.store` adds to them in the same step in which it lets go of a job that has ended, once
@@ -25,6 +26,7 @@ from gateway.jobs.models import Attempt, Job
 from gateway.jobs.usage import core_hours
 from gateway.records import now
 
+ENDED = "jobs:ended"
 KEPT_S = 62 * 24 * 3_600
 _HOUR = 3_600.0
 
@@ -36,7 +38,7 @@ class Charge:
     attempt: int
     key: str
     field: str
-    core_s: float
+    amount: float
     kept_s: int
     """How long the sum is kept; 0: for good."""
 
@@ -48,12 +50,14 @@ def charges(job: Job) -> list[Charge]:
 
 def _of_one(job: Job, attempt: Attempt) -> Iterator[Charge]:
     number = attempt.number
+    end = f"{attempt.state.value} {job.cluster}"
+    yield Charge(attempt=number, key=ENDED, field=end, amount=1, kept_s=0)
     for day, core_s in by_day(attempt).items():
         key = f"spent:{day}"
-        yield Charge(attempt=number, key=key, field=job.owner, core_s=core_s, kept_s=KEPT_S)
+        yield Charge(attempt=number, key=key, field=job.owner, amount=core_s, kept_s=KEPT_S)
         if name := attempt.proposal:
             key = "spent:proposals"
-            yield Charge(attempt=number, key=key, field=name, core_s=core_s, kept_s=0)
+            yield Charge(attempt=number, key=key, field=name, amount=core_s, kept_s=0)
 
 
 def by_day(attempt: Attempt) -> dict[date, float]:

@@ -189,7 +189,7 @@ class JobStore:
         """Let the reconciler be done with a job that has ended, and count what it used."""
         args: list[str | int | float] = [job.id, job.version, job.attempt.number]
         for one in charges(job):
-            args += [one.attempt, one.key, one.field, f"{one.core_s:.3f}", one.kept_s]
+            args += [one.attempt, one.key, one.field, f"{one.amount:.3f}", one.kept_s]
         self._settle(keys=[f"job:{job.id}", "jobs:active"], args=args)
 
     def change(

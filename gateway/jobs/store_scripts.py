@@ -66,7 +66,7 @@ return 'changed'
 
 # KEYS: job, jobs:active
 # ARGV: id, version, number of the attempt that has ended, and what each that has ended adds to sums
-# (gateway.jobs.spent): its number, key, field, core-seconds, seconds the key is kept (0: for good)
+# (gateway.jobs.spent): its number, key, field, amount, seconds the key is kept (0: for good)
 # A job may be settled again, as when its title was changed: each attempt is added once.
 SETTLE = """
 local now = redis.call('HMGET', KEYS[1], 'version', 'charged')

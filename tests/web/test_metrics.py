@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -10,9 +11,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.jobs.census import CensusStore
-from gateway.jobs.models import Stage, Tracking
+from gateway.jobs.models import Job, Stage, Tracking
 from gateway.records import now
 from gateway.settings import SettingsError
+from scheduler.base import JobState
 from tests.helpers import eventually
 from tests.jobs.making import make_job
 from tests.live import PASSWORD, Api, LiveGateway
@@ -76,7 +78,7 @@ def test_names_and_kinds_are_by_the_convention(make: SiteMaker) -> None:
     for family in families:
         assert re.fullmatch(r"bumps_gateway_[a-z_]+", family.name)
         assert family.documentation.endswith((".", "limit.", "none."))
-        assert family.type == ("counter" if "accepted" in family.name else "gauge")
+        assert family.type == ("counter" if re.search("accepted|ended", family.name) else "gauge")
     assert text.count("# TYPE") == text.count("# HELP") == len(families)
 
 
@@ -124,3 +126,35 @@ def test_what_hangs_and_what_schedulers_are_asked_is_told(make: SiteMaker) -> No
     assert found["bumps_gateway_scheduler_questions_limit_per_minute", "local"] == 0
     assert found["bumps_gateway_reconciler_up", ""] == 0
     assert ("bumps_gateway_reconciler_pulse_age_seconds", "") not in found
+
+
+def test_ends_are_counted_once_and_stay_counted(make: SiteMaker) -> None:
+    site = make(GATEWAY_SERVER__METRICS_NETWORKS=NEAR)
+    store = site.services.job_store
+    name = "bumps_gateway_attempts_ended_total"
+
+    def ended(cluster: str, state: str) -> float:
+        """Read one number; the reader of others knows labels by the cluster alone."""
+        text = site.browser().get("/metrics").text
+        return {
+            (sample.labels.get("cluster"), sample.labels.get("state")): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == name
+        }[cluster, state]
+
+    assert ended("local", "COMPLETED") == ended("local", "OUT_OF_MEMORY") == 0
+    alive = store.add(make_job(cluster="a b", stage=Stage.SUBMITTED, state=JobState.RUNNING))
+    assert isinstance(alive, Job)
+    done = store.replace(alive.with_attempt(state=JobState.TIMEOUT, collected=True))
+    for _ in range(2):
+        store.settle(done)
+    renamed = store.replace(replace(done, title="another"))
+    assert ended("a b", "TIMEOUT") == 1
+    again = replace(renamed, attempts=(*renamed.attempts, replace(alive.attempt, number=2)))
+    second = store.replace(again)
+    assert ended("a b", "TIMEOUT") == 1, "what runs has not ended"
+    second = store.replace(second.with_attempt(state=JobState.COMPLETED, collected=True))
+    assert (ended("a b", "TIMEOUT"), ended("a b", "COMPLETED")) == (1, 1)
+    store.delete(second)
+    assert (ended("a b", "TIMEOUT"), ended("a b", "COMPLETED")) == (1, 1)
