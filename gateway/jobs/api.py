@@ -269,7 +269,7 @@ class _JobStream:
         self._clusters = services.settings.clusters
         self._who = who
         self._id = job_id
-        self._version = -1
+        self._stamp: object = None
 
     def may_read(self) -> bool:
         """Whether the reader may still see the job."""
@@ -281,13 +281,13 @@ class _JobStream:
     def read(self, after: str | None, wait_s: float) -> list[Event]:
         """Wait for what is new since an id."""
         job = self._store.get(self._id)
-        wait_ms = int(wait_s * 1000) if after and job.version == self._version else 1
+        wait_ms = int(wait_s * 1000) if after and job.stamp == self._stamp else 1
         entries = self._live.events(self._id, after or "0", wait_ms)
         events = [Event(id=key, event=kind, data=json.loads(data)) for key, kind, data in entries]
         job = self._store.get(self._id)
         # Its end is the last that is told: not while there is more to read of what went before.
-        if len(entries) < READ_AT_ONCE and job.version != self._version:
-            self._version = job.version
+        if len(entries) < READ_AT_ONCE and job.stamp != self._stamp:
+            self._stamp = job.stamp
             at = events[-1].id if events else (after or "0-0")
             cluster = self._clusters.get(job.cluster)
             document = present(job, self._live.progress(self._id), cluster)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import structlog
@@ -15,6 +16,7 @@ from scheduler.base import SchedulerError, SchedulerUnavailableError
 
 _log = structlog.get_logger("reconcile")
 _Done = TypeVar("_Done")
+_WRITERS = 8
 
 
 class Care:
@@ -40,22 +42,29 @@ class Care:
             _log.exception("a step failed", job=job.id)
         return None
 
-    def replace_all(self, jobs: Iterable[Job], edit: Callable[[Job], Job]) -> list[Job]:
+    def replace_all(self, jobs: Sequence[Job], edit: Callable[[Job], Job]) -> list[Job]:
         """Write jobs; those that somebody else changed in between are left for the next round.
 
         So is one that cannot be written, as on a full disk: the others go on.
         """
-        written = []
-        for job in jobs:
-            try:
-                written.append(self._store.replace(edit(job)))
-            except StaleError:
-                _log.info("changed meanwhile", job=job.id)
-            except RedisError:
-                raise
-            except Exception:  # noqa: BLE001 - a fault in one job must not end the others' turns
-                _log.exception("a job could not be written", job=job.id)
-        return written
+        if len(jobs) < 2:
+            written = [self._replaced(job, edit) for job in jobs]
+        else:
+            # Nearly all of it is waiting for the disk, of which many may wait together.
+            with ThreadPoolExecutor(min(_WRITERS, len(jobs))) as pool:
+                written = list(pool.map(lambda job: self._replaced(job, edit), jobs))
+        return [job for job in written if job is not None]
+
+    def _replaced(self, job: Job, edit: Callable[[Job], Job]) -> Job | None:
+        try:
+            return self._store.replace(edit(job))
+        except StaleError:
+            _log.info("changed meanwhile", job=job.id)
+        except RedisError:
+            raise
+        except Exception:  # noqa: BLE001 - a fault in one job must not end the others' turns
+            _log.exception("a job could not be written", job=job.id)
+        return None
 
     def trouble(self, job: Job, text: str) -> None:
         """Say of a job what keeps it from going on; it is tried again."""

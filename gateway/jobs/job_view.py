@@ -56,7 +56,7 @@ class Row:
     @property
     def version(self) -> list[Any]:
         """What changes when the row does."""
-        return [self.job.id, self.job.version, self.progress.t if self.progress else None]
+        return [self.job.id, *self.job.stamp, self.progress.t if self.progress else None]
 
 
 def list_page(services: Gateway, who: Identity, query: dict[str, Any]) -> Context:
@@ -132,7 +132,7 @@ def job_page(services: Gateway, who: Identity, job_id: str, asked: Mapping[str, 
         "api": f"{API}/{job.id}",
         "file_url": file_url,
         "live": not job.final,
-        "version": [job.version, progress.t if progress else None, attempt.number, who.user],
+        "version": [*job.stamp, progress.t if progress else None, attempt.number, who.user],
     }
 
 

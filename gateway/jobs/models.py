@@ -188,6 +188,11 @@ class Job:
         return self.attempts[-1]
 
     @property
+    def stamp(self) -> tuple[int, datetime | None]:
+        """What changes whenever it is written, or seen again as it is."""
+        return self.version, self.attempt.observed
+
+    @property
     def marker(self) -> str:
         """The name of the current attempt at its scheduler."""
         return marker(self.id, self.attempt.number)

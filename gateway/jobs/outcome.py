@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from gateway.jobs import line, words
@@ -28,7 +28,6 @@ _WORST_FIRST = (
 _TERM = 15
 _SHELL_SIGNAL = 128
 _MOST_STATUS = 255
-_AGE = timedelta(seconds=10)
 _SAID = 1000
 _COUNTDOWN = "; next attempt in "
 """What a way to a cluster says last while it waits: another number each round, and no news."""
@@ -85,11 +84,9 @@ def observe(job: Job, reports: Sequence[JobReport]) -> Job:
 
 
 def is_news(before: Job, after: Job) -> bool:
-    """Whether a report is worth a write: an age alone is written every ten seconds."""
+    """Whether a report says more than that the job was seen once more."""
     old, new = before.attempt, after.attempt
-    if replace(old, observed=None) != replace(new, observed=None):
-        return True
-    return old.observed is None or now() - old.observed > _AGE
+    return old.observed is None or replace(old, observed=new.observed) != new
 
 
 def missing(job: Job) -> Job:

@@ -232,6 +232,8 @@ class Reconciler:
         if kind in (steps.SubmitIt, steps.NextTry):
             tries = {pair.job.id: _try_number(pair.action) for pair in pairs}
             return self._hand_over.submit(scheduler, tries, [pair.job for pair in pairs])
+        if kind is steps.Update:
+            return self._update_all(pairs)
         done = [self._care.safely(pair.job, partial(self._step, scheduler, pair)) for pair in pairs]
         return [job for job in done if job is not None]
 
@@ -262,8 +264,6 @@ class Reconciler:
             case steps.StopIt(native_id=native_id):
                 scheduler.signal([native_id], "USR1")
                 self._store.replace(job.with_attempt(stop_sent=now()))
-            case steps.Update():
-                self._update(job, pair.evidence)
             case steps.Missing():
                 self._store.replace(outcome.missing(job))
             case steps.DecideByFiles():
@@ -271,6 +271,21 @@ class Reconciler:
             case steps.Collect():
                 return self._concluder.conclude(scheduler, self._last_word(job, pair.evidence))
         return None
+
+    def _update_all(self, pairs: Sequence[_Pair]) -> list[Job]:
+        """Write down what is new of jobs; most were only seen once more, as they were."""
+        news: dict[str, Job] = {}
+        fresh, same = [], []
+        for pair in pairs:
+            job = pair.job
+            found = self._care.safely(job, partial(outcome.observe, job, pair.evidence.reports))
+            if found is not None and outcome.is_news(job, found):
+                news[job.id] = found
+                fresh.append(job)
+            elif found is not None:
+                same.append(job)
+        self._store.seen(same)
+        return self._care.replace_all(fresh, lambda job: news[job.id])
 
     def _update(self, job: Job, evidence: Evidence) -> None:
         observed = outcome.observe(job, evidence.reports)

@@ -35,14 +35,16 @@ from gateway.faults import crash_point
 from gateway.jobs.admission import ANY, Admission, Full, Replayed, Room
 from gateway.jobs.live_store import live_keys
 from gateway.jobs.models import Job
+from gateway.jobs.parsed import Parsed, read_job
 from gateway.jobs.rubbish import Rubbish, rubbish_of
 from gateway.jobs.spent import charges
-from gateway.jobs.store_scripts import ADD, CHANGE, DELETE, SETTLE
-from gateway.records import Document, from_document, now, to_document
+from gateway.jobs.store_scripts import ADD, CHANGE, DELETE, READ, SEEN, SETTLE
+from gateway.records import Document, from_document, now, time_text, to_document
 from gateway.sidecars import Sidecars
 
 _SCAN = 200
 _ATTEMPTS = 5
+_ROW = ("record", "observed")
 _ALIVE = ("PENDING", "RUNNING", "SUSPENDED", "UNKNOWN")
 _KEYS_TTL_S = 30 * 24 * 3_600
 
@@ -61,6 +63,9 @@ class JobStore:
         self._change = client.register_script(CHANGE)
         self._settle = client.register_script(SETTLE)
         self._delete = client.register_script(DELETE)
+        self._read = client.register_script(READ)
+        self._seen = client.register_script(SEEN)
+        self._parsed = Parsed()
 
     # ---- records
 
@@ -133,17 +138,25 @@ class JobStore:
 
     def get(self, id: str) -> Job:
         """Read a job; NotFoundError when there is none."""
-        text = self._redis.hget(f"job:{id}", "record")
+        text, observed = self._redis.hmget(f"job:{id}", *_ROW)
         if text is None:
             raise NotFoundError(f"there is no job {id[:80]}")
-        return _job(text)
+        return read_job(text, observed)
 
     def get_many(self, ids: Sequence[str]) -> list[Job]:
         """Read jobs in one round trip; ids that are gone are left out."""
-        with self._redis.pipeline(transaction=False) as pipe:
-            for job_id in ids:
-                pipe.hget(f"job:{job_id}", "record")
-            return [_job(text) for text in pipe.execute() if text is not None]
+        return [self._parsed.job(job_id, *row) for job_id, row in self._rows(ids)]
+
+    def _rows(self, ids: Sequence[str]) -> list[tuple[str, tuple[str, str | None]]]:
+        rows = zip(ids, self._read(args=list(ids)), strict=True)
+        return [(job_id, (row[0], row[1])) for job_id, row in rows if row[0] is not None]
+
+    def seen(self, jobs: Sequence[Job]) -> None:
+        """Note that jobs, as they were read, were seen just now: that alone is no new version."""
+        for first in range(0, len(jobs), _SCAN):
+            some = jobs[first : first + _SCAN]
+            pairs = [text for job in some for text in (job.id, job.version)]
+            self._seen(args=[time_text(now()), *pairs])
 
     def replace(self, job: Job, *, key: str = "", request_hash: str = "") -> Job:
         """Write a changed job if nobody changed it in between.
@@ -348,15 +361,11 @@ class JobStore:
 
     def active(self) -> list[Job]:
         """List the jobs that the reconciler must look after, oldest first."""
-        return self.get_many(sorted(self._redis.smembers("jobs:active")))
+        return self._parsed.keep(self._rows(sorted(self._redis.smembers("jobs:active"))))
 
 
 def _text(document: Document) -> str:
     return json.dumps(document, separators=(",", ":"))
-
-
-def _job(text: str) -> Job:
-    return from_document(Job, json.loads(text))
 
 
 def _entry(owner: str, key: str) -> str:

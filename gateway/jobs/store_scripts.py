@@ -101,3 +101,24 @@ redis.call('SADD', KEYS[4], ARGV[1])
 redis.call('RPUSH', KEYS[5], ARGV[4])
 return 'deleted'
 """
+
+# ARGV: when, then for each job its id and its version as read
+# One that has changed since was seen as it was, not as it is; one that is gone must not come back.
+SEEN = """
+for i = 2, #ARGV, 2 do
+  local key = 'job:' .. ARGV[i]
+  if redis.call('HGET', key, 'version') == ARGV[i + 1] then
+    redis.call('HSET', key, 'observed', ARGV[1])
+  end
+end
+"""
+
+# ARGV: ids
+# Answers for each its record, which is nil when it is gone, and when it was last seen as it is.
+READ = """
+local rows = {}
+for i, id in ipairs(ARGV) do
+  rows[i] = redis.call('HMGET', 'job:' .. id, 'record', 'observed')
+end
+return rows
+"""
