@@ -24,12 +24,13 @@ from typing import BinaryIO, Protocol
 from gateway.datasets.blobs import BlobStore
 from gateway.disk import create, make_folders, told_when_full
 from gateway.errors import ConflictError
+from gateway.keepsakes import KINDS
 from gateway.settings import SECRET_FILE, Settings, check_state
 from gateway.sidecars import Sidecars
 from gateway.texts import size_text
 
 SUMS = "SHA256SUMS"
-SIDECARS = ("jobs", "problems", "datasets")
+SIDECARS = ("jobs", "problems", "datasets", *KINDS)
 """In the order in which one names the other."""
 
 _PART = ".part"

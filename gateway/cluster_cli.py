@@ -16,6 +16,7 @@ from gateway.clusters.models import ClusterAccount
 from gateway.clusters.service import ClusterAccounts, WantedAccount, authorized_keys, no_account
 from gateway.clusters.store import ClusterAccountStore, DrainStore
 from gateway.database import connect
+from gateway.keepsakes import Keepsakes
 from gateway.settings import Settings, SettingsError, load_settings
 
 _BY = "(command)"
@@ -198,7 +199,11 @@ def _chosen(name: str | None, *, everywhere: bool) -> list[str]:
 
 
 def _drains(settings: Settings) -> Drains:
-    return Drains(DrainStore(connect(settings)), settings, _users(settings).audit)
+    return Drains(
+        DrainStore(connect(settings), Keepsakes(settings.state_directory, "drains")),
+        settings,
+        _users(settings).audit,
+    )
 
 
 def _configured(settings: Settings, name: str) -> ClusterSettings:

@@ -1,18 +1,19 @@
 """Restore the store from the sidecar files, when it is lost and they are there.
 
 Nothing is submitted: a job that had not ended comes back as uncertain, and the reconciler looks for
-it at its cluster before anything else. What the store still has is left as it is. Accounts have no
-sidecars: their passwords are set again.
+it at its cluster before anything else; and nobody is told again of what ended before. What the
+store still has is left as it is. Accounts have no sidecars: their passwords are set again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import structlog
 
+from gateway.clusters.store import DrainStore
 from gateway.datasets.blobs import BlobStore
 from gateway.datasets.models import Dataset, FileRef
 from gateway.datasets.store import DatasetStore
@@ -20,6 +21,9 @@ from gateway.jobs import words
 from gateway.jobs.models import Job, Stage
 from gateway.jobs.rubbish import Rubbish
 from gateway.jobs.store import JobStore
+from gateway.keepsakes import Keepsakes
+from gateway.notifications.mail_store import MailStore
+from gateway.notifications.webhook_store import WebhookStore
 from gateway.problems.store import ProblemStore
 from gateway.records import Document, from_document, now
 from gateway.services import open_gateway
@@ -32,12 +36,18 @@ _log = structlog.get_logger("rebuild")
 def rebuild(settings: Settings) -> Iterator[str]:
     """Bring back what the store lacks; say what was done, a line for each kind of thing."""
     gateway = open_gateway(settings)
+    client, state = gateway.redis, settings.state_directory
     return Rebuild(
         settings.state_directory / "sidecars",
         gateway.blobs,
         datasets=gateway.datasets,
         problems=gateway.problem_store,
         jobs=gateway.job_store,
+        others={
+            "webhooks": WebhookStore(client, Keepsakes(state, "webhooks")).restore,
+            "mails": MailStore(client, Keepsakes(state, "mails")).restore,
+            "drains": DrainStore(client, Keepsakes(state, "drains")).restore,
+        },
     ).lines()
 
 
@@ -52,8 +62,10 @@ class Rebuild:
         datasets: DatasetStore,
         problems: ProblemStore,
         jobs: JobStore,
+        others: Mapping[str, Callable[[Document], bool]] | None = None,
     ) -> None:
         self._root = root
+        self._others = others or {}
         self._blobs = blobs
         self._datasets = datasets
         self._problems = problems
@@ -71,6 +83,8 @@ class Rebuild:
         restored = self._restored("jobs", self._job)
         yield f"jobs: {restored} restored, {self._uncertain} of them to be looked for"
         yield f"jobs: {len(self._deleted)} that were deleted stay deleted"
+        for kind, restore in self._others.items():
+            yield f"{kind}: {self._restored(kind, restore)} restored"
         if self._damaged:
             yield f"NOT restored, their files are damaged: {', '.join(self._damaged)}"
         yield "accounts are not in files: add the users again (bumps-gateway user add)"

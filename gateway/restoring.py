@@ -24,7 +24,7 @@ from gateway.settings import SECRET_FILE, Settings, check_state
 _ASIDE = ".restore"
 _NAME = re.compile(
     rf"{SUMS}|{re.escape(SECRET_FILE)}|blobs/[0-9a-f]{{2}}/[0-9a-f]{{64}}"
-    r"|sidecars/(jobs|problems|datasets)(/(?!\.)[\w.-]+){2}|logs(/(?!\.\.)[\w.-]+){4}"
+    r"|sidecars/(jobs|problems|datasets|webhooks|mails|drains)(/(?!\.)[\w.-]+){2}|logs(/(?!\.\.)[\w.-]+){4}"
 )
 """What a backup is made of, and nothing that could lead elsewhere."""
 

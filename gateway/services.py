@@ -24,6 +24,7 @@ from gateway.jobs.log_folder import LogFolder
 from gateway.jobs.nudge import Nudge
 from gateway.jobs.service import JobService
 from gateway.jobs.store import JobStore
+from gateway.keepsakes import Keepsakes
 from gateway.notifications.mail_store import MailStore
 from gateway.notifications.mails import Mails
 from gateway.notifications.outbox_store import OutboxStore
@@ -74,7 +75,7 @@ def open_gateway(settings: Settings) -> Gateway:
     problems = ProblemService(store=problem_store, files=files, settings=settings)
     accounts = Accounts(client, settings.accounts, settings.secret_key, settings.url)
     cluster_accounts = ClusterAccounts(ClusterAccountStore(client), settings, accounts.audit)
-    drains = Drains(DrainStore(client), settings, accounts.audit)
+    drains = Drains(DrainStore(client, Keepsakes(state, "drains")), settings, accounts.audit)
     job_store = JobStore(client, Sidecars(state / "sidecars" / "jobs"))
     live = LiveStore(client, settings.limits.ended_events_s)
     notification_store = NotificationStore(client)
@@ -108,6 +109,8 @@ def open_gateway(settings: Settings) -> Gateway:
         ),
         notification_store=notification_store,
         notifications=Notifications(notification_store),
-        webhooks=Webhooks(WebhookStore(client), OutboxStore(client), settings),
-        mails=Mails(MailStore(client), OutboxStore(client), settings),
+        webhooks=Webhooks(
+            WebhookStore(client, Keepsakes(state, "webhooks")), OutboxStore(client), settings
+        ),
+        mails=Mails(MailStore(client, Keepsakes(state, "mails")), OutboxStore(client), settings),
     )

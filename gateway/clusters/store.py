@@ -24,9 +24,14 @@ from datetime import datetime
 from typing import Any
 
 import redis
+import structlog
 
 from gateway.clusters.models import ClusterAccount, Contact, Drain, Survey
-from gateway.records import from_document, time_text, to_document
+from gateway.errors import NoSpaceError
+from gateway.keepsakes import Keepsakes
+from gateway.records import Document, from_document, time_text, to_document
+
+_log = structlog.get_logger("clusters")
 
 # Two requests at once must not both show a key of which one is void.
 _PUT = """
@@ -71,17 +76,30 @@ class ClusterAccountStore:
 
 
 class DrainStore:
-    """Reads and writes which clusters take nothing new."""
+    """Reads and writes which clusters take nothing new, each with a file beside it."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, files: Keepsakes) -> None:
         self._redis: Any = client
+        self._files = files
 
     def put(self, cluster: str, drain: Drain) -> None:
-        """Remember it, in place of what was there."""
-        self._redis.hset("clusters:drained", cluster, json.dumps(to_document(drain)))
+        """Remember it, in place of what was there; also where the disk is full."""
+        document = to_document(drain)
+        self._redis.hset("clusters:drained", cluster, json.dumps(document))
+        try:
+            self._files.keep(cluster, {"cluster": cluster, **document})
+        except NoSpaceError as error:
+            _log.warning("a lost store will not know of it", drained=cluster, error=str(error))
+
+    def restore(self, document: Document) -> bool:
+        """Bring one back from its file; False when the store has one of that cluster."""
+        drain = from_document(Drain, document)
+        text = json.dumps(to_document(drain))
+        return bool(self._redis.hsetnx("clusters:drained", document["cluster"], text))
 
     def remove(self, cluster: str) -> None:
         """Forget it."""
+        self._files.drop(cluster)
         self._redis.hdel("clusters:drained", cluster)
 
     def find(self, cluster: str) -> Drain | None:

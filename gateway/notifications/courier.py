@@ -23,6 +23,7 @@ from cryptography.exceptions import InvalidTag
 from gateway.accounts.store import AccountStore
 from gateway.database import connect
 from gateway.faults import crash_point
+from gateway.keepsakes import Keepsakes
 from gateway.notifications.mail_store import MailStore
 from gateway.notifications.models import Delivery
 from gateway.notifications.outbox_store import OutboxStore
@@ -50,8 +51,8 @@ class Courier:
         self._settings = settings
         self._site = settings.notifications
         self._outbox = OutboxStore(client)
-        self._hooks = WebhookStore(client)
-        self._mails = MailStore(client)
+        self._hooks = WebhookStore(client, Keepsakes(settings.state_directory, "webhooks"))
+        self._mails = MailStore(client, Keepsakes(settings.state_directory, "mails"))
         self._users = AccountStore(client)
         tls = ssl.create_default_context()
         if self._site.ca_file:

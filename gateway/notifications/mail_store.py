@@ -16,17 +16,19 @@ from typing import Any
 
 import redis
 
+from gateway.keepsakes import Keepsakes
 from gateway.notifications.models import MailAddress
-from gateway.records import from_document, to_document
+from gateway.records import Document, from_document, to_document
 
 _HOUR_S = 3_600
 
 
 class MailStore:
-    """Reads and writes addresses."""
+    """Reads and writes addresses; beside one that is verified lies a file."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, files: Keepsakes) -> None:
         self._redis: Any = client
+        self._files = files
 
     def find(self, user: str) -> MailAddress | None:
         """Read the address of a user; None when there is none."""
@@ -35,7 +37,18 @@ class MailStore:
 
     def put(self, address: MailAddress) -> None:
         """Remember an address in place of what was there."""
-        self._redis.set(_key(address.user), _text(address))
+        if not address.verified:
+            self._files.drop(address.user)
+            self._redis.set(_key(address.user), _text(address))
+            return
+        with self._files.prepared(address.user, to_document(address)) as file:
+            self._redis.set(_key(address.user), _text(address))
+            file.keep()
+
+    def restore(self, document: Document) -> bool:
+        """Bring one back from its file; False when the store has one of that user."""
+        address = from_document(MailAddress, document)
+        return bool(self._redis.setnx(_key(address.user), _text(address)))
 
     def change(self, user: str, edit: Callable[[MailAddress], MailAddress]) -> MailAddress | None:
         """Change an address as it is now; None when there is none.
@@ -55,10 +68,13 @@ class MailStore:
                     pipe.execute()
                 except redis.WatchError:
                     continue
+                if changed.verified:
+                    self._files.keep(user, to_document(changed))
                 return changed
 
     def remove(self, user: str) -> bool:
         """Forget an address; False when there was none."""
+        self._files.drop(user)
         return bool(self._redis.delete(_key(user)))
 
     def count_code(self, user: str) -> int:

@@ -14,8 +14,9 @@ from typing import Any
 
 import redis
 
+from gateway.keepsakes import Keepsakes
 from gateway.notifications.models import Webhook
-from gateway.records import from_document, to_document
+from gateway.records import Document, from_document, to_document
 
 _ADD = """
 if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[3]) then return 0 end
@@ -25,16 +26,28 @@ return 1
 
 
 class WebhookStore:
-    """Reads and writes webhooks; each verb is one atomic step."""
+    """Reads and writes webhooks, each with a file beside it; each verb is one atomic step."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, files: Keepsakes) -> None:
         self._redis: Any = client
+        self._files = files
         self._add = client.register_script(_ADD)
 
     def add(self, hook: Webhook, most: int) -> bool:
         """Remember a new one; False when its user has as many as may be."""
+        document = to_document(hook)
+        text = json.dumps(document, separators=(",", ":"))
+        with self._files.prepared(hook.id, document) as file:
+            if not self._add(keys=[_key(hook.user)], args=[hook.id, text, most]):
+                return False
+            file.keep()
+        return True
+
+    def restore(self, document: Document) -> bool:
+        """Bring one back from its file; False when the store has it."""
+        hook = from_document(Webhook, document)
         text = json.dumps(to_document(hook), separators=(",", ":"))
-        return bool(self._add(keys=[_key(hook.user)], args=[hook.id, text, most]))
+        return bool(self._redis.hsetnx(_key(hook.user), hook.id, text))
 
     def all(self, user: str) -> list[Webhook]:
         """List a user's webhooks, oldest first."""
@@ -48,6 +61,9 @@ class WebhookStore:
 
     def remove(self, user: str, id: str) -> bool:
         """Forget one; False when the user has none of this id."""
+        if self.find(user, id) is None:
+            return False
+        self._files.drop(id)
         return bool(self._redis.hdel(_key(user), id))
 
 
