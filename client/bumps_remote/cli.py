@@ -67,6 +67,7 @@ for _command in (
     jobs.stop,
     jobs.cancel,
     jobs.resume,
+    jobs.instead,
     jobs.delete,
     results.results,
     results.fetch,

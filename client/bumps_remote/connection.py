@@ -283,6 +283,13 @@ class Connection(Reading):
         """Ask for a job's end; its result does not matter."""
         return self._end("cancel", id)
 
+    def instead(self, id: str) -> Document:
+        """Cancel a job that can never start, and ask for what its ``alarm`` proposes: the new one.
+
+        However often it is asked, one job comes of it.
+        """
+        return self._end("instead", id)
+
     def resume(
         self, id: str, *, seed: int | None = None, new: bool = False, **change: Any
     ) -> Document:

@@ -94,6 +94,8 @@ def job_lines(job: Document, *, with_result: bool = False) -> Iterable[Text]:
     yield Text.assemble(clean_line(job.get("id", "")), "  ", clean_line(job.get("title", "")))
     reason, verdict = job.get("reason_text") or "", (job.get("verdict") or {}).get("text")
     yield Text.assemble((state, _style(state)), "  ", clean(reason))
+    if alarm := job.get("alarm"):
+        yield Text(_alarm_text(alarm), style="red")
     if verdict and verdict != reason:
         yield Text(clean(verdict))
     if job.get("chisq") is not None and not with_result:
@@ -110,6 +112,12 @@ def job_lines(job: Document, *, with_result: bool = False) -> Iterable[Text]:
         )
     if job.get("error"):
         yield Text(clean(job["error"]), style="red")
+
+
+def _alarm_text(alarm: Mapping[str, Any]) -> str:
+    """Say that a job will not start, and what to do."""
+    verb = "bumps-remote instead ID: that does it." if alarm.get("instead") is not None else ""
+    return " ".join(filter(None, (clean_line(alarm.get("advice") or ""), verb)))
 
 
 def progress_text(progress: Mapping[str, Any]) -> str:

@@ -167,6 +167,14 @@ def rerun_job(job_id: str, change: dict[str, Any]) -> tuple[Document, int, dict[
     return _accepted(gateway().jobs.rerun(_request([job_id, "rerun"]), job_id, Again(**change)))
 
 
+@bp.post("/jobs/<job_id>/instead")
+@bp.output(JobSchema, status_code=202)
+@answers(HTTPStatus.CONFLICT)
+def ask_instead(job_id: str) -> tuple[Document, int, dict[str, str]]:
+    """Cancel a job that can never start and ask for what its alarm proposes: one job, ever."""
+    return _accepted(gateway().jobs.ask_instead(_request([job_id, "instead"]), job_id))
+
+
 @bp.get("/jobs/<job_id>/script")
 @bp.output(JobScriptSchema)
 def get_script(job_id: str) -> Document:

@@ -14,6 +14,7 @@ from gateway.errors import NotFoundError
 from gateway.ids import new_id
 from gateway.jobs import page_words as words
 from gateway.jobs.advise import NextRequest, next_request
+from gateway.jobs.alarm import alarm_of, instead_of
 from gateway.jobs.campaign import best_of
 from gateway.jobs.element_view import ended_grid, running_grid
 from gateway.jobs.kinds import kinds
@@ -121,6 +122,8 @@ def job_page(services: Gateway, who: Identity, job_id: str, asked: Mapping[str, 
         "element": _index(asked.get("element")) if element else None,
         "advice": words.advice(job, result, following) if attempt is job.attempt else "",
         "following": following,
+        "alarm": alarm_of(job),
+        "instead": instead_of(job, services.settings.clusters.get(job.cluster)),
         "plots": _plots(job, attempt, results, _index(asked.get("element")) if element else None),
         **_elements(services, job, attempt, results, asked.get("held")),
         "script": _script(services, job, attempt),

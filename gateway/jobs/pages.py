@@ -20,6 +20,7 @@ from gateway import __version__
 from gateway.errors import GatewayError, InvalidError, NotFoundError
 from gateway.jobs import page_words as words
 from gateway.jobs.again_schema import AgainSchema, RerunSchema
+from gateway.jobs.alarm import alarm_of
 from gateway.jobs.asking import Again, Request
 from gateway.jobs.concise import plain
 from gateway.jobs.job_view import job_page, list_page
@@ -41,6 +42,7 @@ Page = str | Response | AnyResponse | tuple[str, int]
 
 _FILTERS = {
     "ago": words.ago,
+    "alarm": alarm_of,
     "duration": duration,
     "size_text": size_text,
     "plain": plain,
@@ -121,6 +123,14 @@ def resume(job_id: str) -> Page:
 def rerun(job_id: str) -> Page:
     """Run a job once more from its start, or only what failed of it."""
     return _do(job_id, lambda: gateway().jobs.rerun(_request(), job_id, _again(RerunSchema())))
+
+
+@bp.post("/jobs/<job_id>/instead")
+def ask_instead(job_id: str) -> Page:
+    """Cancel a job that can never start, and show the one that is asked for in its place."""
+    made: list[str] = []
+    answer = _do(job_id, lambda: made.append(gateway().jobs.ask_instead(_request(), job_id).id))
+    return redirect(f"/jobs/{made[0]}", code=303) if made else answer
 
 
 @bp.post("/jobs/<job_id>/delete")

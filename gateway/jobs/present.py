@@ -6,6 +6,7 @@ from typing import Any
 
 from gateway.cluster_settings import ClusterSettings
 from gateway.jobs.advise import NextRequest, next_request
+from gateway.jobs.alarm import alarm_of, instead_of
 from gateway.jobs.models import Attempt, Job, Progress
 from gateway.jobs.reported import of_this_attempt
 from gateway.jobs.words import tracking_text
@@ -32,6 +33,7 @@ def present(job: Job, progress: Progress | None, cluster: ClusterSettings | None
         "final": job.final,
         "progress": to_document(progress),
         "next_request": _next(next_request(job, progress, cluster)),
+        "alarm": _alarm(job, cluster),
         "attempts": [_short(item) for item in job.attempts],
         "links": links(job),
     }
@@ -41,6 +43,19 @@ def _next(found: NextRequest | None) -> Document | None:
     if found is None:
         return None
     return {"verb": found.verb, "resources": dict(found.resources), "why": found.why}
+
+
+def _alarm(job: Job, cluster: ClusterSettings | None) -> Document | None:
+    found, instead = alarm_of(job), instead_of(job, cluster)
+    if found is None:
+        return None
+    return {
+        "reason": found.reason,
+        "text": found.text,
+        "advice": found.advice,
+        "ends": found.ends.value,
+        "instead": None if instead is None else dict(instead.changes),
+    }
 
 
 def _identity(job: Job) -> Document:

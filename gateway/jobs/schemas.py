@@ -10,6 +10,7 @@ from apiflask import Schema
 from marshmallow import RAISE, ValidationError, fields, post_load, validate, validates_schema
 
 from gateway.ids import is_id
+from gateway.jobs.advice_schema import AlarmSchema, NextRequestSchema
 from gateway.jobs.campaign import Campaign
 from gateway.jobs.campaign_schema import CampaignSchema
 from gateway.jobs.number_field import NumberField
@@ -257,14 +258,6 @@ class JobProblemSchema(Schema):
     digest = fields.String(required=True)
 
 
-class NextRequestSchema(Schema):
-    """What to ask for next: POST the resources to the verb."""
-
-    verb = fields.String(required=True, validate=validate.OneOf(("resume", "rerun")))
-    resources = fields.Dict(required=True)
-    why = fields.String(required=True)
-
-
 class AttemptSchema(Schema):
     """One run that the user asked for."""
 
@@ -332,6 +325,7 @@ class JobSchema(Schema):
     dataset = fields.String(required=True, allow_none=True)
     progress = fields.Nested(ProgressSchema, required=True, allow_none=True)
     next_request = fields.Nested(NextRequestSchema, required=True, allow_none=True)
+    alarm = fields.Nested(AlarmSchema, required=True, allow_none=True)
     verdict = fields.Nested(VerdictSchema, required=True, allow_none=True)
     chisq = fields.Float(required=True, allow_none=True)
     attempts = fields.List(fields.Nested(AttemptSchema), required=True)

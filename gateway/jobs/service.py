@@ -22,6 +22,7 @@ from gateway.jobs import drafts, line
 from gateway.jobs.admission import Full, Replayed, Room
 from gateway.jobs.again import FurtherAttempts
 from gateway.jobs.asking import Again, Request, Wake, no_room, require_room
+from gateway.jobs.in_its_place import InItsPlace, key_of
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.models import Attempt, Job, Plan, Tracking, Wish
 from gateway.jobs.plan import load_plan, script_sha256
@@ -80,6 +81,13 @@ class JobService:
             limits=settings.limits,
             wake=wake,
         )
+        self._in_its_place = InItsPlace(
+            store=store,
+            blobs=blobs,
+            preparer=self._preparer,
+            planner=self._planner,
+            settings=settings,
+        )
 
     # ---- asking for jobs
 
@@ -123,20 +131,7 @@ class JobService:
         if draft and script_sha256(plan) != draft.sha256:
             raise ConflictError("the job has changed since its preview: look at a new preview")
         job = self._new_job(wanted, prepared, plan)
-        crash_point("accept-before-store")
-        limits = self._settings.limits
-        room = Room(jobs=limits.jobs_per_user, alive=limits.queued_per_user)
-        added = self._store.add(job, request.key, request.request_hash, room)
-        if isinstance(added, Full):  # others were quicker since it was looked at
-            raise no_room(added, limits)
-        if isinstance(added, Replayed):
-            return added.job, True
-        crash_point("accept-after-sidecar")
-        _log.info(
-            "accepted", job=job.id, kind=job.kind, user=user, correlation_id=job.correlation_id
-        )
-        self._wake(job.id)
-        return added, False
+        return self._accept(job, request.key, request.request_hash)
 
     def resume(self, request: Request, id: str, change: Again) -> Job:
         """Continue the last attempt with what it had: more samples, more time."""
@@ -147,6 +142,21 @@ class JobService:
         """Run a job that has ended once more from its start, as a new attempt."""
         job = self._own(request.identity, id, Right.WRITE)
         return self._attempts.rerun(request, job, change)
+
+    def ask_instead(self, request: Request, id: str) -> Job:
+        """Cancel a job that can never start, and ask for one that can in its place.
+
+        However often it is asked, one job comes of it.
+        """
+        job = self._own(request.identity, id, Right.WRITE)
+        added = self._in_its_place.made_before(job)
+        if added is None:
+            self._files.require_room(job.owner)
+            made = self._new_job(*self._in_its_place.plan(request, job))
+            added, _ = self._accept(made, key_of(job), key_of(job))
+        if not job.final and job.wish is not Wish.CANCEL:
+            self.cancel(request.identity, id)
+        return added
 
     # ---- ending jobs
 
@@ -206,6 +216,23 @@ class JobService:
         _log.info(wish.value, job=id, user=identity.user, correlation_id=job.correlation_id)
         self._wake(id)
         return job
+
+    def _accept(self, job: Job, key: str, request_hash: str) -> tuple[Job, bool]:
+        """Write a job down, durably; answer it, and whether the key had made it before."""
+        crash_point("accept-before-store")
+        limits = self._settings.limits
+        room = Room(jobs=limits.jobs_per_user, alive=limits.queued_per_user)
+        added = self._store.add(job, key, request_hash, room)
+        if isinstance(added, Full):  # others were quicker since it was looked at
+            raise no_room(added, limits)
+        if isinstance(added, Replayed):
+            return added.job, True
+        crash_point("accept-after-sidecar")
+        _log.info(
+            "accepted", job=job.id, kind=job.kind, user=job.owner, correlation_id=job.correlation_id
+        )
+        self._wake(job.id)
+        return added, False
 
     def _admit(self, request: Request) -> Job | None:
         """Find the job that this key made before, or see that there is room for another."""

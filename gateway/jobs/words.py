@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway.jobs.models import Job, Tracking
+from gateway.jobs.pending import END_REASONS, waiting_for
 from gateway.records import time_text
 from gateway.texts import size_text
 from scheduler.base import JobReport, JobState
@@ -23,20 +24,6 @@ _STATES = {
     JobState.UNKNOWN: "The scheduler reports a state that this gateway does not know.",
 }
 
-_REASONS = {
-    "Resources": "Waiting for processors or memory to become free.",
-    "Priority": "Other jobs come first.",
-    "Dependency": "Waiting for another job to end.",
-    "JobArrayTaskLimit": "Waiting for earlier elements: the array runs a few at a time.",
-    "BeginTime": "Waiting for its begin time.",
-    "JobHeldUser": "Held; release it to let it run.",
-    "JobHeldAdmin": "Held by an administrator: ask them.",
-    "PartitionTimeLimit": "It can never start: it asks for more time than the partition allows.",
-    "DependencyNeverSatisfied": "It can never start: the job it waits for has failed.",
-    "BadConstraints": "It can never start: no machine has what it asks for.",
-    "NonZeroExitCode": "The script ended with an error.",
-}
-
 STOPPED_BEFORE_START = "Stopped before it had started, so there is nothing to keep."
 CANCELLED_BEFORE_START = "Cancelled before it had started."
 STOPPED = "Stopped early; the result was kept."
@@ -54,7 +41,11 @@ LOST = "The scheduler no longer knows it and it left no exit file; it is still b
 def reason_text(report: JobReport) -> str:
     """Say in plain words why a job is as it is."""
     if report.reason and report.reason not in ("None", ""):
-        return _REASONS.get(report.reason, f"{_STATES[report.state]} ({report.reason})")
+        found = waiting_for(report.reason)
+        if found is None:
+            return f"{_STATES[report.state]} ({report.reason})"
+        if report.state is JobState.PENDING or report.reason in END_REASONS:
+            return found.text
     return _STATES[report.state]
 
 

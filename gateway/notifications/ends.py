@@ -4,6 +4,8 @@ The reconciler shows all live jobs at the beginning of each round, before it doe
 them. So whatever can end was written down first. What was written down and lives no longer has
 ended: it is told after the round, and struck out in the same step. A kill at any point leaves it
 written down for the next process; a second look finds that it was told.
+
+A job that will not start by itself is told in the same way, once for each reason that it has.
 """
 
 from __future__ import annotations
@@ -11,8 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from gateway.jobs.alarm import alarm_of
 from gateway.jobs.models import Job
-from gateway.notifications.models import Delivery, Notification, end_of
+from gateway.notifications.models import Delivery, Notification, end_of, stuck
 from gateway.notifications.store import NotificationStore
 
 
@@ -45,6 +48,8 @@ class Ends:
         """What this process knows to be written down; None before it has looked."""
 
         self._ended: set[str] = set()
+        self._stuck: dict[str, Notification] = {}
+        self._known_stuck: set[str] = set()
 
     def see(self, active: Sequence[Job]) -> None:
         """Write down what lives, and find what does not live any more."""
@@ -57,9 +62,15 @@ class Ends:
         # One that has ended and is not let go of yet was written down before it is.
         going_on = {_member(job, job.attempt.number) for job in active if not job.final}
         self._ended = self._watched - going_on
+        self._stuck = {
+            f"{_member(job, job.attempt.number)}:{alarm.reason}": stuck(job, alarm)
+            for job in active
+            if (alarm := alarm_of(job))
+        }
 
     def tell(self) -> None:
         """Tell what has ended: apart, so that no fault here keeps a job from its next step."""
+        self._tell_stuck()
         known = self._watched or set()
         ids = sorted({member.partition(":")[0] for member in self._ended})
         jobs = {job.id: job for job in self._jobs.get_many(ids)} if ids else {}
@@ -67,6 +78,13 @@ class Ends:
             job_id, _, number = member.partition(":")
             if self._told(member, jobs.get(job_id), int(number)):
                 known.discard(member)
+
+    def _tell_stuck(self) -> None:
+        """Tell what will not start, once: the store knows what was told by another process."""
+        for member in sorted(self._stuck.keys() - self._known_stuck):
+            told = self._stuck[member]
+            self._store.tell(member, told, self._messages(told))
+        self._known_stuck = set(self._stuck)
 
     def _told(self, member: str, job: Job | None, number: int) -> bool:
         """Tell of an attempt; False when it has not ended after all."""

@@ -145,7 +145,7 @@ class Mails:
         ]
         text = "\n\n".join(line for line in lines if line)
         subject = f"{told.state.value}: {told.title or told.job}"
-        return [_mail(known, told.id, "job.ended", subject, f"{text}\n")]
+        return [_mail(known, told.id, told.event, subject, f"{text}\n")]
 
     def _digest(self, user: str, code: str) -> str:
         key = hashlib.sha256(b"codes of mail" + self._settings.secret_key).digest()

@@ -1,11 +1,12 @@
-"""What a user is told: the end of an attempt of a job."""
+"""What a user is told: the end of an attempt of a job, or that it will not start."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from gateway.ids import new_id
+from gateway.jobs.alarm import Alarm
 from gateway.jobs.models import Attempt, Job, Verdict
 from gateway.records import now
 from scheduler.base import JobState
@@ -13,7 +14,7 @@ from scheduler.base import JobState
 
 @dataclass(frozen=True, kw_only=True)
 class Notification:
-    """One attempt of a job has ended."""
+    """One attempt of a job has ended, or will not start by itself."""
 
     id: str
     """Also the id of the event wherever it is sent."""
@@ -25,10 +26,15 @@ class Notification:
     kind: str
     state: JobState
     text: str
-    """How it ended, in plain words."""
+    """How it ended, or what keeps it from starting, in plain words."""
 
     verdict: Verdict | None
     made: datetime
+
+    @property
+    def event(self) -> str:
+        """What happened, for programs."""
+        return "job.ended" if self.state.final else "job.stuck"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +59,12 @@ def end_of(job: Job, attempt: Attempt) -> Notification:
         verdict=attempt.verdict,
         made=now(),
     )
+
+
+def stuck(job: Job, alarm: Alarm) -> Notification:
+    """Say that the current attempt of a job will not start by itself, and what to do."""
+    told = end_of(job, job.attempt)
+    return replace(told, text=f"{alarm.text} {alarm.advice}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +102,7 @@ class Delivery:
     """Id of what it tells; the same in each attempt."""
 
     kind: str
-    """``job.ended``, ``ping``, or ``code`` of a mail."""
+    """``job.ended``, ``job.stuck``, ``ping``, or ``code`` of a mail."""
 
     body: str
     made: datetime

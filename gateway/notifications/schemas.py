@@ -93,7 +93,9 @@ class DeliverySchema(Schema):
     webhook = fields.String(required=True, metadata={"description": "empty: it is a mail"})
     address = fields.String(required=True, metadata={"description": "where a mail goes to"})
     event = fields.String(required=True, metadata={"description": "sent as webhook-id"})
-    kind = fields.String(required=True, metadata={"description": "job.ended, ping or code"})
+    kind = fields.String(
+        required=True, metadata={"description": "job.ended, job.stuck, ping or code"}
+    )
     made = Instant(required=True)
     attempts = fields.Integer(required=True)
     next_try = Instant(required=True, allow_none=True)

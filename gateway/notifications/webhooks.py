@@ -97,7 +97,7 @@ class Webhooks:
     def messages(self, told: Notification) -> list[Delivery]:
         """Write what is to be sent of an end."""
         wanted = [hook for hook in self._store.all(told.user) if hook.wants(told)]
-        return [_delivery(hook, told.id, "job.ended", self._data(told)) for hook in wanted]
+        return [_delivery(hook, told.id, told.event, self._data(told)) for hook in wanted]
 
     def _data(self, told: Notification) -> dict[str, Any]:
         url = self._settings.url

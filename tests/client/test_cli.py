@@ -380,6 +380,23 @@ def test_a_list_goes_on_over_pages(site: Misbehaving, shell: Shell) -> None:
     assert site.asked("GET", "/jobs")[1].query["cursor"] == "more"
 
 
+def test_a_job_that_never_starts_says_what_to_do_and_another_is_asked_for(
+    site: Misbehaving, shell: Shell
+) -> None:
+    alarm = {"reason": "PartitionTimeLimit", "text": "It can never start.", "ends": "change",
+             "advice": "Ask for less time.", "instead": {"time": "0-01:00:00"}}  # fmt: skip
+    site.on("GET", JOB, Reply(body=job_document(state="PENDING", alarm=alarm)))
+    said = shell.run("status", JOB_ID).out
+    assert "Ask for less time. bumps-remote instead ID: that does it." in said
+    site.on("GET", JOB, Reply(body=job_document(state="PENDING", alarm={**alarm, "instead": None})))
+    assert "instead ID" not in shell.run("status", JOB_ID).out
+    new = job_document(id=JOB_ID.replace("1", "2"), state="PENDING", alarm=None)
+    site.on("POST", f"{JOB}/instead", Reply(status=202, body=new))
+    assert new["id"] in shell.run("instead", JOB_ID).out
+    site.on("POST", f"{JOB}/instead", Reply(status=409, body={"detail": "nothing can be computed"}))
+    assert "nothing can be computed" in shell.run("instead", JOB_ID, code=6).err
+
+
 def test_every_command_says_what_it_does(shell: Shell) -> None:
     readme = (Path(__file__).parents[2] / "client" / "README.rst").read_text(encoding="utf-8")
     for name, command in program.commands.items():

@@ -11,6 +11,8 @@ import pytest
 
 from tests.end_to_end.slurm_site import slurm_gateway
 from tests.helpers import eventually
+from tests.jobs.making_pages import Fits
+from tests.jobs.test_pages import Plain
 from tests.live import Api, LiveGateway
 from tests.slurm.cluster import Cluster, private_cluster
 
@@ -159,3 +161,46 @@ def test_a_frozen_controller_makes_one_job_not_two(cluster: Cluster, api: Api) -
     assert ended["state"] == "COMPLETED"
     rows = cluster.run("squeue", "-h", "-t", "all", "-n", f"gw-{job}-1", "-o", "%i").split()
     assert len(set(rows)) <= 1
+
+
+def test_a_job_that_can_never_start_says_so_and_another_is_asked_for(
+    cluster: Cluster, api: Api
+) -> None:
+    """A closed partition first, then one that gives less time than the job asks for."""
+    wanted: dict[str, Any] = {"kind": "dummy", "options": {"seconds": 0.2, "steps": 2},
+              "resources": {"time": "2:00:00", "partition": "wide"}}  # fmt: skip
+
+    def alarm(reason: str) -> Any:
+        eventually(lambda: api.job(job)["reason"] == reason, what=reason)
+        return api.job(job)["alarm"]
+
+    def update(*settings: str) -> None:
+        cluster.run("scontrol", "update", "PartitionName=wide", *settings)
+
+    try:
+        update("State=DOWN")
+        job = api.submit(**wanted)["id"]
+        closed = alarm("PartitionDown")
+        assert (closed["ends"], closed["instead"]) == ("administrator", None)
+        assert api.http.post(f"/jobs/{job}/instead").status_code == 409
+        update("State=UP", "MaxTime=90")
+        short = alarm("PartitionTimeLimit")
+        assert (short["ends"], short["instead"]) == ("change", {"time": "0-01:00:00"})
+        browser = Plain(Fits(api))
+        assert "never starts" in browser.get("/jobs").text
+        assert "Cancel and ask again with 1 h" in browser.get(f"/jobs/{job}").text
+        shown = browser.press(f"/jobs/{job}", f"/jobs/{job}/instead")
+        browser.http.close()
+        made = [api.http.post(f"/jobs/{job}/instead") for _ in range(2)]
+        assert [answer.status_code for answer in made] == [202, 202]
+        (new,) = {answer.json()["id"] for answer in made}
+        assert (shown.status_code, shown.headers["Location"]) == (303, f"/jobs/{new}")
+        done = api.wait(new)
+        assert (done["state"], done["parent"]) == ("COMPLETED", job)
+        assert api.wait(job)["state"] == "CANCELLED"
+    finally:
+        update("State=UP", "MaxTime=7-00:00:00")
+    told = [one["text"] for one in api.http.get("/notifications").json()["items"]]
+    assert sum("more time than the partition allows" in text for text in told) == 1
+    refused = api.http.post(f"/jobs/{new}/instead")
+    assert refused.status_code == 409

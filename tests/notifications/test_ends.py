@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import redis as redis_client
 
-from gateway.jobs.models import Job, Verdict
+from gateway.jobs.models import Job, Stage, Verdict
 from gateway.jobs.store import JobStore
 from gateway.notifications.ends import Ends
 from gateway.notifications.store import KEPT, NotificationStore
@@ -159,3 +159,30 @@ def test_a_deleted_job_is_forgotten_and_only_the_last_are_kept(desk: Desk) -> No
     assert len(told) == KEPT == desk.store.unread("ada")
     assert {name for name, _, _ in told} < {job.id for job in jobs}
     assert desk.store.watched() == set()
+
+
+def test_a_job_that_will_not_start_is_told_once_for_each_reason(desk: Desk) -> None:
+    job = desk.accept(stage=Stage.SUBMITTED, reason="Priority")
+
+    def now_says(reason: str) -> None:
+        desk.jobs.replace(desk.jobs.get(job.id).with_attempt(reason=reason))
+        desk.round()
+        desk.round()
+        desk.ends = desk.another()
+        desk.round()
+
+    now_says("Resources")
+    assert desk.told() == []
+    now_says("PartitionDown")
+    now_says("Priority")
+    now_says("PartitionDown")  # once more down: it was told
+    assert desk.told() == [(job.id, 1, "PENDING")]
+    now_says("PartitionTimeLimit")
+    told = desk.store.newest("ada", None, KEPT)[0].notification
+    assert told.text == (
+        "It can never start: it asks for more time than the partition allows. Ask for less time."
+    )
+    assert told.event == "job.stuck"
+    desk.end(job)
+    desk.round()  # what was said of its waiting does not keep its end from being told
+    assert [state for _, _, state in desk.told()] == ["PENDING", "PENDING", "COMPLETED"]

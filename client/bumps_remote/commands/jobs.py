@@ -148,6 +148,16 @@ def cancel(ids: tuple[str, ...], url: str | None, *, insecure: bool, as_json: bo
 
 
 @click.command()
+@click.argument("id")
+@common
+def instead(id: str, url: str | None, *, insecure: bool, as_json: bool) -> None:
+    """Cancel the job ID, which can never start, and ask for one that can."""
+    with connect(url, insecure=insecure) as connection:
+        document = connection.instead(id)
+    answer(document, job_lines(document), as_json=as_json)
+
+
+@click.command()
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 @common
 def delete(ids: tuple[str, ...], url: str | None, *, insecure: bool, as_json: bool) -> None:

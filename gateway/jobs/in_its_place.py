@@ -1,0 +1,97 @@
+"""Ask for a job in the place of one that can never start.
+
+The new one is written down first, under a key that names the old one, and only then is the old one
+asked to end: so a kill in between leaves one that can never start, and asking once more ends it
+without a second new one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from gateway.datasets.blobs import BlobStore
+from gateway.errors import ConflictError
+from gateway.ids import new_id
+from gateway.jobs.again import earlier_elements, earlier_problem
+from gateway.jobs.alarm import Instead, instead_of
+from gateway.jobs.asking import Request, require_room
+from gateway.jobs.models import Job, Plan
+from gateway.jobs.plan import load_plan
+from gateway.jobs.planner import Planner
+from gateway.jobs.prepare import Naming, Prepared, Preparer
+from gateway.jobs.resource_schema import ResourcesSchema
+from gateway.jobs.resources import Resources
+from gateway.jobs.schemas import JobRequest, JobRequestSchema
+from gateway.jobs.store import JobStore
+from gateway.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class InItsPlace:
+    """Puts jobs in the place of others; the caller has seen that the asker may."""
+
+    store: JobStore
+    blobs: BlobStore
+    preparer: Preparer
+    planner: Planner
+    settings: Settings
+
+    def made_before(self, job: Job) -> Job | None:
+        """Find what was asked for in the place of a job already."""
+        return self.store.replayed(job.owner, key_of(job), key_of(job))
+
+    def plan(self, request: Request, job: Job) -> tuple[JobRequest, Prepared, Plan]:
+        """Plan a job like one that can never start, with what is in the way changed.
+
+        Raises
+        ------
+        ConflictError
+            When nothing can be computed that would start.
+        """
+        found = instead_of(job, self.settings.clusters.get(job.cluster))
+        if found is None:
+            state, reason = job.attempt.state.value, job.attempt.reason or "no reason"
+            raise ConflictError(
+                f"job {job.id} is {state} ({reason}): nothing can be computed to ask for in its "
+                "place; cancel it, and ask for one with changes"
+            )
+        require_room(self.store.admission(job.owner, "", ""), self.settings.limits)
+        wanted = self._wanted(job, found)
+        prepared = self.preparer.prepare(
+            request.identity,
+            wanted,
+            Naming(id=new_id(), attempt=1, correlation_id=request.correlation_id),
+            earlier_problem(job, load_plan(job.attempt.plan, self.blobs)),
+        )
+        prepared = replace(prepared, wanted=replace(prepared.wanted, owner=job.owner))
+        return wanted, prepared, self.planner.plan(prepared)
+
+    def _wanted(self, job: Job, found: Instead) -> JobRequest:
+        """Write the request of a job with what is in its way changed."""
+        asked: Resources = ResourcesSchema().load(dict(job.attempt.resources))
+        resources = changed(asked, found)
+        earlier: JobRequest = JobRequestSchema().load(job.request)
+        return replace(
+            earlier,
+            elements=earlier_elements(load_plan(job.attempt.plan, self.blobs)),
+            resources=resources,
+            seed=job.seed,
+            title=job.title,
+            notes=job.notes,
+            tags=job.tags,
+            parent=job.id,
+            raw={**job.request, "resources": resources.to_directives(), "parent": job.id},
+        )
+
+
+def key_of(job: Job) -> str:
+    """Name what is asked for in the place of a job: the idempotency key of the new one."""
+    return f"in-the-place-of-{job.id}-{job.attempt.number}"
+
+
+def changed(resources: Resources, found: Instead) -> Resources:
+    """Take what is to be different, and leave out what is to be left out."""
+    new: Resources = ResourcesSchema().load(
+        {name: value for name, value in found.changes.items() if value is not None}
+    )
+    return replace(resources, **{name: getattr(new, name) for name in found.changes})
