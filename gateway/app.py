@@ -18,6 +18,7 @@ from gateway.jobs.pages import bp as jobs_pages
 from gateway.metrics import bp as metrics
 from gateway.notifications.api import bp as notifications_api
 from gateway.notifications.pages import bp as notification_pages
+from gateway.policy.api import bp as policy_api
 from gateway.problems.api import bp as problems_api
 from gateway.problems.fit_pages import bp as fit_pages
 from gateway.problems.pages import bp as problem_pages
@@ -34,7 +35,7 @@ def create_app(settings: Settings) -> APIFlask:
     app = make_app()
     install(app, open_gateway(settings))
     rooms = (accounts_api, files_api, problems_api, jobs_api, clusters_api, notifications_api)
-    for blueprint in (*rooms, admin_api):
+    for blueprint in (*rooms, policy_api, admin_api):
         app.register_blueprint(blueprint, url_prefix=API)
     pages = (accounts_pages, cluster_pages, jobs_pages, fit_pages, problem_pages)
     administration = (admin_pages, usage_pages)

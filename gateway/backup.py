@@ -25,6 +25,7 @@ from gateway.datasets.blobs import BlobStore
 from gateway.disk import create, make_folders, told_when_full
 from gateway.errors import ConflictError
 from gateway.keepsakes import KINDS
+from gateway.policy.file import NAME as POLICY_FILE
 from gateway.settings import SECRET_FILE, Settings, check_state
 from gateway.sidecars import Sidecars
 from gateway.texts import size_text
@@ -148,11 +149,15 @@ class _Copy:
         for path in sorted((self._state / "logs").rglob("*")):
             if path.is_file():
                 self._add_log(path)
-        secret = self._state / SECRET_FILE
-        if secret.exists():
-            self._add_bytes(SECRET_FILE, secret.read_bytes())
+        self._add_single()
         sums = "".join(self._sums).encode()
         self._sink.add(SUMS, io.BytesIO(sums), len(sums))
+
+    def _add_single(self) -> None:
+        for name in (SECRET_FILE, POLICY_FILE):
+            path = self._state / name
+            if path.exists():
+                self._add_bytes(name, path.read_bytes())
 
     def _add_content(self, path: Path) -> None:
         with path.open("rb") as file:

@@ -18,6 +18,7 @@ from gateway.cli_reported import reported
 from gateway.cluster_cli import cluster
 from gateway.database import connect, running_store, schema_version, upgrade
 from gateway.hand_cli import adopt, script
+from gateway.policy_cli import policy
 from gateway.settings import Settings, load_settings, prepare_state
 from gateway.trail_cli import trail
 from gateway.web.logs import configure_logs
@@ -32,6 +33,7 @@ def main() -> None:
 main.add_command(adopt)
 main.add_command(backup)
 main.add_command(cluster)
+main.add_command(policy)
 main.add_command(restore)
 main.add_command(script)
 main.add_command(trail)

@@ -14,6 +14,7 @@ from gateway.datasets.garbage import REPORT, read_report
 from gateway.disk import check_space
 from gateway.findings import Finding
 from gateway.jobs.live_store import LiveStore
+from gateway.policy.file import PolicyFile
 from gateway.records import time_text
 from gateway.settings import Settings, SettingsError, check_state
 from gateway.site_check import check_cluster
@@ -27,6 +28,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     """Look at everything, the simplest things first."""
     yield _ask("state directory", lambda: _state(settings))
     yield _ask("package names", _package_names)
+    yield _ask("policy", lambda: _policy(settings))
     yield _ask("store", lambda: _store(settings))
     yield _ask("worker", lambda: _worker(settings))
     yield _ask("disk", lambda: _disk(settings))
@@ -69,6 +71,14 @@ def _ask(what: str, look: Callable[[], str]) -> Finding:
 def _state(settings: Settings) -> str:
     check_state(settings.state_directory)
     return str(settings.state_directory)
+
+
+def _policy(settings: Settings) -> str:
+    file = PolicyFile(settings.state_directory)
+    if not file.text():
+        return "none: nothing is limited over all clusters, and there are no proposals"
+    policy = file.checked()
+    return f"{len(policy.groups)} groups, {len(policy.proposals)} proposals"
 
 
 def _package_names() -> str:

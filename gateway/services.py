@@ -23,6 +23,7 @@ from gateway.jobs.live_store import LiveStore
 from gateway.jobs.log_folder import LogFolder
 from gateway.jobs.nudge import Nudge
 from gateway.jobs.service import JobService
+from gateway.jobs.spent import Spent
 from gateway.jobs.store import JobStore
 from gateway.keepsakes import Keepsakes
 from gateway.notifications.mail_store import MailStore
@@ -32,6 +33,9 @@ from gateway.notifications.service import Notifications
 from gateway.notifications.store import NotificationStore
 from gateway.notifications.webhook_store import WebhookStore
 from gateway.notifications.webhooks import Webhooks
+from gateway.policy.file import PolicyFile
+from gateway.policy.service import Policies
+from gateway.policy.store import SubmissionStore
 from gateway.problems.service import ProblemService
 from gateway.problems.store import ProblemStore
 from gateway.settings import Settings
@@ -48,6 +52,7 @@ class Gateway:
     cluster_accounts: ClusterAccounts
     drains: Drains
     contacts: Contacts
+    policies: Policies
     surveys: Surveys
     blobs: BlobStore
     datasets: DatasetStore
@@ -77,6 +82,12 @@ def open_gateway(settings: Settings) -> Gateway:
     cluster_accounts = ClusterAccounts(ClusterAccountStore(client), settings, accounts.audit)
     drains = Drains(DrainStore(client, Keepsakes(state, "drains")), settings, accounts.audit)
     job_store = JobStore(client, Sidecars(state / "sidecars" / "jobs"))
+    policies = Policies(
+        file=PolicyFile(state),
+        submissions=SubmissionStore(client),
+        spent=Spent(client),
+        audit=accounts.audit,
+    )
     live = LiveStore(client, settings.limits.ended_events_s)
     notification_store = NotificationStore(client)
     return Gateway(
@@ -86,6 +97,7 @@ def open_gateway(settings: Settings) -> Gateway:
         cluster_accounts=cluster_accounts,
         drains=drains,
         contacts=Contacts(ContactStore(client)),
+        policies=policies,
         surveys=Surveys(SurveyStore(client), settings, accounts.audit),
         blobs=blobs,
         datasets=datasets,
@@ -106,6 +118,7 @@ def open_gateway(settings: Settings) -> Gateway:
             users=accounts,
             logins=cluster_accounts,
             closings=drains,
+            policies=policies,
         ),
         notification_store=notification_store,
         notifications=Notifications(notification_store),

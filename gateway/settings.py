@@ -11,6 +11,7 @@ import secrets
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
+from datetime import date
 from ipaddress import ip_network
 from pathlib import Path
 from types import NoneType, UnionType
@@ -190,7 +191,7 @@ def load_settings(
         _merge_site(tree, _read_site(Path(site)))
     _merge_environment(tree, env)
     clusters = {
-        name: _build(ClusterSettings, table, f"clusters.{name}")
+        name: build_table(ClusterSettings, table, f"clusters.{name}")
         for name, table in tree.pop("clusters", {}).items()
     }
     if not clusters:
@@ -203,7 +204,7 @@ def load_settings(
     if unknown := sorted(set(tree) - set(parts)):
         raise SettingsError(f"unknown section [{unknown[0]}]; known: {', '.join(sorted(parts))}")
     built: dict[str, Any] = {
-        name: _build(kind, tree[name], name)  # type: ignore[arg-type]  # checked by is_dataclass
+        name: build_table(kind, tree[name], name)  # type: ignore[arg-type]  # checked by is_dataclass
         for name, kind in parts.items()
     }
     if built["limits"].unused_files_s < _LEAST_UNUSED_S:
@@ -294,7 +295,8 @@ def _value(text: str) -> Any:
         return text
 
 
-def _build(kind: type[_Part], table: Any, path: str) -> _Part:
+def build_table(kind: type[_Part], table: Any, path: str) -> _Part:
+    """Make a frozen value of a TOML table; SettingsError names the key that is wrong."""
     if not isinstance(table, dict):
         raise SettingsError(f"[{path}] must be a table")
     hints = get_type_hints(kind)
@@ -324,15 +326,15 @@ def _typed(hint: Any, value: Any, path: str) -> Any:
     if get_origin(hint) is UnionType:  # a table that may be left out
         hint = next(kind for kind in get_args(hint) if kind is not NoneType)
     if is_dataclass(hint):
-        return _build(hint, value, path)  # type: ignore[arg-type]  # checked by is_dataclass
+        return build_table(hint, value, path)  # type: ignore[arg-type]  # checked by is_dataclass
     if get_origin(hint) is tuple and isinstance(value, list):
         kind = get_args(hint)[0]
         return tuple(_typed(kind, item, f"{path}[{n}]") for n, item in enumerate(value))
     if hint is float and type(value) in (int, float):
         return float(value)
-    if hint in (str, int, bool) and type(value) is hint:
+    if hint in (str, int, bool, date) and type(value) is hint:
         return value
-    if isinstance(value, dict) and hint not in (str, int, bool, float):
+    if isinstance(value, dict) and hint not in (str, int, bool, float, date):
         return {key: _typed(str, item, f"{path}.{key}") for key, item in value.items()}
     wanted = getattr(hint, "__name__", str(hint))
     raise SettingsError(f"{path} = {value!r} is not of type {wanted}")

@@ -86,6 +86,7 @@ def make_reconciler(gateway: Gateway, schedulers: Schedulers, ends: Ends) -> Rec
         ends=ends,
         closings=gateway.drains,
         contacts=gateway.contacts,
+        policy=gateway.policies,
     )
 
 

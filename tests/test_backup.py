@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,6 +14,8 @@ from gateway import backup
 from gateway.backup import Folder, back_up
 from gateway.datasets.blobs import BlobStore
 from gateway.errors import ConflictError, NoSpaceError
+from gateway.policy.file import PolicyFile
+from gateway.restoring import restore
 from gateway.settings import Settings, load_settings, prepare_state
 from gateway.sidecars import Sidecars
 
@@ -64,6 +66,16 @@ def test_what_comes_while_it_is_made_is_whole_in_it_or_not_at_all(settings: Sett
     kept = {name.rpartition("/")[2] for name in busy.taken if name.startswith("blobs/")}
     assert len(named) > 1
     assert named - kept == set()
+
+
+def test_the_policy_of_the_site_is_in_it_and_comes_back(settings: Settings, tmp_path: Path) -> None:
+    text = "[limits.each_user]\njobs = 3\n"
+    PolicyFile(settings.state_directory).put(text, "mine.toml")
+    list(back_up(settings, tmp_path / "backup.tar"))
+    elsewhere = replace(settings, state_directory=tmp_path / "elsewhere")
+    list(restore(elsewhere, tmp_path / "backup.tar"))
+    assert PolicyFile(elsewhere.state_directory).text() == text
+    assert PolicyFile(elsewhere.state_directory).current().each_user.jobs == 3
 
 
 def test_nothing_is_removed_while_it_is_made(settings: Settings) -> None:

@@ -7,7 +7,8 @@ Besides the files that each part has (``models``, ``schemas``, ``store``, ``serv
 asked for           ``resources``, ``resource_schema`` and ``kinds``: what may be asked;
                     ``prepare`` checks it, ``plan`` and ``script`` write what will run,
                     ``planner`` makes the attempt of it; ``drafts`` proves what was previewed;
-                    ``asking`` says who asks, ``again`` (``again_schema``) adds further attempts
+                    ``asking`` says who asks, ``admission`` whether there is room, ``again``
+                    (``again_schema``) adds further attempts
 brought on          ``reconcile`` is the loop: ``line`` says who waits, ``inquiry`` finds out at the
                     ``pace`` of a cluster, ``decide`` says what to do, ``handover`` stages and
                     submits, ``outcome`` says what the record is then, ``care`` keeps faults of one
@@ -21,7 +22,8 @@ shown               ``present`` to programs; to people ``job_view``, ``result_vi
                     ``element_view``, in the words of ``words``, ``page_words`` and ``concise``;
                     ``advise`` computes the next request; ``listing`` finds, ``parameter_table``
                     and ``bundle`` write files
-watched             ``census`` counts and ``usage`` sums up, for administrators
+watched             ``census`` counts and ``usage`` sums up, for administrators; ``spent`` keeps
+                    sums for the limits of `gateway.policy`
 forgotten           ``rubbish`` remembers what a deleted job left, ``sweep`` removes it
 kept over versions  ``store_scripts`` are the steps that are whole or not at all, ``migrations``
                     bring older records forward

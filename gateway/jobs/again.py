@@ -21,6 +21,7 @@ from gateway.jobs.resources import Resources
 from gateway.jobs.result_view import read_results
 from gateway.jobs.schemas import JobRequestSchema
 from gateway.jobs.store import JobStore
+from gateway.policy.service import Policies
 from gateway.records import Document
 from gateway.settings import LimitSettings
 
@@ -53,6 +54,7 @@ class FurtherAttempts:
     planner: Planner
     limits: LimitSettings
     wake: Wake
+    policies: Policies
 
     def resume(self, request: Request, job: Job, change: Again) -> Job:
         """Continue the last attempt with what it had: more samples, more time."""
@@ -108,6 +110,12 @@ class FurtherAttempts:
         return self.store.replayed(job.owner, request.key, request.request_hash)
 
     def _add(self, request: Request, job: Job, change: Again, left: _Earlier) -> Job:
+        with self.policies.turn(request.identity.user) as turn:
+            changed = self._added(request, job, change, left)
+            turn.used = True
+        return changed
+
+    def _added(self, request: Request, job: Job, change: Again, left: _Earlier) -> Job:
         if len(job.attempts) >= _ATTEMPTS:
             raise ConflictError(f"job {job.id} has {_ATTEMPTS} attempts: make a new job of it")
         require_turn(self.store.admission(job.owner, "", ""), self.limits)
@@ -151,7 +159,10 @@ class FurtherAttempts:
             title=job.title,
         )
         naming = Naming(
-            id=job.id, attempt=job.attempt.number + 1, correlation_id=request.correlation_id
+            id=job.id,
+            attempt=job.attempt.number + 1,
+            correlation_id=request.correlation_id,
+            owner=job.owner,
         )
         prepared = self.preparer.prepare(
             request.identity, wanted, naming, earlier_problem(job, before)

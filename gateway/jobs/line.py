@@ -29,6 +29,16 @@ class Closings(Protocol):
         """Say why; empty for one that is open."""
 
 
+class Rations(Protocol):
+    """What users, groups and proposals may have over all clusters, as a round goes on."""
+
+    def add(self, job: Job, /) -> None:
+        """Count a job that goes."""
+
+    def full(self, job: Job, /) -> str:
+        """Say which limit this job would break; empty for none."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class LineLimits:
     """How much may be on a cluster at once, waiting or running there; 0: no limit."""
@@ -74,9 +84,19 @@ class _Load:
     """What is over there, and what may still come."""
 
     limits: LineLimits
+    rations: Rations | None = None
     jobs: Counter[str] = field(default_factory=Counter)
     cpus: Counter[str] = field(default_factory=Counter)
     tasks: int = 0
+
+    def let_go(self, job: Job) -> None:
+        self.add(job)
+        if self.rations is not None:
+            self.rations.add(job)
+
+    def why_not(self, job: Job) -> str:
+        """Say which limit of the cluster, or else of the policy, this job would break."""
+        return self.full(job) or (self.rations.full(job) if self.rations is not None else "")
 
     def add(self, job: Job) -> None:
         self.jobs[job.owner] += 1
@@ -110,17 +130,21 @@ class _Load:
         )
 
 
-def in_line(jobs: Sequence[Job], limits: LineLimits) -> Mapping[str, InLine]:
+def in_line(
+    jobs: Sequence[Job], limits: LineLimits, rations: Rations | None = None
+) -> Mapping[str, InLine]:
     """Say which of all live jobs of a place must wait here, and why.
 
     Parameters
     ----------
     jobs
         All that are not final: those over there count, of the others each goes or waits.
+    rations
+        What the policy gives; None: anything. It has counted already what is over there.
     """
-    if limits == LineLimits():
+    if limits == LineLimits() and rations is None:
         return {}
-    load = _Load(limits=limits)
+    load = _Load(limits=limits, rations=rations)
     queues: dict[str, deque[Job]] = defaultdict(deque)
     for job in sorted(jobs, key=lambda job: (job.attempt.asked, job.id)):
         if job.attempt.stage not in _here(limits):
@@ -144,11 +168,11 @@ def _let_go(load: _Load, queues: Mapping[str, deque[Job]]) -> dict[str, InLine]:
     while turns:
         queue = queues[heapq.heappop(turns)[-1]]
         job = queue.popleft()
-        if why := load.full(job):
+        if why := load.why_not(job):
             place += 1
             waiting[job.id] = InLine(place=place, why=why)
         else:
-            load.add(job)
+            load.let_go(job)
         if queue:
             heapq.heappush(turns, _turn(load, queue))
     return waiting

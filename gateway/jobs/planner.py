@@ -73,6 +73,7 @@ class Planner:
             plan=keep_plan(plan, self._blobs),
             directory=str(directory(cluster, wanted.owner, wanted.id, wanted.attempt)),
             login=login,
+            proposal=prepared.proposal,
             script_sha256=script_sha256(plan),
             asked=now(),
             tasks=wanted.tasks,

@@ -16,7 +16,7 @@ from gateway.jobs.campaign import Known, campaign_errors, fit_pack, pack_warning
 from gateway.jobs.kinds import check_kind_options, is_resumable_method
 from gateway.jobs.models import ProblemRef
 from gateway.jobs.plan import Wanted, with_defaults
-from gateway.jobs.resources import Limits, check_limits, parse_time
+from gateway.jobs.resources import Limits, Resources, check_limits, parse_time
 from gateway.jobs.schemas import JobRequest
 from gateway.records import Document
 from gateway.settings import Settings
@@ -54,6 +54,16 @@ class ProblemForJob:
     """Turns an uploaded file of an element into what the model reads; None: as it is."""
 
 
+class Rules(Protocol):
+    """What a site allows, whoever asks."""
+
+    def resources(self, user: str, proposal: str, cluster: str, asked: Resources, /) -> Resources:
+        """Say what a request asks for under its proposal; InvalidError for what may not be."""
+
+    def errors(self, user: str, proposal: str, asked: Resources, /) -> list[FieldError]:
+        """Say what of a request would never go."""
+
+
 class Problems(Protocol):
     """Where the problems come from."""
 
@@ -69,6 +79,8 @@ class Prepared:
     cluster: str
     problem: ProblemRef
     warnings: tuple[str, ...]
+    proposal: str = ""
+    """What it is submitted under; empty: under none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,11 +93,17 @@ class Naming:
     seed: int | None = None
     """What a preview has drawn; None: take the request's, or draw one."""
 
+    owner: str | None = None
+    """Whose job it is; None: of who asks."""
+
 
 class Preparer:
     """Turns requests into what is planned."""
 
-    def __init__(self, problems: Problems, files: Files, settings: Settings) -> None:
+    def __init__(
+        self, problems: Problems, files: Files, settings: Settings, rules: Rules | None = None
+    ) -> None:
+        self._rules = rules  # None: what an administrator adopts was not asked for here
         self._problems = problems
         self._files = files
         self._settings = settings
@@ -115,6 +133,7 @@ class Preparer:
         if cluster is None:
             known = ", ".join(self._settings.clusters)
             raise InvalidError.at("/cluster", f"{name[:64]!r} is no cluster here; known: {known}")
+        request = self._by_rules(request, naming.owner or identity.user, name, errors)
         if problem is None:
             problem = self._problem(identity, request)
             errors.extend(self._element_errors(identity, request, problem))
@@ -133,8 +152,24 @@ class Preparer:
             wanted=wanted,
             cluster=name,
             problem=problem.ref,
+            proposal=request.proposal or "",
             warnings=tuple(_warnings(request, options, problem, pack)),
         )
+
+    def _by_rules(
+        self, request: JobRequest, user: str, cluster: str, errors: list[FieldError]
+    ) -> JobRequest:
+        """Give a request what its proposal decides, and note what the site does not allow."""
+        if self._rules is None:
+            return request
+        proposal = request.proposal or ""
+        try:
+            resources = self._rules.resources(user, proposal, cluster, request.resources)
+        except InvalidError as error:
+            errors.extend(error.errors)
+            return request
+        errors.extend(self._rules.errors(user, proposal, resources))
+        return replace(request, resources=resources)
 
     def _problem(self, identity: Identity, request: JobRequest) -> ProblemForJob:
         if request.problem_id is None:

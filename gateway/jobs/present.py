@@ -107,6 +107,7 @@ def _attempt_state(attempt: Attempt) -> Document:
         "exit_code": attempt.exit_code,
         "signal": attempt.signal,
         "error": attempt.error,
+        "proposal": attempt.proposal or None,
         "script_sha256": attempt.script_sha256,
         "dataset": attempt.dataset,
         "verdict": to_document(attempt.verdict),

@@ -29,7 +29,7 @@ from gateway.jobs.decide import Evidence, decide
 from gateway.jobs.follow import Follower, ReadAlready, Running
 from gateway.jobs.handover import HandOver
 from gateway.jobs.inquiry import Inquiry, Reports
-from gateway.jobs.line import Closings, InLine, LineLimits, in_line
+from gateway.jobs.line import Closings, InLine, LineLimits, Rations, in_line
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.models import Job, Stage, Wish
 from gateway.jobs.places import Place, Schedulers, place_of
@@ -63,6 +63,13 @@ class SeesJobs(Protocol):
         """Take note, before anything is done with these jobs; the same come again and again."""
 
 
+class Policy(Protocol):
+    """What the site gives to whom."""
+
+    def ration(self, jobs: Sequence[Job], /) -> Rations | None:
+        """Say what each may still have while these live; None when nothing is limited."""
+
+
 class HearsClusters(Protocol):
     """Whoever is to know how clusters answer."""
 
@@ -89,7 +96,9 @@ class Reconciler:
         ends: SeesJobs,
         closings: Closings,
         contacts: HearsClusters,
+        policy: Policy,
     ) -> None:
+        self._policy = policy
         self._contacts = contacts
         self._store = store
         self._closings = closings
@@ -116,8 +125,9 @@ class Reconciler:
                 self._care.safely(job, partial(self._store.settle, job))
             else:
                 groups[place_of(job)].append(job)
+        rations = self._policy.ration([job for jobs in groups.values() for job in jobs])
         for place, jobs in groups.items():
-            self._leased(place, jobs, in_line(jobs, self._line_limits(place)))
+            self._leased(place, jobs, in_line(jobs, self._line_limits(place), rations))
         return sum(len(jobs) for jobs in groups.values())
 
     def _line_limits(self, place: Place) -> LineLimits:

@@ -49,6 +49,9 @@ class JobRequest:
     """None: so many elements in a task that there are few tasks."""
 
     cluster: str | None = None
+    proposal: str | None = None
+    """What decides its account, QOS and reservation."""
+
     resources: Resources = field(default_factory=Resources)
     title: str = ""
     notes: str = ""
@@ -148,6 +151,7 @@ class JobRequestSchema(Strict):
         metadata={"description": "Elements in a task, one after the other; null: few tasks"},
     )
     cluster = fields.String(allow_none=True, load_default=None, validate=validate.Length(max=64))
+    proposal = fields.String(allow_none=True, load_default=None, validate=validate.Length(max=64))
     resources = fields.Nested(ResourcesSchema, load_default=Resources)
     title = fields.String(load_default="", validate=[validate.Length(max=_TITLE), _line])
     notes = fields.String(load_default="", validate=[validate.Length(max=_NOTES), _plain_text])
@@ -293,6 +297,7 @@ class JobSchema(Schema):
     seed = fields.Integer(required=True)
     request = fields.Dict(required=True)
     cluster = fields.String(required=True)
+    proposal = fields.String(required=True, allow_none=True)
     elements = fields.Integer(required=True)
     pack = fields.Integer(required=True)
     attempt = fields.Integer(required=True)

@@ -30,6 +30,7 @@ from gateway.jobs.planner import Logins, Planner, Users
 from gateway.jobs.prepare import Naming, Prepared, Preparer, ProblemForJob, Problems
 from gateway.jobs.schemas import JobRequest
 from gateway.jobs.store import JobStore
+from gateway.policy.service import Policies
 from gateway.records import now
 from gateway.settings import Settings
 
@@ -62,12 +63,14 @@ class JobService:
         users: Users,
         logins: Logins,
         closings: line.Closings,
+        policies: Policies,
     ) -> None:
+        self._policies = policies
         self._store = store
         self._closings = closings
         self._files = files
         self._blobs = blobs
-        self._preparer = Preparer(problems, files, settings)
+        self._preparer = Preparer(problems, files, settings, policies)
         self._settings = settings
         self._wake = wake
         self._planner = Planner(blobs, settings, users, logins)
@@ -80,6 +83,7 @@ class JobService:
             planner=self._planner,
             limits=settings.limits,
             wake=wake,
+            policies=policies,
         )
         self._in_its_place = InItsPlace(
             store=store,
@@ -114,7 +118,7 @@ class JobService:
         return Preview(
             plan=plan,
             draft=drafts.sign(self._settings.secret_key, draft),
-            warnings=(*prepared.warnings, *self._closed_note(prepared)),
+            warnings=(*prepared.warnings, *self._notes(prepared)),
             tasks=prepared.wanted.tasks,
         )
 
@@ -123,6 +127,13 @@ class JobService:
         user = request.identity.user
         if earlier := self._admit(request):
             return earlier, True
+        with self._policies.turn(user) as turn:
+            job, replayed = self._submit(request, wanted)
+            turn.used = not replayed
+        return job, replayed
+
+    def _submit(self, request: Request, wanted: JobRequest) -> tuple[Job, bool]:
+        user = request.identity.user
         self._files.require_room(user)
         draft = drafts.read(self._settings.secret_key, wanted.draft, user) if wanted.draft else None
         naming = _naming(request, draft)
@@ -242,10 +253,13 @@ class JobService:
             require_room(found, self._settings.limits)
         return found.earlier
 
-    def _closed_note(self, prepared: Prepared) -> list[str]:
-        """Say that the job would wait for its cluster; that is no reason to refuse it."""
+    def _notes(self, prepared: Prepared) -> list[str]:
+        """Say why the job would wait here; that is no reason to refuse it."""
         why = self._closings.why(prepared.cluster)
-        return [f"{why}: the job waits in the gateway until it does"] if why else []
+        notes = [f"{why}: the job waits in the gateway until it does"] if why else []
+        if used := self._policies.why_waits(prepared.wanted.owner, prepared.proposal):
+            notes.append(f"The job would wait in the gateway: {used}.")
+        return notes
 
     def _first_attempt(self, prepared: Prepared, plan: Plan) -> Attempt:
         attempt = self._planner.attempt(prepared, plan)

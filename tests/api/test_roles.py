@@ -39,6 +39,7 @@ ROWS: dict[str, tuple[int | None, ...]] = {
     "GET /me": _READ,
     "PUT /me/password": _WRITE,
     "GET /me/audit": _READ,
+    "GET /me/policy": _READ,
     "GET /tokens": _READ,
     "POST /tokens": _WRITE,
     "DELETE /tokens/{token_id}": (401, 404, 403, None, 404),

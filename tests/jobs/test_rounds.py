@@ -38,6 +38,13 @@ from tests.jobs.making import make_job
 from tests.scheduler.site import sleeper
 
 
+class NoPolicy:
+    """Nothing is limited."""
+
+    def ration(self, jobs: Sequence[Job]) -> None:
+        del jobs
+
+
 class Closed(dict[str, str]):
     """Cluster -> why nothing new goes there."""
 
@@ -114,6 +121,7 @@ def site(redis: redis_client.Redis, tmp_path: Path) -> Iterator[Site]:
         ends=Ends(NotificationStore(redis), store),
         closings=(closings := Closed()),
         contacts=Contacts(ContactStore(redis)),
+        policy=NoPolicy(),
     )
     yield Site(tmp_path, scheduler, store, blobs, reconciler, closings)
     stop_executor(state)

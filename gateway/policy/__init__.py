@@ -1,0 +1,1 @@
+"""What a site allows: groups, limits and proposals, all in one file."""

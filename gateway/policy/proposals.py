@@ -1,0 +1,92 @@
+"""What becomes of a request that names a proposal, and of one that takes what a proposal gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date
+
+from gateway.errors import FieldError, InvalidError
+from gateway.jobs.resources import Resources
+from gateway.policy.models import GIVEN, Policy, Proposal
+
+POINTER = "/proposal"
+
+
+def under_proposal(
+    policy: Policy, user: str, name: str, cluster: str, resources: Resources, today: date
+) -> Resources:
+    """Give a request what its proposal decides.
+
+    Raises
+    ------
+    InvalidError
+        When there is no such proposal for this user, not now, or not there, or when something that
+        was typed contradicts it. One of strangers is as if it did not exist.
+    """
+    if not name:
+        _refuse(_taken(policy, cluster, resources))
+        return resources
+    proposal = _usable(policy, user, name, cluster, today)
+    given = proposal.given
+    left = _with(resources, dict.fromkeys(given, None))
+    _refuse([*_against(name, given, resources), *_taken(policy, cluster, left)])
+    return _with(resources, given)
+
+
+def _with(resources: Resources, values: Mapping[str, str | None]) -> Resources:
+    """Set what a proposal may decide."""
+    kept = {option: getattr(resources, option) for option in GIVEN}
+    return replace(resources, **{**kept, **values})
+
+
+def _usable(policy: Policy, user: str, name: str, cluster: str, today: date) -> Proposal:
+    own = policy.proposals_of(user)
+    proposal = own.get(name)
+    if proposal is None:
+        usable = [known for known, one in own.items() if one.is_open(today)]
+        what = f"yours are {', '.join(usable)}" if usable else "none of yours is open: leave it out"
+        raise InvalidError.at(POINTER, f"you have no proposal {name[:64]!r}; {what}")
+    if not proposal.is_open(today):
+        text = f"{name} is for jobs from {proposal.first} to {proposal.last}, and today is {today}"
+        what = "wait until then, or leave it out" if today < proposal.first else "leave it out"
+        raise InvalidError.at(POINTER, f"{text} (UTC): {what}")
+    if proposal.clusters and cluster not in proposal.clusters:
+        known = ", ".join(proposal.clusters)
+        raise InvalidError.at(POINTER, f"{name} is not for the cluster {cluster}: choose {known}")
+    return proposal
+
+
+def _against(name: str, given: Mapping[str, str], resources: Resources) -> list[FieldError]:
+    """Say what was typed other than the proposal has it."""
+    errors = []
+    for option, value in given.items():
+        typed = getattr(resources, option)
+        if typed is not None and typed != value:
+            text = f"{typed} is not what the proposal {name} has, which is {value}: leave it empty"
+            errors.append(FieldError(pointer=f"/resources/{option}", detail=text))
+    return errors
+
+
+def _taken(policy: Policy, cluster: str, resources: Resources) -> list[FieldError]:
+    """Say what was typed that only a proposal gives: else nobody would need to be a member."""
+    errors = []
+    for option in GIVEN:
+        typed = getattr(resources, option)
+        if typed is not None and typed in _kept(policy, cluster, option):
+            text = f"{typed} comes with a proposal alone: choose one of yours, or leave this empty"
+            errors.append(FieldError(pointer=f"/resources/{option}", detail=text))
+    return errors
+
+
+def _kept(policy: Policy, cluster: str, option: str) -> set[str]:
+    return {
+        getattr(one, option)
+        for one in policy.proposals.values()
+        if not one.clusters or cluster in one.clusters
+    }
+
+
+def _refuse(errors: list[FieldError]) -> None:
+    if errors:
+        raise InvalidError(errors)

@@ -1,0 +1,158 @@
+"""Who has had as much as the policy gives: the others go, these wait in line.
+
+It counts all jobs that live, at all clusters, once a round; of what has ended it reads sums.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from gateway.jobs.line import cpus_of, cpus_of_task
+from gateway.jobs.models import Attempt, Job, Stage
+from gateway.jobs.spent import Spent
+from gateway.policy import windows
+from gateway.policy.models import Holder, Policy
+
+_HOUR = 3_600.0
+
+
+class Ration:
+    """What each holder of a limit has now, and may still get in this round."""
+
+    def __init__(self, policy: Policy, jobs: Iterable[Job], spent: Spent, moment: datetime) -> None:
+        self._policy = policy
+        self._moment = moment
+        self._known: dict[tuple[str, str], Sequence[Holder]] = {}
+        self._jobs: Counter[str] = Counter()
+        self._cpus: Counter[str] = Counter()
+        self._hours: dict[str, float] = defaultdict(float)
+        self._turn: dict[str, str] = {}
+        living = list(jobs)
+        for job in living:
+            if job.attempt.stage is not Stage.NONE:
+                self.add(job)
+                self._add_running(job)
+        self._add_spent(living, spent)
+
+    def add(self, job: Job) -> None:
+        """Count a job that is, or goes, over there."""
+        for holder in self._holders(job):
+            self._jobs[holder.key] += 1
+            self._cpus[holder.key] += cpus_of(job)
+
+    def full(self, job: Job) -> str:
+        """Say which limit this job would break; empty for none."""
+        return next((why for one in self._holders(job) if (why := self._why(one, job))), "")
+
+    def _why(self, holder: Holder, job: Job) -> str:
+        """Say it of one holder.
+
+        Who does not fit is next when there is room: else small jobs would pass a large one for
+        ever.
+        """
+        key, most = holder.key, holder.allowance
+        there, cpus = self._jobs[key], self._cpus[key]
+        if most.core_hours and self._hours[key] >= most.core_hours:
+            return used_up(holder, self._moment)
+        if most.jobs and there >= most.jobs:
+            return f"{there} of {holder.whose} jobs are at clusters, as many as may be at once"
+        if not most.cpus:
+            return ""
+        first = self._turn.get(key, job.id)
+        if first != job.id:
+            return f"a larger one of {holder.whose} jobs is before it, until processors are free"
+        if there and cpus + cpus_of(job) > most.cpus:
+            self._turn[key] = job.id
+            return (
+                f"{holder.whose} jobs take {cpus} processors, and with this one's {cpus_of(job)} "
+                f"they would take more than {most.cpus}"
+            )
+        return ""
+
+    def _holders(self, job: Job) -> Sequence[Holder]:
+        key = job.owner, job.attempt.proposal
+        if key not in self._known:
+            found = self._policy.holders(*key)
+            self._known[key] = [one for one in found if _limits_jobs(one)]
+        return self._known[key]
+
+    def _add_running(self, job: Job) -> None:
+        for holder in self._holders(job):
+            if holder.allowance.core_hours:
+                self._hours[holder.key] += running_hours(job.attempt, holder, self._moment)
+
+    def _add_spent(self, jobs: Iterable[Job], spent: Spent) -> None:
+        holders = {one.key: one for job in jobs for one in self._holders(job)}
+        for key, hours in spent_hours(list(holders.values()), spent, self._moment).items():
+            self._hours[key] += hours
+
+
+def _limits_jobs(holder: Holder) -> bool:
+    most = holder.allowance
+    return bool(most.jobs or most.cpus or most.core_hours)
+
+
+def spent_hours(holders: Iterable[Holder], spent: Spent, moment: datetime) -> Mapping[str, float]:
+    """Read what holders have used whose core-hours are limited, by their keys."""
+    limited = [one for one in holders if one.allowance.core_hours]
+    proposals = spent.of_proposals([one.name for one in limited if one.until_the_end])
+    found = {f"proposal:{name}": hours for name, hours in proposals.items()}
+    for window in windows.WINDOWS:
+        within = [one for one in limited if _window(one) == window]
+        users = sorted({name for one in within for name in one.members})
+        hours = spent.of_users(users, windows.days(window, moment))
+        found |= {one.key: sum(hours[name] for name in one.members) for one in within}
+    return found
+
+
+def running_hours(attempt: Attempt, holder: Holder, moment: datetime) -> float:
+    """Say what a job that lives has used until now, of what counts for a holder."""
+    if attempt.started is None:
+        return 0.0
+    since = attempt.started
+    if window := _window(holder):
+        since = max(since, windows.midnight(windows.begin(window, moment)))
+    waiting = attempt.task_states.get("PENDING", 0)
+    seconds = max(0.0, ((attempt.ended or moment) - since).total_seconds())
+    return seconds * max(1, attempt.tasks - waiting) * cpus_of_task(attempt.resources) / _HOUR
+
+
+def used_up(holder: Holder, moment: datetime) -> str:
+    """Say that all core-hours are used, and what happens next."""
+    most = holder.allowance
+    whole = f"{holder.has} used all of {'your' if holder.kind == 'user' else 'its'} "
+    hours = f"{number(most.core_hours)} core-hours"
+    if holder.until_the_end:
+        return f"{whole}{hours}; it goes on when its administrators give it more"
+    again = windows.in_words(windows.end(most.window, moment))
+    return f"{whole}{hours} until {again}; it goes on then"
+
+
+def number(hours: float) -> str:
+    """Write core-hours for people.
+
+    >>> number(1000.0), number(0.25)
+    ('1,000', '0.25')
+    """
+    return f"{hours:,.4f}".rstrip("0").rstrip(".")
+
+
+def _window(holder: Holder) -> str:
+    """Name the window of its core-hours; empty where there is none."""
+    return "" if holder.until_the_end else holder.allowance.window
+
+
+class Halt:
+    """What holds while nobody can read the policy: nothing new goes."""
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    def add(self, job: Job) -> None:
+        """Count nothing."""
+
+    def full(self, job: Job) -> str:  # noqa: ARG002 - whichever it is
+        """Say why."""
+        return self._why

@@ -1,0 +1,204 @@
+"""The policy of a site, from the file to what a gateway that runs answers and does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from gateway.cli import main
+from gateway.records import now
+from tests.helpers import eventually
+from tests.live import Api, LiveGateway, live_gateway
+
+DUMMY: dict[str, Any] = {"kind": "dummy", "options": {"seconds": 0}}
+_TODAY = now().date()
+_LATER = _TODAY + timedelta(days=40)
+
+
+@pytest.fixture(scope="module")
+def live() -> Iterator[LiveGateway]:
+    """Run a gateway of its own: its policy must hold up no other test."""
+    with live_gateway() as gateway:
+        yield gateway
+
+
+def hold(live: LiveGateway, text: str) -> None:
+    """Let a policy hold, without the second that a command takes."""
+    with live.services() as services:
+        services.policies.put(Path("mine.toml"), text, "root")
+
+
+def refused(live: LiveGateway, *arguments: str) -> str:
+    """Have a command that does not do it; answer why."""
+    done = CliRunner().invoke(main, arguments, env=live.environment)
+    assert done.exit_code == 1, done.output
+    return done.output
+
+
+def grant(name: str, user: str, more: str = "", first: object = _TODAY) -> str:
+    return (
+        f'[proposals.{name}]\ntitle = "Title of {name}"\naccount = "acc-{name}"\nqos = "beam"\n'
+        f'first = {first}\nlast = {_LATER}\nusers = ["{user}"]\n{more}\n'
+    )
+
+
+def test_a_proposal_goes_from_the_policy_to_the_script(live: LiveGateway) -> None:
+    ada, eve = live.user(), live.user()
+    path = live.state.parent / "mine.toml"
+    path.write_text(grant("hp-1", ada.name) + grant("hp-2", ada.name, first=_LATER))
+    said = live.command("policy", "set", str(path))
+    assert f"proposal hp-1: {_TODAY} to {_LATER} --account=acc-hp-1 --qos=beam" in said
+
+    own = ada.http.get("/me/policy").json()
+    assert [(one["name"], one["open"]) for one in own["proposals"]] == [
+        ("hp-1", True), ("hp-2", False),
+    ]  # fmt: skip
+    assert eve.http.get("/me/policy").json()["proposals"] == []
+
+    preview = ada.http.post("/jobs/preview", json={**DUMMY, "proposal": "hp-1"}).json()
+    job = ada.submit(**DUMMY, proposal="hp-1", draft=preview["draft"])
+    assert (job["proposal"], job["script_sha256"]) == ("hp-1", preview["sha256"])
+    script = ada.http.get(f"/jobs/{job['id']}/script").json()
+    assert script["sha256"] == preview["sha256"]
+    asked = re.findall(r"(?m)^#SBATCH --(account|qos|reservation)=(.*)$", script["script"])
+    assert asked == [
+        ("account", "acc-hp-1"), ("qos", "beam"),
+    ]  # fmt: skip
+    ada.wait(job["id"])
+    again = ada.http.post(f"/jobs/{job['id']}/rerun", json={})
+    assert again.json()["proposal"] == "hp-1"
+    ada.wait(job["id"])
+    free = ada.submit(**DUMMY)
+    assert free["proposal"] is None
+    ada.wait(free["id"])
+
+    def fault(api: Api, **request: object) -> list[tuple[str, str]]:
+        answer = api.http.post("/jobs", json={**DUMMY, **request})
+        assert answer.status_code == 422, answer.text
+        return [(error["pointer"], error["detail"]) for error in answer.json()["errors"]]
+
+    [(pointer, detail)] = fault(ada, proposal="hp-2")
+    assert pointer == "/proposal"
+    assert detail == (
+        f"hp-2 is for jobs from {_LATER} to {_LATER}, and today is {now().date()} (UTC): "
+        "wait until then, or leave it out"
+    )
+    strange, missing = (fault(eve, proposal=name) for name in ("hp-1", "hp-9"))
+    assert strange == [(where, text.replace("hp-9", "hp-1")) for where, text in missing]
+    [(pointer, _)] = fault(ada, proposal="hp-1", resources={"account": "mine"})
+    assert pointer == "/resources/account"
+    [(pointer, _)] = fault(eve, resources={"account": "acc-hp-1"})
+    assert pointer == "/resources/account"
+
+    hold(live, "")
+    answer = ada.http.post(f"/jobs/{job['id']}/rerun", json={})
+    assert answer.status_code == 422, "what it was submitted under is no more"
+    assert answer.json()["errors"][0]["pointer"] == "/proposal"
+
+
+def test_who_has_used_up_the_groups_hours_waits_and_then_goes(live: LiveGateway) -> None:
+    ada, bob, eve = live.user(), live.user(), live.user()
+    group = f'[groups.imaging]\nmembers = ["{ada.name}", "{bob.name}"]\n[limits.groups.imaging]\n'
+    hold(live, f"{group}core_hours = 0.0001\nwindow = 'month'")
+    first = ada.submit(kind="dummy", options={"seconds": 1})
+    ada.wait(first["id"])
+    eventually(
+        lambda: ada.http.get("/me/policy").json()["limits"][1]["core_hours_used"] > 0.0001,
+        what="the hours of the first job to be counted",
+    )
+    note = bob.http.post("/jobs/preview", json=DUMMY).json()["warnings"]
+    assert "your group imaging has used all of its 0.0001 core-hours until" in note[0]
+    held = bob.submit(**DUMMY)
+    eventually(
+        lambda: bob.job(held["id"])["reason"] == "InLine", what=lambda: str(bob.job(held["id"]))
+    )
+    said = bob.job(held["id"])
+    assert re.fullmatch(
+        r"Waits in the gateway: your group imaging has used all of its 0\.0001 core-hours until "
+        r"\w+ 1 \w+, 00:00 UTC; it goes on then\. Place 1 in line\.",
+        said["reason_text"],
+    ), said["reason_text"]
+    assert (said["state"], said["submission"]) == ("PENDING", "none")
+    other = eve.submit(**DUMMY)
+    eve.wait(other["id"])
+    assert bob.job(held["id"])["submission"] == "none"
+    assert "core-hours a month" in live.command("policy", "show", "--user", bob.name)
+    hold(live, f"{group}core_hours = 100")
+    bob.wait(held["id"])
+
+
+def test_too_many_submissions_in_an_hour_are_refused_until_the_next(live: LiveGateway) -> None:
+    ada, bob = live.user(), live.user()
+    hold(
+        live,
+        f'[groups.lab]\nmembers = ["{ada.name}", "{bob.name}"]\n'
+        "[limits.groups.lab]\nsubmissions_per_hour = 3\n[limits.each_user]\ncpus = 2\n",
+    )
+    eventually(lambda: now().minute != 59 or now().second < 30, within_s=40, what="a whole hour")
+    # A wrong request, the same request again and a preview are no submissions.
+    wide = ada.http.post("/jobs", json={**DUMMY, "resources": {"cpus_per_task": 3}})
+    assert wide.status_code == 422
+    assert wide.json()["errors"][0] == {
+        "pointer": "/resources/cpus_per_task",
+        "detail": "3 processors are more than you may have at once: at most 2",
+    }
+    job = ada.submit("one-key", **DUMMY)
+    assert ada.submit("one-key", **DUMMY)["id"] == job["id"]
+    ada.http.post("/jobs/preview", json=DUMMY)
+    bob.wait(bob.submit(**DUMMY)["id"])
+    ada.wait(job["id"])
+    assert ada.http.post(f"/jobs/{job['id']}/rerun", json={}).status_code == 202
+    answer = bob.http.post("/jobs", json=DUMMY)
+    assert answer.status_code == 429
+    assert 1 <= int(answer.headers["Retry-After"]) <= 3600
+    assert re.search(
+        r"your group lab has submitted 3 jobs since \d\d:00 UTC, as many as may be in an hour "
+        r"\(submissions_per_hour\): again in \d+ min",
+        answer.json()["detail"],
+    ), answer.text
+    ada.wait(job["id"])
+    assert ada.http.post(f"/jobs/{job['id']}/rerun", json={}).status_code == 429
+    assert ada.submit("one-key", **DUMMY)["id"] == job["id"], "a known key is answered all the same"
+
+
+def test_a_damaged_policy_lets_nothing_new_through_and_loses_nothing(live: LiveGateway) -> None:
+    ada = live.user()
+    hold(live, "[limits.each_user]\njobs = 1")
+    first, second = (ada.submit(kind="dummy", options={"seconds": n}) for n in (60, 0))
+    ada.wait_for_state(first["id"], "RUNNING")
+    place = live.state / "policy.toml"
+    kept = place.read_text()
+    place.write_text("[limits")
+    assert "policy.toml" in refused(live, "doctor")
+    answer = ada.http.post("/jobs", json=DUMMY)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "60")
+    ada.http.post(f"/jobs/{first['id']}/cancel")
+    ada.wait(first["id"])
+    eventually(
+        lambda: "cannot be read" in ada.job(second["id"])["reason_text"],
+        what=lambda: str(ada.job(second["id"])),
+    )
+    place.write_text(kept)
+    ada.wait(second["id"])
+
+
+def test_commands_name_what_is_wrong_and_change_nothing(live: LiveGateway, tmp_path: Path) -> None:
+    hold(live, "[limits.each_user]\njobs = 7  # why")
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text("[limits.each_user]\njobs = -7")
+    for command in ("check", "set"):
+        assert f"Error: {wrong}: [limits.each_user] jobs = -7" in refused(
+            live, "policy", command, str(wrong)
+        )
+    wrong.write_text(grant("hp", "ada", 'clusters = ["nowhere"]'))
+    assert "proposals.hp.clusters: there is no cluster 'nowhere'; known: local" in refused(
+        live, "policy", "set", str(wrong)
+    )
+    assert "missing.toml" in refused(live, "policy", "set", str(tmp_path / "missing.toml"))
+    assert live.command("policy", "show") == "[limits.each_user]\njobs = 7  # why\n"

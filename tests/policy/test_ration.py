@@ -1,0 +1,139 @@
+"""What users, groups and proposals may have at once and in a week; the rest waits."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis as redis_client
+
+from gateway.jobs.line import LineLimits, in_line
+from gateway.jobs.models import Job, Stage
+from gateway.jobs.spent import Spent
+from gateway.jobs.store import JobStore
+from gateway.policy import windows
+from gateway.policy.ration import Ration
+from gateway.sidecars import Sidecars
+from scheduler.base import JobState
+from tests.jobs.making import make_job
+from tests.policy.documents import policy
+
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)  # a Wednesday
+GROUP = '[groups.imaging]\nmembers = ["ada", "bob"]\n[limits.groups.imaging]\n'
+GRANT = 'first = 2026-11-01\nlast = 2026-11-30\nusers = ["ada"]\n'
+
+
+@pytest.fixture
+def store(redis: redis_client.Redis, tmp_path: Path) -> JobStore:
+    return JobStore(redis, Sidecars(tmp_path / "sidecars"))
+
+
+def make(owner: str, minute: int, stage: Stage = Stage.NONE, **changes: Any) -> Job:
+    return make_job(owner=owner, stage=stage, asked=NOW + timedelta(minutes=minute), **changes)
+
+
+def there(owner: str, **changes: Any) -> Job:
+    return make(owner, 0, Stage.SUBMITTED, state=JobState.RUNNING, **changes)
+
+
+def why(
+    redis: redis_client.Redis, text: str, jobs: list[Job], moment: datetime = NOW
+) -> dict[str, str]:
+    """Say of each job that waits why it does."""
+    ration = Ration(policy(text), jobs, Spent(redis), moment)
+    return {name: row.why for name, row in in_line(jobs, LineLimits(), ration).items()}
+
+
+def use(store: JobStore, job: Job, hours: float, ended: datetime = NOW) -> None:
+    """Have a job that has used so much."""
+    begun = ended - timedelta(hours=hours)
+    done = job.with_attempt(
+        stage=Stage.SUBMITTED, state=JobState.COMPLETED, collected=True, started=begun, ended=ended
+    )
+    store.add(job)
+    store.replace(done)
+
+
+def test_users_and_groups_have_at_most_so_many_jobs(redis: redis_client.Redis) -> None:
+    one, two, other = make("ada", 1), make("ada", 2), make("eve", 3)
+    jobs = [there("ada"), one, two, other]
+    assert why(redis, "[limits.each_user]\njobs = 2", jobs) == {
+        two.id: "2 of your jobs are at clusters, as many as may be at once"
+    }
+    assert why(redis, f"{GROUP}jobs = 2", [there("bob"), *jobs]) == {
+        job.id: "2 of your group imaging's jobs are at clusters, as many as may be at once"
+        for job in (one, two)
+    }
+    assert why(redis, "[limits.each_user]\njobs = 2\n[limits.users.ada]\njobs = 0", jobs) == {}
+
+
+def test_a_large_job_is_not_passed_by_small_ones_for_ever(redis: redis_client.Redis) -> None:
+    large = make("ada", 1, resources={"cpus_per_task": 4})
+    small = make("bob", 2)
+    jobs = [there("ada", resources={"cpus_per_task": 3}), there("bob"), large, small]
+    assert why(redis, f"{GROUP}cpus = 6", jobs) == {
+        large.id: "your group imaging's jobs take 4 processors, and with this one's 4 they would "
+        "take more than 6",
+        small.id: "a larger one of your group imaging's jobs is before it, until processors are "
+        "free",
+    }
+    assert why(redis, f"{GROUP}cpus = 6", jobs[2:]) == {}
+    array = make("ada", 1, tasks=20)
+    assert why(redis, f"{GROUP}cpus = 6", [array]) == {}, "alone it may be of any length"
+
+
+def test_core_hours_come_back_with_the_next_week(
+    redis: redis_client.Redis, store: JobStore
+) -> None:
+    text = f"{GROUP}core_hours = 10"
+    use(store, make("bob", 0), 9.9, NOW)
+    job, stranger = make("ada", 1), make("eve", 1)
+    assert why(redis, text, [job, stranger]) == {}
+    use(store, make("ada", 0), 0.2, NOW)
+    said = (
+        "your group imaging has used all of its 10 core-hours until Monday 30 November, 00:00 UTC; "
+        "it goes on then"
+    )
+    assert why(redis, text, [job, stranger]) == {job.id: said}
+    sunday, monday = NOW + timedelta(days=4, hours=11), NOW + timedelta(days=4, hours=12)
+    assert why(redis, text, [job], sunday) == {job.id: said}
+    assert why(redis, text, [job], monday) == {}
+
+
+def test_what_runs_counts_as_far_as_it_has_come(redis: redis_client.Redis) -> None:
+    week = windows.midnight(windows.begin("week", NOW))
+    job = make("ada", 1)
+    runs = there("ada", started=week - timedelta(days=2), resources={"cpus_per_task": 2})
+    text = "[limits.each_user]\ncore_hours = 4"
+    assert why(redis, text, [runs, job], week + timedelta(hours=1)) == {}, "of this week only"
+    assert job.id in why(redis, text, [runs, job], week + timedelta(hours=2))
+    array = there("ada", started=week, tasks=100, task_states={"PENDING": 99, "RUNNING": 1})
+    assert why(redis, text, [array, job], week + timedelta(hours=3)) == {}
+
+
+def test_a_proposal_has_its_hours_once(redis: redis_client.Redis, store: JobStore) -> None:
+    text = f"[proposals.hp]\n{GRANT}core_hours = 5\njobs = 1\n"
+    under, without = make("ada", 1, proposal="hp"), make("ada", 2)
+    assert set(why(redis, text, [there("ada", proposal="hp"), under, without])) == {under.id}
+    use(store, make("ada", 0, proposal="hp"), 6, NOW - timedelta(days=20))
+    assert why(redis, text, [under, without]) == {
+        under.id: "the proposal hp has used all of its 5 core-hours; it goes on when its "
+        "administrators give it more"
+    }
+
+
+def test_a_tick_costs_the_same_however_many_jobs_are_done(
+    redis: redis_client.Redis, store: JobStore
+) -> None:
+    def asked() -> int:
+        before = int(redis.info("stats")["total_commands_processed"])
+        why(redis, f"{GROUP}core_hours = 1000", [make("ada", 1), make("bob", 1)])
+        return int(redis.info("stats")["total_commands_processed"]) - before
+
+    few = asked()
+    for _ in range(30):
+        use(store, make("ada", 0), 1)
+    assert asked() == few
+    assert few <= 10

@@ -1,0 +1,98 @@
+"""A policy is read whole or refused with the key that is wrong; what holds is never half of one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.policy.file import NAME, NoPolicyError, PolicyFile
+from gateway.policy.models import Allowance
+from gateway.policy.reading import PolicyError
+from gateway.resources import cupboard
+from tests.policy.documents import FULL, policy
+
+
+def test_what_is_said_of_one_is_laid_over_what_is_said_of_each() -> None:
+    found = policy()
+    assert found.users["bob"] == Allowance(jobs=1, submissions_per_hour=200)
+    assert [one.key for one in found.holders("bob", "hp-117")] == [
+        "user:bob", "group:imaging", "proposal:hp-117",
+    ]  # fmt: skip
+    assert [one.key for one in found.holders("eve", "gone since")] == ["user:eve"]
+    assert list(found.proposals_of("ada")) == ["hp-117"]
+    assert list(found.proposals_of("eve")) == ["xr-3"]
+    assert found.groups_of("eve") == ()
+
+
+def test_without_a_word_everything_is_allowed() -> None:
+    assert not policy("").limits_jobs
+    assert policy().limits_jobs
+    assert policy("[limits.users.ada]\ncpus = 4").limits_jobs
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("jobs = 3", "jobs = -3", "[limits.each_user] jobs = -3: give 0 for no limit"),
+        ("jobs = 3", "jobs = true", "limits.each_user.jobs = True is not of type int"),
+        ("jobs = 3", "job = 3", "unknown key limits.each_user.job; known: core_hours"),
+        ("core_hours = 1000", "core_hours = inf", "core_hours = inf: give 0"),
+        ("core_hours = 1000", "core_hours = nan", "core_hours = nan: give 0"),
+        ('window = "week"', 'window = "year"', "window = 'year': choose day, week, month"),
+        ("[limits.groups.imaging]", "[limits.groups.x]", "limits.groups: there is no [groups.x]"),
+        ('["imaging"]', '["nobody"]', "proposals.hp-117.groups: there is no [groups.nobody]"),
+        ('["ada", "bob"]', '["ada", "Bob!"]', "groups.imaging.members[1]: 'Bob!' is not a name"),
+        ("first = 2026-11-20", "first = 2026-11-25", "last = 2026-11-24 is before first"),
+        ("first = 2026-11-20", 'first = "2026-11-20"', "proposals.hp-117.first = '2026-11-20'"),
+        ("first = 2026-11-20", "first = 2026-11-20T12:00:00", "is not of type date"),
+        ("first = 2026-11-20\n", "", "proposals.hp-117.first is missing"),
+        ('"hp117"', '"hp 117\\n#SBATCH"', "proposals.hp-117.account = 'hp 117"),
+        ('users = ["eve"]', "", "[proposals.xr-3] has neither users nor groups"),
+        ("[proposals.xr-3]", '[proposals."a b"]', "proposals: 'a b' is not a name"),
+        ("[groups.imaging]", "[group.imaging]", "unknown key group; known: groups, limits"),
+        ("[limits.each_user]", "[limits.all]", "unknown key limits.all"),
+        ("[groups.imaging]", "groups.x = 3\n[groups.imaging]", "[groups.x] must be a table"),
+        ("[groups.imaging]", "[groups.imaging", "policy.toml: "),
+    ],
+)  # fmt: skip
+def test_a_wrong_policy_is_refused_by_its_key(old: str, new: str, said: str) -> None:
+    assert old in FULL
+    with pytest.raises(PolicyError) as caught:
+        policy(FULL.replace(old, new, 1))
+    assert said in str(caught.value)
+    assert str(caught.value).startswith("policy.toml: ")
+    assert "\n" not in str(caught.value).replace("\\n", "")
+
+
+def test_the_example_of_the_documentation_is_a_policy() -> None:
+    example = policy((cupboard("config") / "policy.toml").read_text(encoding="utf-8"))
+    assert example.groups
+    assert example.proposals
+    assert example.limits_jobs
+
+
+def test_another_policy_holds_at_once_and_a_wrong_one_changes_nothing(tmp_path: Path) -> None:
+    reader, writer = PolicyFile(tmp_path), PolicyFile(tmp_path)
+    assert reader.current() == policy("")
+    writer.put(FULL, "my.toml")
+    assert reader.current() == policy()
+    with pytest.raises(PolicyError, match=r"my\.toml: unknown key x"):
+        writer.put("x = 1", "my.toml")
+    assert reader.current() == policy()
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+    assert (tmp_path / NAME).stat().st_mode & 0o777 == 0o600
+
+
+def test_nobody_is_allowed_more_by_a_policy_that_is_damaged(tmp_path: Path) -> None:
+    file = PolicyFile(tmp_path)
+    file.put(FULL, "my.toml")
+    assert file.current() == policy()
+    for damage in (b"[limits", b"\xff\xfe"):
+        (tmp_path / NAME).write_bytes(damage)
+        with pytest.raises(NoPolicyError, match="administrators have to mend it"):
+            file.current()
+    (tmp_path / NAME).unlink()
+    (tmp_path / NAME).mkdir()
+    with pytest.raises(NoPolicyError):
+        file.current()
