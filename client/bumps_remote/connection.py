@@ -138,6 +138,8 @@ class Connection(Reading):
         notes: str = "",
         tags: Sequence[str] = (),
         cluster: str | None = None,
+        after: Sequence[str] = (),
+        after_kind: str = "afterok",
         files: Sequence[str | Path] = (),
         replace: str | None = None,
         pack: int | None = None,
@@ -159,6 +161,9 @@ class Connection(Reading):
             Replace the data by theory and so many percent of noise; None: as uncertain as the data.
         pars
             A ``.par`` file with start values.
+        after, after_kind
+            Ids of jobs that must have ended before it begins: well (``afterok``), without success
+            (``afternotok``) or somehow (``afterany``).
         files, replace, pack
             Makes it an array: see `map`.
 
@@ -194,6 +199,8 @@ class Connection(Reading):
             notes=notes,
             tags=tuple(tags),
             cluster=cluster,
+            after=tuple(after),
+            after_kind=after_kind,
             resources=check_resources(resources),
             elements=elements,
             pack=choose_pack(len(elements), pack),

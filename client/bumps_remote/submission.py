@@ -38,6 +38,10 @@ class Wanted:
     notes: str = ""
     tags: Sequence[str] = ()
     cluster: str | None = None
+    after: Sequence[str] = ()
+    """Ids of jobs that it runs after."""
+
+    after_kind: str = "afterok"
     resources: Mapping[str, object] = field(default_factory=dict)
     """Slurm's long names, such as ``cpus_per_task``."""
 
@@ -69,6 +73,7 @@ class Wanted:
             "notes": self.notes or None,
             "tags": list(self.tags) or None,
             "cluster": self.cluster,
+            "after": {"kind": self.after_kind, "jobs": list(self.after)} if self.after else None,
             "resources": dict(self.resources) or None,
             "elements": [element.document() for element in self.elements] or None,
             "pack": self.pack if self.elements else None,

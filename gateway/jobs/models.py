@@ -93,6 +93,9 @@ class Attempt:
     resumed_from: int | None = None
     """Number of the attempt that this one continues; None when it starts afresh."""
 
+    waits_for: tuple[str, ...] = ()
+    """Ids of the jobs that must end before it is handed over, of which it is not known yet."""
+
     restored: bool = False
     """Brought back from a sidecar file: looked for, and never submitted again unasked."""
 
@@ -177,6 +180,11 @@ class Job:
 
     parent: str | None = None
     """Id of the job that this one was cloned from."""
+
+    after: tuple[str, ...] = ()
+    """Ids of the jobs that its first attempt runs after."""
+
+    after_kind: str = "afterok"
 
     keys: Mapping[str, str] = field(default_factory=dict)
     """Idempotency keys of the requests that made it and its attempts, with those requests' hashes:

@@ -72,6 +72,7 @@ def _identity(job: Job) -> Document:
         "version": job.version,
         "correlation_id": job.correlation_id,
         "parent": job.parent,
+        "after": {"kind": job.after_kind, "jobs": list(job.after)} if job.after else None,
         "problem": to_document(job.problem),
         "options": job.options,
         "seed": job.seed,

@@ -26,6 +26,7 @@ from gateway.jobs import outcome
 from gateway.jobs.care import Care
 from gateway.jobs.conclude import Concluder
 from gateway.jobs.decide import Evidence, decide
+from gateway.jobs.dependencies import review, waited_for, waits
 from gateway.jobs.follow import Follower, ReadAlready, Running
 from gateway.jobs.handover import HandOver
 from gateway.jobs.inquiry import Inquiry, Reports
@@ -120,15 +121,26 @@ class Reconciler:
         groups: dict[Place, list[Job]] = defaultdict(list)
         active = self._store.active()
         self._ends.see(active)
+        held = self._held(active)
         for job in active:
             if job.final:
                 self._care.safely(job, partial(self._store.settle, job))
-            else:
+            elif job.id not in held:
                 groups[place_of(job)].append(job)
         rations = self._policy.ration([job for jobs in groups.values() for job in jobs])
         for place, jobs in groups.items():
             self._leased(place, jobs, in_line(jobs, self._line_limits(place), rations))
-        return sum(len(jobs) for jobs in groups.values())
+        return len(held) + sum(len(jobs) for jobs in groups.values())
+
+    def _held(self, active: Sequence[Job]) -> set[str]:
+        """Look at jobs that run after others: none of them takes another step in this round."""
+        held = [job for job in active if waits(job)]
+        if held:
+            found = {job.id: job for job in self._store.get_many(sorted(waited_for(held)))}
+            for job in held:
+                if (seen := review(job, found)) != job:
+                    self._care.safely(job, partial(self._store.replace, seen))
+        return {job.id for job in held}
 
     def _line_limits(self, place: Place) -> LineLimits:
         cluster = self._settings.clusters.get(place.cluster)

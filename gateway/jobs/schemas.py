@@ -9,10 +9,11 @@ from typing import Any
 from apiflask import Schema
 from marshmallow import RAISE, ValidationError, fields, post_load, validate, validates_schema
 
-from gateway.ids import is_id
 from gateway.jobs.advice_schema import AlarmSchema, NextRequestSchema
+from gateway.jobs.after_schema import AfterSchema, id_text
 from gateway.jobs.campaign import Campaign
 from gateway.jobs.campaign_schema import CampaignSchema
+from gateway.jobs.dependencies import After
 from gateway.jobs.number_field import NumberField
 from gateway.jobs.resource_schema import ResourcesSchema
 from gateway.jobs.resources import Resources
@@ -60,6 +61,9 @@ class JobRequest:
     """What a preview answered: the job gets the id that the previewed script names."""
 
     parent: str | None = None
+    after: After = field(default_factory=After)
+    """Which other jobs it runs after."""
+
     raw: Document = field(default_factory=dict)
     """The request as it was sent; kept to fill the form again."""
 
@@ -71,11 +75,6 @@ class Strict(Schema):
         """How: by an error."""
 
         unknown = RAISE
-
-
-def _id_text(value: str) -> None:
-    if not is_id(value):
-        raise ValidationError(f"{value[:40]!r} is not an id of this gateway.")
 
 
 def _plain_text(value: str) -> None:
@@ -91,7 +90,7 @@ def _line(value: str) -> None:
 class ProblemRefSchema(Strict):
     """Which problem, and which version of it; without a version the newest."""
 
-    id = fields.String(required=True, validate=_id_text)
+    id = fields.String(required=True, validate=id_text)
     version = fields.Integer(strict=True, allow_none=True, validate=validate.Range(min=1))
 
 
@@ -161,7 +160,8 @@ class JobRequestSchema(Strict):
         validate=validate.Length(max=_TAGS),
     )
     draft = fields.String(allow_none=True, load_default=None, validate=validate.Length(max=1000))
-    parent = fields.String(allow_none=True, load_default=None, validate=_id_text)
+    parent = fields.String(allow_none=True, load_default=None, validate=id_text)
+    after = fields.Nested(AfterSchema, allow_none=True, load_default=None)
 
     @validates_schema(pass_original=True)
     def check_together(self, data: Mapping[str, Any], *_: Any, **__: Any) -> None:
@@ -177,6 +177,7 @@ class JobRequestSchema(Strict):
     def make_request(self, data: dict[str, Any], original: Any, **_: Any) -> JobRequest:
         """Build the value that the service works with."""
         problem = data.pop("problem", None) or {}
+        data["after"] = data["after"] or After()
         for name in ("start", "elements", "tags"):
             data[name] = tuple(data[name])
         raw = {key: value for key, value in dict(original).items() if key != "draft"}
@@ -292,6 +293,7 @@ class JobSchema(Schema):
     version = fields.Integer(required=True)
     correlation_id = fields.String(required=True)
     parent = fields.String(required=True, allow_none=True)
+    after = fields.Nested(AfterSchema, required=True, allow_none=True)
     problem = fields.Nested(JobProblemSchema, required=True)
     options = fields.Dict(required=True)
     seed = fields.Integer(required=True)

@@ -15,13 +15,14 @@ from gateway.accounts.models import Identity
 from gateway.accounts.rights import Right, require_own
 from gateway.datasets.blobs import BlobStore
 from gateway.datasets.service import Files
-from gateway.errors import ConflictError, NotFoundError
+from gateway.errors import ConflictError, InvalidError, NotFoundError
 from gateway.faults import crash_point
 from gateway.ids import new_id
 from gateway.jobs import drafts, line
 from gateway.jobs.admission import Full, Replayed, Room
 from gateway.jobs.again import FurtherAttempts
 from gateway.jobs.asking import Again, Request, Wake, no_room, require_room
+from gateway.jobs.dependencies import check_after
 from gateway.jobs.in_its_place import InItsPlace, key_of
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.models import Attempt, Job, Plan, Tracking, Wish
@@ -106,6 +107,7 @@ class JobService:
             One that is not kept yet; None looks the request's problem up.
         """
         naming = Naming(id=new_id(), attempt=1, correlation_id=request.correlation_id)
+        self._check_after(request.identity.user, wanted)
         prepared = self._preparer.prepare(request.identity, wanted, naming, problem)
         plan = self._planner.plan(prepared)
         draft = drafts.Draft(
@@ -138,6 +140,7 @@ class JobService:
         draft = drafts.read(self._settings.secret_key, wanted.draft, user) if wanted.draft else None
         naming = _naming(request, draft)
         prepared = self._preparer.prepare(request.identity, wanted, naming)
+        self._check_after(user, wanted)
         plan = self._planner.plan(prepared)
         if draft and script_sha256(plan) != draft.sha256:
             raise ConflictError("the job has changed since its preview: look at a new preview")
@@ -261,6 +264,13 @@ class JobService:
             notes.append(f"The job would wait in the gateway: {used}.")
         return notes
 
+    def _check_after(self, user: str, wanted: JobRequest) -> None:
+        """See that what a job is to run after are jobs of the same user, which may still end so."""
+        after = wanted.after
+        found = {job.id: job for job in self._store.get_many(after.jobs)}
+        if errors := check_after(after, user, found):
+            raise InvalidError(errors)
+
     def _first_attempt(self, prepared: Prepared, plan: Plan) -> Attempt:
         attempt = self._planner.attempt(prepared, plan)
         why = self._closings.why(prepared.cluster)
@@ -269,7 +279,7 @@ class JobService:
         return replace(attempt, reason=line.REASON, reason_text=line.waits(why))
 
     def _new_job(self, request: JobRequest, prepared: Prepared, plan: Plan) -> Job:
-        wanted = prepared.wanted
+        wanted, first = prepared.wanted, self._first_attempt(prepared, plan)
         return Job(
             id=wanted.id,
             owner=wanted.owner,
@@ -283,13 +293,15 @@ class JobService:
             problem=prepared.problem,
             options=wanted.options,
             seed=wanted.seed,
-            attempts=(self._first_attempt(prepared, plan),),
+            attempts=(replace(first, waits_for=request.after.jobs),),
             mode=wanted.mode,
             notes=request.notes,
             tags=request.tags,
             elements=len(wanted.elements),
             pack=wanted.pack,
             parent=request.parent,
+            after=request.after.jobs,
+            after_kind=request.after.kind,
         )
 
 

@@ -209,6 +209,18 @@ def test_bumps_options_without_a_meaning_here_do_no_harm(site: Misbehaving, shel
     assert "seed" not in body
 
 
+def test_a_job_can_be_asked_to_run_after_others(shell: Shell) -> None:
+    shell.write("model.py", "")
+    first, second = "01J0000000000000000000000A", "01J0000000000000000000000B"
+    words = ("--after", first, "--after", second, "--after-kind=afterany", "--dry-run")
+
+    job = shell.run("submit", "model.py", *words).json["job"]
+    alone = shell.run("submit", "model.py", "--dry-run").json["job"]
+
+    assert job["after"] == {"kind": "afterany", "jobs": [first, second]}
+    assert "after" not in alone
+
+
 def test_a_dry_run_sends_nothing(site: Misbehaving, shell: Shell) -> None:
     shell.write("model.py", "")
 

@@ -1,0 +1,140 @@
+"""Jobs that run after others: they wait here until what they wait for has ended.
+
+Nothing of this is left to a scheduler. What ended well is said by the results and never by an exit
+code, ids of a scheduler start again after a while, and it forgets what ended minutes ago
+(docs/decisions/0016). A job can only name jobs that are there before it, so none waits for itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gateway.errors import FieldError
+from gateway.jobs.models import Attempt, Job, Stage, Wish
+from gateway.records import now
+from scheduler.base import JobState
+
+KINDS = {"afterok": "ends well", "afternotok": "ends without success", "afterany": "ends"}
+"""What a job may wait for, in Slurm's words and in ours."""
+
+MOST = 20
+WAITS = "Dependency"
+NEVER = "DependencyNeverSatisfied"
+_TITLE = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class After:
+    """What a job runs after."""
+
+    kind: str = "afterok"
+    jobs: tuple[str, ...] = field(default_factory=tuple)
+
+
+def has_ended_well(attempt: Attempt) -> bool:
+    """Whether an attempt has all that it was to make.
+
+    A stopped fit has: its user took what there was. An array has when all its elements have.
+    """
+    whole = attempt.verdict is None or attempt.verdict.code != "partial"
+    return attempt.final and attempt.state is JobState.COMPLETED and whole
+
+
+def never(kind: str, before: Job | None, id: str) -> str:
+    """Say why what a job waits for cannot happen; empty when it has, or still may."""
+    if before is None:
+        return f"job {id} was deleted before it was seen to have ended"
+    good = has_ended_well(before.attempt)
+    if not before.final or kind == "afterany" or good == (kind == "afterok"):
+        return ""
+    how = before.attempt.state.value if not good else "well"
+    if before.attempt.state is JobState.COMPLETED and not good:
+        how = "with some of its elements only"
+    return f"{_name(before)} has ended {'as ' if how.isupper() else ''}{how}"
+
+
+def check_after(after: After, owner: str, found: Mapping[str, Job]) -> list[FieldError]:
+    """Find what is wrong with a wish to run after other jobs.
+
+    Parameters
+    ----------
+    found
+        By id, what there is of the jobs that it names, whosesoever they are.
+    """
+    if after.kind not in KINDS:
+        known = ", ".join(KINDS)
+        return [FieldError(pointer="/after/kind", detail=f"{after.kind[:40]!r}: choose {known}")]
+    errors = []
+    for index, job_id in enumerate(after.jobs):
+        before = found.get(job_id)
+        if before is None or before.owner != owner:
+            # The same words for a stranger's: whoever asks learns nothing of it.
+            detail = f"you have no job {job_id[:40]!r}"
+        elif why := never(after.kind, before, job_id):
+            detail = f"{why}, and {after.kind} waits until it {KINDS[after.kind]}: it never will"
+        else:
+            continue
+        errors.append(FieldError(pointer=f"/after/jobs/{index}", detail=detail))
+    return errors
+
+
+def waits(job: Job) -> bool:
+    """Whether a job may not be handed over before others have ended."""
+    attempt = job.attempt
+    held = bool(attempt.waits_for) and attempt.stage is Stage.NONE and not attempt.state.final
+    return held and job.wish is Wish.RUN
+
+
+def waited_for(jobs: Sequence[Job]) -> set[str]:
+    """Collect the ids of all jobs that some wait for."""
+    return {job_id for job in jobs if waits(job) for job_id in job.attempt.waits_for}
+
+
+def review(job: Job, found: Mapping[str, Job]) -> Job:
+    """Strike out what a job need no longer wait for, end it if it would wait for ever.
+
+    Parameters
+    ----------
+    found
+        The jobs that it waits for, by id; one that is missing was deleted.
+    """
+    kind, attempt = job.after_kind, job.attempt
+    for job_id in attempt.waits_for:
+        if why := never(kind, found.get(job_id), job_id):
+            return _ended(job, why)
+    left = tuple(job_id for job_id in attempt.waits_for if not found[job_id].final)
+    if not left:
+        return job.with_attempt(waits_for=(), reason="", reason_text=attempt_text(0, "", kind))
+    text = attempt_text(len(left), _name(found[left[0]]), kind)
+    return job.with_attempt(waits_for=left, reason=WAITS, reason_text=text)
+
+
+def attempt_text(count: int, first: str, kind: str) -> str:
+    """Say what a job waits for, to its owner.
+
+    >>> attempt_text(2, "'fit' (01J)", "afterany")
+    "Waits in the gateway until 'fit' (01J) ends, and 1 more."
+    """
+    if not count:
+        return "What it waited for has ended; waiting for the gateway to hand it over."
+    more = f", and {count - 1} more" if count > 1 else ""
+    return f"Waits in the gateway until {first} {KINDS[kind]}{more}."
+
+
+def _ended(job: Job, why: str) -> Job:
+    return job.with_attempt(
+        state=JobState.CANCELLED,
+        raw_state="",
+        reason=NEVER,
+        reason_text=f"Never started: {why}, and this was to run when it {KINDS[job.after_kind]}.",
+        source="gateway",
+        observed=now(),
+        ended=now(),
+        collected=True,
+        waits_for=(),
+    )
+
+
+def _name(job: Job) -> str:
+    return f"{job.title[:_TITLE]!r} ({job.id})"

@@ -1,0 +1,152 @@
+"""Jobs that run after others: they wait in the gateway, and start or end with a word why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from gateway.ids import new_id
+from tests.helpers import eventually
+from tests.live import Api, LiveGateway, live_gateway
+
+QUICK: dict[str, Any] = {"kind": "dummy", "options": {"seconds": 0, "steps": 1}}
+LONG: dict[str, Any] = {"kind": "dummy", "options": {"seconds": 600, "steps": 600}}
+BROKEN = "raise ValueError('no model')\n"
+
+
+@pytest.fixture(scope="module")
+def live() -> Iterator[LiveGateway]:
+    with live_gateway() as running:
+        yield running
+
+
+@pytest.fixture
+def api(live: LiveGateway) -> Iterator[Api]:
+    api = live.user()
+    yield api
+    api.cancel_all()
+
+
+def after(*jobs: str, kind: str = "afterok") -> dict[str, Any]:
+    return {"after": {"jobs": list(jobs), "kind": kind}}
+
+
+def refused(api: Api, **request: Any) -> list[tuple[str, str]]:
+    """Ask for what cannot be; answer where it is wrong, and what is said."""
+    answer = api.http.post(
+        "/jobs", json={**QUICK, **request}, headers={"Idempotency-Key": new_id()}
+    )
+    assert answer.status_code == 422, answer.text
+    return [(error["pointer"], error["detail"]) for error in answer.json()["errors"]]
+
+
+def test_a_job_waits_with_words_until_all_before_it_have_ended_well(api: Api) -> None:
+    first = api.submit(**LONG, title="first")["id"]
+    other = api.submit(**QUICK)["id"]
+    last = api.submit(**QUICK, **after(first, other, first))["id"]
+    third = api.submit(**QUICK, **after(last))["id"]
+
+    api.wait(other)
+    text = f"Waits in the gateway until 'first' ({first}) ends well."
+    eventually(lambda: api.job(last)["reason_text"] == text, what="its words")
+    waiting = api.job(last)
+    assert (waiting["state"], waiting["reason"]) == ("PENDING", "Dependency")
+    assert (waiting["submission"], waiting["native_id"]) == ("none", None)
+    assert waiting["after"] == {"kind": "afterok", "jobs": [first, other]}
+    api.wait_for_state(first, "RUNNING")
+    assert api.job(last)["submission"] == "none"
+    assert api.http.post(f"/jobs/{first}/stop").status_code == 202  # what there is, is well
+
+    ended = api.wait(third)
+    assert [api.job(job)["state"] for job in (first, last)] == ["COMPLETED", "COMPLETED"]
+    assert ended["state"] == "COMPLETED"
+    assert api.job(last)["started"] >= api.job(first)["ended"]
+    assert ended["started"] >= api.job(last)["ended"]
+
+
+def test_what_can_never_start_ends_with_the_cause_and_so_does_what_follows(api: Api) -> None:
+    first = api.submit(**LONG, title="first")["id"]
+    good = api.submit(**QUICK, **after(first))["id"]
+    chained = api.submit(**QUICK, **after(good))["id"]
+    bad = api.submit(**QUICK, **after(first, kind="afternotok"))["id"]
+    any_end = api.submit(**QUICK, **after(first, kind="afterany"))["id"]
+
+    assert api.http.post(f"/jobs/{first}/cancel").status_code == 202
+    ended = api.wait(good)
+
+    assert (ended["state"], ended["reason"]) == ("CANCELLED", "DependencyNeverSatisfied")
+    cause = f"'first' ({first}) has ended as CANCELLED, and this was to run when it ends well."
+    assert ended["reason_text"] == f"Never started: {cause}"
+    assert api.wait(chained)["reason"] == "DependencyNeverSatisfied"
+    assert [api.wait(job)["state"] for job in (bad, any_end)] == ["COMPLETED", "COMPLETED"]
+
+
+def test_a_fit_that_failed_is_no_success_whatever_its_script_says(api: Api) -> None:
+    problem = api.script_problem(BROKEN)["id"]
+    failed = api.submit(problem={"id": problem}, options={"fit": "lm"})["id"]
+    good = api.submit(**QUICK, **after(failed))["id"]
+    bad = api.submit(**QUICK, **after(failed, kind="afternotok"))["id"]
+
+    assert (api.wait(failed)["state"], api.job(failed)["exit_code"]) == ("FAILED", 0)
+    assert api.wait(good)["state"] == "CANCELLED"
+    assert api.wait(bad)["state"] == "COMPLETED"
+
+
+def test_a_job_that_waits_can_be_cancelled_and_a_rerun_waits_for_nothing(api: Api) -> None:
+    first = api.submit(**LONG)["id"]
+    job = api.submit(**QUICK, **after(first))["id"]
+
+    assert api.http.post(f"/jobs/{job}/cancel").status_code == 202
+    assert api.wait(job)["state"] == "CANCELLED"
+    assert api.http.post(f"/jobs/{job}/rerun", json={}).status_code == 202
+    assert api.wait(job)["state"] == "COMPLETED"
+    assert not api.job(first)["final"]
+
+
+def test_a_job_that_was_deleted_is_waited_for_no_more(api: Api) -> None:
+    first = api.submit(**LONG)["id"]
+    second = api.submit(**QUICK, **after(first))["id"]
+    api.http.post(f"/jobs/{first}/cancel")
+    api.wait(second)
+    assert api.http.delete(f"/jobs/{first}").status_code == 204
+
+    assert refused(api, **after(first)) == [("/after/jobs/0", f"you have no job {first!r}")]
+
+
+def test_jobs_that_are_not_ones_own_are_as_unknown(live: LiveGateway, api: Api) -> None:
+    stranger = live.user().submit(**QUICK)["id"]
+    none = new_id()
+
+    for one in (stranger, none):
+        assert refused(api, **after(one)) == [("/after/jobs/0", f"you have no job {one!r}")]
+    preview = api.http.post("/jobs/preview", json={**QUICK, **after(stranger)})
+    assert preview.status_code == 422
+
+
+def test_what_can_never_be_is_refused_at_once(api: Api) -> None:
+    done = api.submit(**QUICK, title="done")["id"]
+    api.wait(done)
+
+    ((pointer, detail),) = refused(api, **after(done, kind="afternotok"))
+    assert pointer == "/after/jobs/0"
+    assert detail.startswith(f"'done' ({done}) has ended well, and afternotok waits until it")
+    assert api.wait(api.submit(**QUICK, **after(done))["id"])["state"] == "COMPLETED"
+
+
+@pytest.mark.parametrize(
+    ("wish", "pointer"),
+    [
+        ({"jobs": []}, "/after/jobs"),
+        ({"jobs": ["4711"]}, "/after/jobs/0"),
+        ({"jobs": ["../x"], "kind": "afterok"}, "/after/jobs/0"),
+        ({"jobs": [new_id()] * 21}, "/after/jobs"),
+        ({"jobs": [new_id()], "kind": "singleton"}, "/after/kind"),
+        ({"jobs": [new_id()], "delay": 3}, "/after/delay"),
+        ({"kind": "afterok"}, "/after/jobs"),
+        ("4711", "/after"),
+    ],
+)
+def test_a_wrong_wish_names_its_field(api: Api, wish: Any, pointer: str) -> None:
+    assert pointer in [where for where, _ in refused(api, after=wish)]
