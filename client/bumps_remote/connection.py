@@ -10,6 +10,7 @@ from typing import Any
 
 from bumps_remote import like_bumps
 from bumps_remote.array import Element, choose_pack, make_elements
+from bumps_remote.campaign import Grid, Starts, make_campaign
 from bumps_remote.config import Server, check_url, find_server
 from bumps_remote.errors import NotFoundError, UsageError
 from bumps_remote.events import Event, Follower
@@ -142,6 +143,8 @@ class Connection(Reading):
         after_kind: str = "afterok",
         files: Sequence[str | Path] = (),
         replace: str | None = None,
+        grid: Grid | None = None,
+        from_starts: Starts | None = None,
         pack: int | None = None,
         new: bool = False,
         **options: Any,
@@ -166,6 +169,11 @@ class Connection(Reading):
             (``afternotok``) or somehow (``afterany``).
         files, replace, pack
             Makes it an array: see `map`.
+        grid
+            Parameters, and the values at which each is held: a fit of the others for each
+            combination, as in ``{"m": [1, 2, 3]}``.
+        from_starts
+            So many random starts within bounds and priors, or start values by name for each.
 
         Raises
         ------
@@ -178,6 +186,9 @@ class Connection(Reading):
         given = {**({"fit": fit} if fit else {}), **options}
         check_fit(given, self.methods())
         elements: tuple[Element, ...] = ()
+        campaign = make_campaign(grid, from_starts)
+        if campaign and files:
+            raise UsageError("give files, a grid or starts: one of them makes the elements")
         if not is_live(model):
             bundle = make_bundle(model, args=args, data=data, automatic=automatic)
             elements = make_elements(bundle, files, replace) if files else ()
@@ -203,7 +214,8 @@ class Connection(Reading):
             after_kind=after_kind,
             resources=check_resources(resources),
             elements=elements,
-            pack=choose_pack(len(elements), pack),
+            campaign=campaign,
+            pack=pack if campaign else choose_pack(len(elements), pack),
         )
         return self.send(wanted, new=new)
 

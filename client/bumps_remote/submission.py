@@ -46,8 +46,11 @@ class Wanted:
     """Slurm's long names, such as ``cpus_per_task``."""
 
     elements: Sequence[Element] = ()
-    pack: int = 1
-    """So many elements are done by one process, one after the other."""
+    campaign: Mapping[str, object] | None = None
+    """Elements that differ by parameters: ``random``, ``starts`` or ``grid``."""
+
+    pack: int | None = 1
+    """So many elements are done by one process, one after the other; None: the server chooses."""
 
     def files(self) -> tuple[LocalFile, ...]:
         """List what has to be there before the job."""
@@ -78,12 +81,14 @@ class Wanted:
             "elements": [element.document() for element in self.elements] or None,
             "pack": self.pack if self.elements else None,
         }
+        campaign = {"campaign": dict(self.campaign), "pack": self.pack} if self.campaign else {}
         return {
             "kind": "fit",
             "mode": self.mode,
             "options": dict(self.options),
             "title": self.title or Path(self.bundle.entry).stem,
             **{name: value for name, value in optional.items() if value is not None},
+            **campaign,
         }
 
 

@@ -70,7 +70,9 @@ def _element_rows(elements: Sequence[Mapping[str, Any]]) -> Iterator[list[Any]]:
     every = [_by_label(element) for element in elements]
     names = _labels(every)
     columns = [column for name in names for column in (name, f"{name} uncertainty")]
-    yield ["index", "element", "status", "chisq", *map(_safe, columns)]
+    held = _labels(map(_fixed, elements))
+    fixed = [f"fixed {name}" for name in held]
+    yield ["index", "element", "status", "chisq", *map(_safe, fixed), *map(_safe, columns)]
     for element, rows in zip(elements, every, strict=True):
         cells = [
             _cell(rows.get(name, {}).get(what))
@@ -78,7 +80,8 @@ def _element_rows(elements: Sequence[Mapping[str, Any]]) -> Iterator[list[Any]]:
             for what in ("value", "uncertainty")
         ]
         head = [_cell(element.get("index")), _safe(_name(element)), _safe(element.get("status"))]
-        yield [*head, _cell(element.get("chisq")), *cells]
+        at = [_cell(_fixed(element).get(name)) for name in held]
+        yield [*head, _cell(element.get("chisq")), *at, *cells]
 
 
 def _cell(value: object) -> object:
@@ -113,6 +116,9 @@ def _elements(elements: Sequence[Mapping[str, Any]], width: int) -> Iterator[Tab
         ("status", [clean_line(element.get("status", "")) for element in elements]),
         ("chi²", [number(element.get("chisq")) for element in elements]),
     ]
+    for name in _labels(map(_fixed, elements)):
+        at = [number(_fixed(element).get(name)) for element in elements]
+        columns.append((f"{clean_line(name, _CELL)} (fixed)", at))
     every = [_by_label(element) for element in elements]
     names = _labels(every)
     fitted = [
@@ -163,6 +169,12 @@ def _by_label(element: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
             seen[label] += 1
             rows[label if seen[label] == 1 else f"{label} ({seen[label]})"] = row
     return rows
+
+
+def _fixed(element: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Give what an element of a grid held at which value."""
+    found = element.get("fixed")
+    return found if isinstance(found, Mapping) else {}
 
 
 def _value(row: Mapping[str, Any] | None) -> str:

@@ -179,7 +179,9 @@ class Best:
         'The least χ² is 1.02, of element 7 (start 8); 3 others come within 1 % of it.'
         """
         name = f"element {self.index} ({self.label})" if self.label else f"element {self.index}"
-        others = "1 other comes" if self.same == 1 else f"{self.same} others come"
+        others = {0: "no other comes", 1: "1 other comes"}.get(
+            self.same, f"{self.same} others come"
+        )
         return f"The least χ² is {self.chisq:.5g}, of {name}; {others} within 1 % of it."
 
 

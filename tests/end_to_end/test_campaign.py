@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.helpers import eventually
 from tests.live import Api
 
 M, B = 2.5, 1.0
@@ -106,3 +107,21 @@ def test_a_wrong_campaign_is_refused_at_its_field(
     assert answer.status_code == 422, answer.text
     assert pointer in [error["pointer"] for error in answer.json()["errors"]]
     assert api.http.get("/jobs").json()["total"] == 0
+
+
+def test_two_thousand_elements_are_one_job_and_one_table(api: Api) -> None:
+    count = 2000
+    elements = [{"label": f"e{number}"} for number in range(count)]
+    options = {"seconds": 0, "steps": 1}
+    made = api.submit(kind="dummy", options=options, elements=elements, pack=1000)
+    job = api.wait(made["id"], within_s=120)
+
+    assert (job["state"], job["verdict"]["code"]) == ("COMPLETED", "elements")
+    results = api.results(job["id"])
+    rows = [row for result in results["results"] for row in result["elements"]]
+    assert results["complete"]
+    assert sorted(row["index"] for row in rows) == list(range(count))
+    assert {row["status"] for row in rows} == {"done"}
+    eventually(
+        lambda: (api.job(job["id"])["progress"] or {}).get("step") == count, what="all counted"
+    )

@@ -11,6 +11,7 @@ import click
 from rich.text import Text
 
 from bumps_remote.array import Element, choose_pack, make_elements
+from bumps_remote.campaign import count_of, make_campaign, read_grid, read_starts
 from bumps_remote.commands.common import answer, common, connect, print_json
 from bumps_remote.commands.outcome import default_folder, follow, free_folder, report
 from bumps_remote.commands.parameters import (
@@ -144,8 +145,15 @@ _OPTIONS = (
                  help="Fit each of these data files: one job, one element for each."),
     click.option("--replace", metavar="NAME",
                  help="With --array: which data file they replace, if the model has several."),
+    click.option("--grid", multiple=True, metavar="NAME=V,V...",
+                 help="Hold a parameter at each of these values and fit the others; LOW:HIGH:COUNT "
+                 "for evenly spaced ones. Several: all combinations, one job."),
+    click.option("--from-starts", metavar="N|FILE",
+                 help="Fit from so many random starts, or from those of a table: names, then a "
+                 "line of values for each. The best is named."),
     click.option("--pack", type=WHOLE,
-                 help="With --array: so many elements to a process; else so many as make 20."),
+                 help="With --array, --grid, --from-starts: so many fits to a process; else so "
+                 "many as make 20."),
     click.option("--no-auto", is_flag=True, help="Take along only the model and --data."),
     click.option("--cluster", help="Where to run."),
     click.option("--after", multiple=True, metavar="ID",
@@ -268,10 +276,15 @@ def _elements(
     """Read what makes an array."""
     files = ctx.meta[_ARRAY]
     if files is None:
-        for name in ("replace", "pack"):
+        alone = ["replace"] if given["grid"] or given["from_starts"] else ["replace", "pack"]
+        for name in alone:
             if given[name] is not None:
                 raise UsageError(f"--{name} belongs to --array FILE...: say which files")
         return ()
+    if given["grid"] or given["from_starts"]:
+        raise UsageError(
+            "--array, --grid and --from-starts each make the elements: give one of them"
+        )
     if given["session"]:
         raise UsageError(
             "--session: each element of an array has a session of its own; they are fetched as "
@@ -283,6 +296,21 @@ def _elements(
     if not quiet:
         notice(_about(elements, choose_pack(len(elements), given["pack"])))
     return elements
+
+
+def _campaign(given: Mapping[str, Any], *, quiet: bool) -> dict[str, Any] | None:
+    """Read starts and grid."""
+    starts = None if given["from_starts"] is None else read_starts(given["from_starts"])
+    campaign = make_campaign(read_grid(given["grid"]) if given["grid"] else None, starts)
+    if campaign is None:
+        return None
+    if given["session"]:
+        raise UsageError("--session: each fit of a campaign has a session of its own")
+    if _mode(given) != "fit":
+        raise UsageError("--grid and --from-starts are for fits: try --check with the model alone")
+    if not quiet:
+        notice(f"{count_of(campaign)} fits in one job")
+    return campaign
 
 
 def _about(elements: Sequence[Element], pack: int) -> str:
@@ -308,6 +336,7 @@ def _send(connection: Connection, wanted: Wanted, *, new: bool) -> Job:
 def _wanted(ctx: click.Context, given: Mapping[str, Any], *, quiet: bool) -> Wanted:
     bundle = _bundle(ctx, given, quiet=quiet)
     elements = _elements(ctx, bundle, given, quiet=quiet)
+    campaign = _campaign(given, quiet=quiet)
     options = {
         name.removeprefix(PREFIX): value
         for name, value in given.items()
@@ -331,7 +360,8 @@ def _wanted(ctx: click.Context, given: Mapping[str, Any], *, quiet: bool) -> Wan
         after_kind=given["after_kind"],
         resources=_resources(given, options),
         elements=elements,
-        pack=choose_pack(len(elements), given["pack"]),
+        campaign=campaign,
+        pack=given["pack"] if campaign else choose_pack(len(elements), given["pack"]),
     )
 
 
