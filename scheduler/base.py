@@ -286,6 +286,10 @@ class Scheduler(Protocol):
     def calls(self) -> int:
         """How many commands of the scheduler this object has run; 0 where it needs none."""
 
+    @property
+    def questions(self) -> int:
+        """How many of them submitted nothing."""
+
     def stage(self, jobs: Sequence[StagedJob]) -> None:
         """Make job directories: each whole, checked against its digests, or not there at all.
 

@@ -80,6 +80,11 @@ class Local(FilesHere):
 
     # Submission
 
+    @property
+    def questions(self) -> int:
+        """How many of them submitted nothing."""
+        return self.calls
+
     def submit(self, launches: Sequence[Launch]) -> list[Submission]:
         """Submit ``job.sh <try>`` of each directory, at most once a try, ever."""
         outcomes = [self._submit(launch) for launch in launches]

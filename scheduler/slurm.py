@@ -95,6 +95,11 @@ class Slurm:
         return sum(self.count.total.values())
 
     @property
+    def questions(self) -> int:
+        """How many of them submitted nothing."""
+        return self.calls - self.count.total.get("sbatch", 0)
+
+    @property
     def count(self) -> CallCount:
         """The same, by command, and within the last minute."""
         return self._calls.count

@@ -6,6 +6,7 @@ job of which nobody knows whether it was submitted.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -37,20 +38,33 @@ class Inquiry:
         self._paces: dict[Place, Pace] = {}
         self._asked: dict[Place, datetime] = {}
         self._tasks: dict[Place, dict[str, _Tasks]] = {}
+        self._questions: dict[Place, int] = {}
+        """How many there were when last looked: other ones take from the same calls of a minute."""
+
+        self._expected: dict[Place, set[str]] = defaultdict(set)
+        """Jobs whose end their own files have told, or that somebody wants to end."""
 
     def ask(self, place: Place, scheduler: Scheduler, jobs: Sequence[Job]) -> Reports | None:
         """Ask how jobs are if it is time to; None when it is not."""
         pace = self._pace(place)
+        pace.spend(max(0, scheduler.questions - self._questions.get(place, scheduler.questions)))
+        self._questions[place] = scheduler.questions
         last = self._asked.get(place)
-        if last and any(job.wish is not Wish.RUN and job.updated > last for job in jobs):
+        wished = {job.id for job in jobs if last and _is_wished(job, last)}
+        self._expected[place] |= wished
+        if wished:
             pace.hurry()
         if not pace.due():
             return None
         self._asked[place] = now()
-        before = scheduler.calls
         reports = _reports(scheduler, jobs)
-        pace.asked(changed=_changed(jobs, reports), calls=scheduler.calls - before)
+        calls = scheduler.questions - self._questions[place]
+        self._questions[place] = scheduler.questions
+        pace.asked(changed=_changed(jobs, reports), calls=calls)
         self._tasks[place] = {job.id: _tasks(job, reports) for job in jobs}
+        self._expected[place] &= {job.id for job in jobs if not _has_ended(job, reports)}
+        if not self._expected[place]:
+            pace.settle()
         return reports
 
     def running(self, job: Job) -> list[int]:
@@ -64,8 +78,22 @@ class Inquiry:
     def _known(self, job: Job) -> _Tasks:
         return self._tasks.get(place_of(job), {}).get(job.id, _Tasks())
 
-    def expect_an_end(self, place: Place) -> None:
+    def may_have_begun(self, job: Job) -> bool:
+        """Whether a job was waiting when its cluster was last asked, so that it may run by now."""
+        attempt = job.attempt
+        waits = attempt.stage is Stage.SUBMITTED and attempt.state is JobState.PENDING
+        return waits and self._known(job) == _Tasks()
+
+    def has_begun(self, job: Job) -> None:
+        """Take a job for running: its own files tell of it."""
+        place = place_of(job)
+        self._tasks.setdefault(place, {})[job.id] = _Tasks(running=[0])
+        self._pace(place).sooner()
+
+    def expect_an_end(self, job: Job) -> None:
         """Ask soon: a job's own files say that it has ended."""
+        place = place_of(job)
+        self._expected[place].add(job.id)
         self._pace(place).hurry()
 
     def _pace(self, place: Place) -> Pace:
@@ -142,12 +170,22 @@ def _reports(scheduler: Scheduler, jobs: Sequence[Job]) -> Reports:
     return scheduler.states(ids) if ids else {}
 
 
+def _is_wished(job: Job, since: datetime) -> bool:
+    return job.wish is not Wish.RUN and job.updated > since
+
+
+def _own(job: Job, reports: Reports) -> list[JobReport]:
+    found = reports.get(job.attempt.native_id or "", [])
+    return [report for report in found if report.marker == job.marker]
+
+
+def _has_ended(job: Job, reports: Reports) -> bool:
+    own = _own(job, reports)
+    return bool(own) and all(report.state.final for report in own)
+
+
 def _tasks(job: Job, reports: Reports) -> _Tasks:
-    own = [
-        report
-        for report in reports.get(job.attempt.native_id or "", [])
-        if report.marker == job.marker
-    ]
+    own = _own(job, reports)
     if all(report.state.final for report in own):
         return _Tasks()  # it is collected, and what is left of it read, with all its tasks
     return _Tasks(

@@ -45,6 +45,9 @@ _PASSES = 12
 _FOLLOWED_AT_ONCE = 200
 """Jobs whose files are read in one exchange."""
 
+_UNBEGUN_AT_ONCE = 100
+"""Waiting jobs that are looked at for a beginning each time: it costs a file system a little."""
+
 _log = structlog.get_logger("reconcile")
 _HANDS_OVER = (steps.StageIt, steps.SubmitIt, steps.NextTry)
 _SETTLED = (steps.Wait, steps.Update, steps.Missing, steps.LookAgain, steps.DecideByFiles)
@@ -115,6 +118,7 @@ class Reconciler:
         self._token = secrets.token_hex(8)
         self._inquiry = Inquiry(settings)
         self._follow_next: dict[Place, float] = {}
+        self._unbegun_next: dict[Place, int] = {}
 
     def round(self) -> int:
         """Bring every live job on; answer how many are left alive."""
@@ -325,13 +329,26 @@ class Reconciler:
             for job in jobs
             if (running := self._inquiry.running(job)) + (ended := self._inquiry.ended(job))
         ]
+        asked += [Running(job=job, running=[0], ended=[]) for job in self._unbegun(place, jobs)]
         for first in range(0, len(asked), _FOLLOWED_AT_ONCE):
             looks = self._follower.look(asked[first : first + _FOLLOWED_AT_ONCE])
             wanted = [reading for look in looks for reading in look.readings()]
             files = ReadAlready(found=scheduler.read_many(wanted), rest=scheduler)
             for look in looks:
                 if self._care.safely(look.job, partial(self._follower.follow, files, look)):
-                    self._inquiry.expect_an_end(place)
+                    self._inquiry.expect_an_end(look.job)
+                elif self._inquiry.may_have_begun(look.job) and any(
+                    files.found.get(reading) for reading in look.readings()
+                ):
+                    self._inquiry.has_begun(look.job)
+
+    def _unbegun(self, place: Place, jobs: Sequence[Job]) -> list[Job]:
+        """Choose whose turn it is of those that waited: one may begin and end between questions."""
+        waiting = [job for job in jobs if self._inquiry.may_have_begun(job)]
+        first = self._unbegun_next.get(place, 0) if len(waiting) > _UNBEGUN_AT_ONCE else 0
+        first = first if first < len(waiting) else 0
+        self._unbegun_next[place] = first + _UNBEGUN_AT_ONCE
+        return waiting[first : first + _UNBEGUN_AT_ONCE]
 
     def _last_word(self, job: Job, evidence: Evidence) -> Job:
         return outcome.observe(job, evidence.reports) if evidence.reports else job

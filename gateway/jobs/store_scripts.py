@@ -113,7 +113,7 @@ for i = 2, #ARGV, 2 do
 end
 """
 
-# ARGV: ids
+# ARGV: the ids of jobs
 # Answers for each its record, which is nil when it is gone, and when it was last seen as it is.
 READ = """
 local rows = {}

@@ -74,7 +74,49 @@ def test_an_end_seen_in_the_files_pulls_the_next_question_forward(clock: Clock) 
     times = questions(pace, clock, 30)
 
     # The scheduler may not know of the end at once, so it is asked a few times more.
-    assert times[:4] == pytest.approx([0.0, 0.3, 1.3, 4.3], abs=0.25)
+    assert times == pytest.approx([0.3, 1.3, 4.3], abs=0.25)
+
+
+def test_nothing_is_asked_in_a_hurry_once_the_end_is_known(clock: Clock) -> None:
+    pace = Pace(SLURM, clock)
+    pace.asked(changed=True)
+    pace.hurry()
+    clock.now += 0.4
+    assert pace.due()
+    pace.asked(changed=True)
+    pace.settle()
+
+    assert questions(pace, clock, 20)[0] == pytest.approx(15.0, abs=0.25)
+
+
+def test_an_end_every_twelve_seconds_is_known_at_once_within_the_calls_of_a_minute(
+    clock: Clock,
+) -> None:
+    pace = Pace(SLURM, clock)
+    late: list[float] = []
+    for _ in range(50):
+        pace.sooner()
+        questions(pace, clock, 6)
+        pace.hurry()
+        ended = clock.now
+        while not pace.due():
+            clock.now = round(clock.now + 0.1, 1)
+        late.append(clock.now - ended)
+        pace.asked(changed=True)
+        pace.settle()
+        clock.now = max(clock.now, ended + 6)
+
+    assert max(late) < 5
+
+
+def test_a_beginning_pulls_a_question_forward_only_while_many_are_left(clock: Clock) -> None:
+    pace = Pace(SLURM, clock)
+    pace.asked(changed=False)
+    pace.sooner()
+    assert questions(pace, clock, 5) == pytest.approx([0.3], abs=0.15)
+    pace.asked(changed=False)
+    pace.sooner()
+    assert questions(pace, clock, 5) == []
 
 
 def test_a_storm_of_ends_does_not_exceed_the_calls_of_a_minute(clock: Clock) -> None:
@@ -89,6 +131,16 @@ def test_a_storm_of_ends_does_not_exceed_the_calls_of_a_minute(clock: Clock) -> 
 
     assert len(asked) > 20
     assert all(sum(1 for t in asked if t0 <= t < t0 + 60) <= 6 for t0 in asked)
+
+
+def test_calls_for_something_else_take_from_the_same_minute(clock: Clock) -> None:
+    pace = Pace(SLURM, clock)
+    pace.spend(5)
+    assert pace.due()
+    pace.asked(changed=True)
+    pace.hurry()
+    assert questions(pace, clock, 59) == []
+    assert questions(pace, clock, 5)[0] == pytest.approx(1.0, abs=0.25)
 
 
 def test_on_ones_own_host_each_round_asks(clock: Clock) -> None:
