@@ -7,6 +7,7 @@ from apiflask import APIFlask
 from gateway.accounts.api import bp as accounts_api
 from gateway.accounts.pages import bp as accounts_pages
 from gateway.admin.api import bp as admin_api
+from gateway.admin.audit_pages import bp as audit_pages
 from gateway.admin.pages import bp as admin_pages
 from gateway.admin.usage_pages import bp as usage_pages
 from gateway.clusters.api import bp as clusters_api
@@ -38,7 +39,7 @@ def create_app(settings: Settings) -> APIFlask:
     for blueprint in (*rooms, policy_api, admin_api):
         app.register_blueprint(blueprint, url_prefix=API)
     pages = (accounts_pages, cluster_pages, jobs_pages, fit_pages, problem_pages)
-    administration = (admin_pages, usage_pages)
+    administration = (admin_pages, audit_pages, usage_pages)
     for blueprint in (health, metrics, notification_pages, *pages, *administration):
         app.register_blueprint(blueprint)
     return app

@@ -8,6 +8,7 @@ from typing import Any
 from apiflask import APIBlueprint
 
 from gateway.accounts.models import Scope
+from gateway.admin.audit_schemas import HandedPageSchema, HandedQuery
 from gateway.admin.overview import Overview, QueueFilter, look_over, queue
 from gateway.admin.schemas import (
     DrainSchema,
@@ -21,6 +22,7 @@ from gateway.admin.schemas import (
 from gateway.admin.survey_schemas import SurveySchema
 from gateway.admin.surveys import survey_document
 from gateway.clusters.models import Drain
+from gateway.jobs.handed import HandedFilter, handed
 from gateway.jobs.line import cpus_of
 from gateway.jobs.models import Job
 from gateway.jobs.usage import Period, usage
@@ -80,6 +82,21 @@ def ask_for_survey(cluster: str) -> tuple[Document, int]:
     survey = gateway().surveys.ask(cluster, identity().user)
     gateway().live.wake("")
     return survey_document(gateway(), cluster, survey), 202
+
+
+@bp.get("/admin/audit")
+@bp.input(HandedQuery, location="query", arg_name="query")
+@bp.output(HandedPageSchema)
+@needs(Scope.ADMIN)
+def list_handed(query: dict[str, Any]) -> tuple[dict[str, Any], int, dict[str, str]]:
+    """List what was handed over: who, what, when, template, options, script and scheduler's id.
+
+    A page is of so many jobs, each with all its attempts, newest job first. It may have fewer, and
+    still have a ``next_cursor``: it looks at a bounded number of jobs.
+    """
+    page = page_of(query)
+    found = handed(gateway().redis, HandedFilter(**query), page.limit, page.after)
+    return paged(found.rows, found.last)
 
 
 @bp.put("/admin/clusters/<cluster>/drain")

@@ -130,6 +130,7 @@ def edit_job(job_id: str, changes: dict[str, Any]) -> Document:
 def delete_job(job_id: str) -> str:
     """Forget a job that has ended, with its results."""
     gateway().jobs.delete(identity(), job_id)
+    gateway().accounts.audit.record(identity().user, "job.delete", job_id)
     return ""
 
 

@@ -87,6 +87,9 @@ class Attempt:
     resources: Mapping[str, Any] = field(default_factory=dict)
     """What it asks of the machine, as directives; empty in records that are older than this."""
 
+    template: str = ""
+    """Version of the gateway and of the templates that made its script; empty in older records."""
+
     kept_from: int | None = None
     """Number of the attempt whose finished elements it has; None when all run."""
 

@@ -136,7 +136,12 @@ def ask_instead(job_id: str) -> Page:
 @bp.post("/jobs/<job_id>/delete")
 def delete(job_id: str) -> Page:
     """Forget a job and its results."""
-    return _do(job_id, lambda: gateway().jobs.delete(identity(), job_id), "/jobs")
+    return _do(job_id, lambda: _delete(job_id), "/jobs")
+
+
+def _delete(job_id: str) -> None:
+    gateway().jobs.delete(identity(), job_id)
+    gateway().accounts.audit.record(identity().user, "job.delete", job_id)
 
 
 @bp.get("/jobs/<job_id>/parameters.<ending>")

@@ -11,6 +11,7 @@ from gateway.errors import ConflictError
 from gateway.jobs.models import Attempt, Plan
 from gateway.jobs.plan import directory, keep_plan, make_plan, script_sha256, with_defaults
 from gateway.jobs.prepare import Prepared
+from gateway.jobs.script import template_version
 from gateway.records import now
 from gateway.settings import Settings
 
@@ -75,6 +76,7 @@ class Planner:
             login=login,
             proposal=prepared.proposal,
             script_sha256=script_sha256(plan),
+            template=template_version(),
             asked=now(),
             tasks=wanted.tasks,
             method=str(wanted.options.get("fit", "")),

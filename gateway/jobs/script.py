@@ -7,6 +7,7 @@ typed freely (title, notes, tags) comes into the script at all.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shlex
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from functools import cache
 from jinja2 import FileSystemLoader, StrictUndefined, Template
 from jinja2.sandbox import SandboxedEnvironment
 
+from gateway import __version__
 from gateway.errors import GatewayError, InvalidError
 from gateway.resources import cupboard
 
@@ -183,6 +185,18 @@ def _whole(name: str, value: int, minimum: int, maximum: int) -> int:
     if not minimum <= value <= maximum:
         raise ScriptError(f"{name} is {value}, but must lie between {minimum} and {maximum}")
     return int(value)
+
+
+@cache
+def template_version() -> str:
+    """Name what makes scripts: the gateway's version, and a digest of the templates as they are.
+
+    A site may have changed them, and a script can be told to be of one or the other.
+    """
+    digest = hashlib.sha256()
+    for path in sorted((cupboard("templates") / "slurm").glob("*.j2")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return f"{__version__}+{digest.hexdigest()[:12]}"
 
 
 @cache

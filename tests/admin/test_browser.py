@@ -86,7 +86,7 @@ def test_a_cluster_is_drained_at_every_width(
     page.fill("#password", PASSWORD)
     page.press("#password", "Enter")
     page.wait_for_url(f"{origin}/admin")
-    for step in ("open", "drained", "site", "usage"):
+    for step in ("open", "drained", "site", "audit", "usage"):
         if step == "drained":
             page.fill("#reason-local", "the cooling is mended")
             page.locator("#local").get_by_role("button", name="Drain").click()
@@ -94,6 +94,10 @@ def test_a_cluster_is_drained_at_every_width(
         if step == "site":
             page.get_by_role("link", name="limits and strategy of The cluster").click()
             page.get_by_role("heading", name="What follows").wait_for()
+        if step == "audit":
+            page.goto(f"{origin}/admin")
+            page.get_by_role("link", name="Audit").click()
+            page.get_by_role("heading", name="What was done").wait_for()
         if step == "usage":
             page.goto(f"{origin}/admin")
             page.get_by_role("link", name="Usage").click()

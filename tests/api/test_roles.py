@@ -57,6 +57,7 @@ ROWS: dict[str, tuple[int | None, ...]] = {
     "GET /admin/clusters": _ADMIN,
     "GET /admin/jobs": _ADMIN,
     "GET /admin/usage": _ADMIN,
+    "GET /admin/audit": _ADMIN,
     "GET /admin/clusters/{cluster}/probe": _ADMIN,
     "POST /admin/clusters/{cluster}/probe": _ADMIN,
     "PUT /admin/drain": _ADMIN,

@@ -1,0 +1,129 @@
+"""What was handed to schedulers, for an audit: who, what, when, by which script, under which id.
+
+It reads keys of `gateway.jobs.store`, newest first and a bounded number at once. Nothing is written
+for it: all of it stands in the jobs' records, so a store that is built again from files has it too.
+Of a deleted job what is left is the line of its deletion in the trail.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import redis
+
+from gateway.jobs.models import Attempt, Job
+from gateway.records import from_document
+
+MOST_LOOKED_AT = 2_000
+"""Jobs that one page looks at: what a narrow filter leaves out costs time, too."""
+
+_SCAN = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class HandedFilter:
+    """Which jobs; None does not narrow."""
+
+    user: str | None = None
+    job: str | None = None
+    cluster: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Handed:
+    """One attempt: what ran, or was to run."""
+
+    asked: datetime
+    user: str
+    login: str
+    job: str
+    attempt: int
+    tries: int
+    kind: str
+    cluster: str
+    native_id: str | None
+    state: str
+    wish: str
+    wish_by: str
+    template: str
+    script_sha256: str
+    resources: Mapping[str, Any]
+    """The effective directives, defaults of the site included."""
+
+    options: Mapping[str, Any]
+    """The effective options of the fit."""
+
+    seed: int
+    problem_digest: str
+    correlation_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class HandedPage:
+    """Attempts, newest job first; ``last`` is the job to go on below, None at the end."""
+
+    rows: Sequence[Handed]
+    last: str | None
+
+
+def handed(
+    client: redis.Redis, wanted: HandedFilter, limit: int, after: str | None = None
+) -> HandedPage:
+    """Read the attempts of at most so many jobs; a page may have fewer, and still not be the last.
+
+    Titles, notes and results are their owners', and not here.
+    """
+    rows: list[Handed] = []
+    jobs = 0
+    for looked_at, job in enumerate(_newest(client, wanted, after), 1):
+        if wanted.cluster in (None, job.cluster) and wanted.user in (None, job.owner):
+            jobs += 1
+            rows.extend(_row(job, attempt) for attempt in reversed(job.attempts))
+        if jobs >= limit or looked_at >= MOST_LOOKED_AT:
+            return HandedPage(rows=rows, last=None if wanted.job else job.id)
+    return HandedPage(rows=rows, last=None)
+
+
+def _newest(client: redis.Redis, wanted: HandedFilter, after: str | None) -> Iterator[Job]:
+    store: Any = client
+    if wanted.job:
+        text = store.hget(f"job:{wanted.job}", "record")
+        if text is not None:
+            yield from_document(Job, json.loads(text))
+        return
+    index = f"jobs:of:{wanted.user}" if wanted.user else "jobs"
+    high = f"({after}" if after else "+"
+    while ids := store.zrevrangebylex(index, high, "-", start=0, num=_SCAN):
+        with store.pipeline(transaction=False) as pipe:
+            for job_id in ids:
+                pipe.hget(f"job:{job_id}", "record")
+            yield from (from_document(Job, json.loads(text)) for text in pipe.execute() if text)
+        high = f"({ids[-1]}"
+
+
+def _row(job: Job, attempt: Attempt) -> Handed:
+    return Handed(
+        asked=attempt.asked,
+        user=job.owner,
+        login=attempt.login,
+        job=job.id,
+        attempt=attempt.number,
+        tries=attempt.try_number,
+        kind=job.kind,
+        cluster=job.cluster,
+        native_id=attempt.native_id,
+        state=attempt.state.value,
+        wish=job.wish.value,
+        wish_by=job.wish_by,
+        template=attempt.template,
+        script_sha256=attempt.script_sha256,
+        resources=attempt.resources,
+        options=job.options,
+        seed=job.seed,
+        problem_digest=job.problem.digest,
+        correlation_id=job.correlation_id,
+    )
