@@ -27,7 +27,7 @@ from bumps_remote.options import (
     read_text,
 )
 from bumps_remote.reading import PAGE, Reading
-from bumps_remote.submission import Submitter, Wanted
+from bumps_remote.submission import After, Submitter, Wanted
 from bumps_remote.tags import Tags
 from bumps_remote.transport import Call, Document, Notice, Patience, Transport
 
@@ -210,8 +210,7 @@ class Connection(Reading):
             notes=notes,
             tags=tuple(tags),
             cluster=cluster,
-            after=tuple(after),
-            after_kind=after_kind,
+            after=After(tuple(after), after_kind),
             resources=check_resources(resources),
             elements=elements,
             campaign=campaign,

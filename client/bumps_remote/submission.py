@@ -21,6 +21,18 @@ _FOR_GOOD = frozenset({400, 404, 409, 413, 415, 422})
 _MINUTE_S, _HOUR_S = 60, 3600
 
 
+@dataclass(frozen=True)
+class After:
+    """Which jobs shall have ended before one begins, by their ids, and how."""
+
+    jobs: Sequence[str] = ()
+    kind: str = "afterok"
+
+    def document(self) -> Document | None:
+        """Write it for a request; None when it need not wait."""
+        return {"kind": self.kind, "jobs": list(self.jobs)} if self.jobs else None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
     """What shall run."""
@@ -38,10 +50,7 @@ class Wanted:
     notes: str = ""
     tags: Sequence[str] = ()
     cluster: str | None = None
-    after: Sequence[str] = ()
-    """Ids of jobs that it runs after."""
-
-    after_kind: str = "afterok"
+    after: After = field(default_factory=After)
     resources: Mapping[str, object] = field(default_factory=dict)
     """Slurm's long names, such as ``cpus_per_task``."""
 
@@ -76,7 +85,7 @@ class Wanted:
             "notes": self.notes or None,
             "tags": list(self.tags) or None,
             "cluster": self.cluster,
-            "after": {"kind": self.after_kind, "jobs": list(self.after)} if self.after else None,
+            "after": self.after.document(),
             "resources": dict(self.resources) or None,
             "elements": [element.document() for element in self.elements] or None,
             "pack": self.pack if self.elements else None,

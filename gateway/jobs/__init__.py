@@ -9,10 +9,11 @@ asked for           ``resources``, ``resource_schema`` and ``kinds``: what may b
                     ``planner`` makes the attempt of it; ``drafts`` proves what was previewed;
                     ``asking`` says who asks, ``admission`` whether there is room, ``again``
                     (``again_schema``) adds further attempts
-brought on          ``reconcile`` is the loop: ``line`` says who waits, ``inquiry`` finds out at the
-                    ``pace`` of a cluster, ``decide`` says what to do, ``handover`` stages and
-                    submits, ``outcome`` says what the record is then, ``care`` keeps faults of one
-                    job from others; ``places`` are clusters and accounts; ``nudge`` wakes the loop
+brought on          ``reconcile`` is the loop: ``line`` and ``dependencies`` (``after_schema``) say
+                    who waits, ``inquiry`` finds out at the ``pace`` of a cluster, ``decide`` says
+                    what to do, ``handover`` stages and submits, ``outcome`` says what the record is
+                    then, ``care`` keeps faults of one job from others; ``places`` are clusters and
+                    accounts; ``nudge`` wakes the loop
 followed            ``follow`` reads what running jobs write, ``reported`` what their events mean,
                     ``log_folder`` and ``live_store`` keep it while they live
 ended               ``collect`` fetches what is left, ``judge`` says what it comes to, ``conclude``

@@ -38,7 +38,7 @@ from bumps_remote.options import (
     wall_for,
 )
 from bumps_remote.show import notice, size_text
-from bumps_remote.submission import Wanted
+from bumps_remote.submission import After, Wanted
 from bumps_remote.text import clean_line
 from bumps_remote.transport import Patience
 
@@ -156,10 +156,8 @@ _OPTIONS = (
                  "many as make 20."),
     click.option("--no-auto", is_flag=True, help="Take along only the model and --data."),
     click.option("--cluster", help="Where to run."),
-    click.option("--after", multiple=True, metavar="ID",
-                 help="Run it after this job has ended well; may be given several times."),
-    click.option("--after-kind", default="afterok", metavar="KIND",
-                 help="With --after: afterok, afternotok (only if it failed), afterany."),
+    click.option("--after", multiple=True, metavar="ID", help="Begin when that job ended well."),
+    click.option("--after-kind", default="afterok", help="How it must end: afternotok, afterany."),
     click.option("--title", default="", help="What the job is called."),
     click.option("--notes", default="", help="Notes to the job."),
     click.option("--tag", "tags", multiple=True, help="A tag; may be given several times."),
@@ -356,8 +354,7 @@ def _wanted(ctx: click.Context, given: Mapping[str, Any], *, quiet: bool) -> Wan
         notes=given["notes"],
         tags=given["tags"],
         cluster=given["cluster"],
-        after=given["after"],
-        after_kind=given["after_kind"],
+        after=After(tuple(given["after"]), given["after_kind"]),
         resources=_resources(given, options),
         elements=elements,
         campaign=campaign,
