@@ -4,7 +4,8 @@ Besides the files that each part has (``models``, ``schemas``, ``store``, ``serv
 ``pages``), in the order of a job's life:
 
 =================== ============================================================================
-asked for           ``resources``, ``resource_schema`` and ``kinds``: what may be asked;
+asked for           ``resources``, ``resource_schema``, ``number_field`` and ``kinds``: what may be
+                    asked; ``campaign`` (``campaign_schema``): many fits of one problem;
                     ``prepare`` checks it, ``plan`` and ``script`` write what will run,
                     ``planner`` makes the attempt of it; ``drafts`` proves what was previewed;
                     ``asking`` says who asks, ``admission`` whether there is room, ``again``

@@ -10,9 +10,9 @@ from typing import Any
 import click
 from rich.text import Text
 
-from bumps_remote.array import Element, choose_pack, make_elements
-from bumps_remote.campaign import count_of, make_campaign, read_grid, read_starts
+from bumps_remote.array import choose_pack
 from bumps_remote.commands.common import answer, common, connect, print_json
+from bumps_remote.commands.elements import mode_of, read_campaign, read_elements
 from bumps_remote.commands.outcome import default_folder, follow, free_folder, report
 from bumps_remote.commands.parameters import (
     PREFIX,
@@ -268,60 +268,6 @@ def _bundle(ctx: click.Context, given: Mapping[str, Any], *, quiet: bool) -> Bun
     return bundle
 
 
-def _elements(
-    ctx: click.Context, bundle: Bundle, given: Mapping[str, Any], *, quiet: bool
-) -> tuple[Element, ...]:
-    """Read what makes an array."""
-    files = ctx.meta[_ARRAY]
-    if files is None:
-        alone = ["replace"] if given["grid"] or given["from_starts"] else ["replace", "pack"]
-        for name in alone:
-            if given[name] is not None:
-                raise UsageError(f"--{name} belongs to --array FILE...: say which files")
-        return ()
-    if given["grid"] or given["from_starts"]:
-        raise UsageError(
-            "--array, --grid and --from-starts each make the elements: give one of them"
-        )
-    if given["session"]:
-        raise UsageError(
-            "--session: each element of an array has a session of its own; they are fetched as "
-            "out/0/session.h5 and so on"
-        )
-    if _mode(given) != "fit":
-        raise UsageError("--array is for fits: try --check or --chisq with the model alone")
-    elements = make_elements(bundle, files, given["replace"])
-    if not quiet:
-        notice(_about(elements, choose_pack(len(elements), given["pack"])))
-    return elements
-
-
-def _campaign(given: Mapping[str, Any], *, quiet: bool) -> dict[str, Any] | None:
-    """Read starts and grid."""
-    starts = None if given["from_starts"] is None else read_starts(given["from_starts"])
-    campaign = make_campaign(read_grid(given["grid"]) if given["grid"] else None, starts)
-    if campaign is None:
-        return None
-    if given["session"]:
-        raise UsageError("--session: each fit of a campaign has a session of its own")
-    if _mode(given) != "fit":
-        raise UsageError("--grid and --from-starts are for fits: try --check with the model alone")
-    if not quiet:
-        notice(f"{count_of(campaign)} fits in one job")
-    return campaign
-
-
-def _about(elements: Sequence[Element], pack: int) -> str:
-    size = size_text(sum(element.file.size for element in elements))
-    first, last = elements[0], elements[-1]
-    span = first.label if first is last else f"{first.label} … {last.label}"
-    packed = f", {pack} to a process" if pack > 1 else ", each in a process of its own"
-    return (
-        f"{len(elements)} elements ({span}; {size}), each in the place of "
-        f"{clean_line(first.replaces, 80)}{packed}"
-    )
-
-
 def _send(connection: Connection, wanted: Wanted, *, new: bool) -> Job:
     check_fit(wanted.options, connection.methods())
     try:
@@ -333,8 +279,8 @@ def _send(connection: Connection, wanted: Wanted, *, new: bool) -> Job:
 
 def _wanted(ctx: click.Context, given: Mapping[str, Any], *, quiet: bool) -> Wanted:
     bundle = _bundle(ctx, given, quiet=quiet)
-    elements = _elements(ctx, bundle, given, quiet=quiet)
-    campaign = _campaign(given, quiet=quiet)
+    elements = read_elements(ctx.meta[_ARRAY], bundle, given, quiet=quiet)
+    campaign = read_campaign(given, quiet=quiet)
     options = {
         name.removeprefix(PREFIX): value
         for name, value in given.items()
@@ -345,7 +291,7 @@ def _wanted(ctx: click.Context, given: Mapping[str, Any], *, quiet: bool) -> Wan
     return Wanted(
         bundle=bundle,
         options=options,
-        mode=_mode(given),
+        mode=mode_of(given),
         seed=given["seed"] or None,
         shake=given["shake"],
         simulate={"noise_percent": given["noise"]} if given["simulate"] else None,
@@ -360,14 +306,6 @@ def _wanted(ctx: click.Context, given: Mapping[str, Any], *, quiet: bool) -> Wan
         campaign=campaign,
         pack=given["pack"] if campaign else choose_pack(len(elements), given["pack"]),
     )
-
-
-def _mode(given: Mapping[str, Any]) -> str:
-    if given["chisq"] and given["check"]:
-        raise UsageError("take either --chisq or --check, not both")
-    if given["check"]:
-        return "check"
-    return "chisq" if given["chisq"] else "fit"
 
 
 def _resources(given: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
