@@ -8,7 +8,7 @@ from typing import Any
 
 from apiflask import APIBlueprint
 
-from gateway.accounts.models import Identity, NewToken, Scope, SignedIn, Visit
+from gateway.accounts.models import Identity, NewToken, Scope, SignedIn, User, Visit
 from gateway.accounts.rights import require_admin
 from gateway.accounts.schemas import (
     AuditQuerySchema,
@@ -181,7 +181,7 @@ def list_users(page: Page) -> Reply:
     """List accounts by name."""
     found = accounts().users(page.after, page.limit + 1)
     last = found[page.limit - 1].name if len(found) > page.limit else None
-    return paged(found[: page.limit], last)
+    return paged([_user(user) for user in found[: page.limit]], last)
 
 
 @bp.post("/users")
@@ -193,7 +193,7 @@ def add_user(wanted: dict[str, Any]) -> tuple[Any, int, dict[str, str]]:
     """Make an account."""
     user = accounts().add_user(wanted["name"], wanted["password"], admin=wanted["admin"])
     accounts().audit.record(identity().user, "user.add", user.name)
-    return user, 201, {"Location": f"/api/v1/users/{user.name}"}
+    return _user(user), 201, {"Location": f"/api/v1/users/{user.name}"}
 
 
 @bp.get("/users/<name>")
@@ -201,7 +201,7 @@ def add_user(wanted: dict[str, Any]) -> tuple[Any, int, dict[str, str]]:
 @needs(Scope.ADMIN)
 def get_user(name: str) -> Any:
     """Read an account."""
-    return accounts().user(name)
+    return _user(accounts().user(name))
 
 
 @bp.post("/users/<name>/deactivate")
@@ -212,7 +212,7 @@ def deactivate_user(name: str) -> Any:
     """Switch an account off: its sessions and API tokens stop at once."""
     accounts().deactivate(name)
     accounts().audit.record(identity().user, "user.deactivate", name)
-    return accounts().user(name)
+    return _user(accounts().user(name))
 
 
 @bp.post("/users/<name>/activate")
@@ -222,7 +222,7 @@ def activate_user(name: str) -> Any:
     """Switch an account on again; what was revoked stays so."""
     accounts().activate(name)
     accounts().audit.record(identity().user, "user.activate", name)
-    return accounts().user(name)
+    return _user(accounts().user(name))
 
 
 @bp.put("/users/<name>/password")
@@ -266,8 +266,12 @@ def _me(asks: Identity) -> dict[str, Any]:
         "name": asks.user,
         "admin": asks.admin,
         "scopes": sorted(asks.scopes),
-        "groups": asks.groups,
+        "groups": gateway().policies.groups_of(asks.user),
     }
+
+
+def _user(user: User) -> dict[str, Any]:
+    return {**vars(user), "groups": gateway().policies.groups_of(user.name)}
 
 
 def _session_document(asks: Identity) -> dict[str, Any]:

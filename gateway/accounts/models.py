@@ -86,7 +86,6 @@ class User:
 
     admin: bool = False
     active: bool = True
-    groups: tuple[str, ...] = ()
     session_epoch: int = 0
     """Raised to end all sessions at once; a session of an older epoch is void."""
 
@@ -150,8 +149,6 @@ class Identity:
 
     token_id: str | None = None
     """Set when a program asks with an API token."""
-
-    groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

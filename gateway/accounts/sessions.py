@@ -141,7 +141,6 @@ class Sessions:
             admin=identity.admin,
             scopes=identity.scopes & claims.scopes,
             session_id=session.id,
-            groups=identity.groups,
         )
 
     def _live_session(self, id: str, name: str) -> tuple[User, Session]:
@@ -172,7 +171,6 @@ class Sessions:
             admin=user.admin,
             scopes=scopes if user.admin else scopes - {Scope.ADMIN},
             token_id=token.id,
-            groups=user.groups,
         )
 
     def _renew(self, refresh: str) -> Verified:
@@ -200,5 +198,4 @@ def _session_identity(user: User, session: Session) -> Identity:
         admin=user.admin,
         scopes=_scopes_of(user),
         session_id=session.id,
-        groups=user.groups,
     )

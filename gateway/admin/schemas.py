@@ -162,6 +162,9 @@ class UsageSchema(Schema):
 
     user = fields.String(required=True)
     cluster = fields.String(required=True)
+    proposal = fields.String(
+        required=True, metadata={"description": "under which they were submitted; or empty"}
+    )
     ended = fields.Dict(
         keys=fields.String(),
         values=fields.Integer(),

@@ -19,7 +19,7 @@ from gateway.web.context import gateway
 bp = APIBlueprint("usage_pages", __name__, enable_openapi=False)
 
 PATH = "/admin/usage"
-_COLUMNS = ("user", "cluster", "ended", "core_hours", "wasted_core_hours", "estimated")
+_COLUMNS = ("user", "cluster", "proposal", "ended", "core_hours", "wasted_core_hours", "estimated")
 
 
 @bp.get(PATH)
@@ -32,6 +32,7 @@ def report() -> str:
         "admin/usage.html",
         period=period,
         rows=rows,
+        proposals=any(row.proposal for row in rows),
         total=sum(row.core_hours for row in rows),
         wasted=sum(row.wasted_core_hours for row in rows),
     )
@@ -60,5 +61,5 @@ def _csv(rows: Sequence[Usage]) -> str:
     for row in rows:
         ended = " ".join(f"{state}={count}" for state, count in sorted(row.ended.items()))
         hours = (f"{row.core_hours:.4f}", f"{row.wasted_core_hours:.4f}")
-        writer.writerow([row.user, row.cluster, ended, *hours, row.estimated])
+        writer.writerow([row.user, row.cluster, row.proposal, ended, *hours, row.estimated])
     return text.getvalue()

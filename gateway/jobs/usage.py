@@ -8,8 +8,8 @@ that gave it its id. Jobs that were deleted are not counted.
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -61,6 +61,9 @@ class Usage:
 
     user: str
     cluster: str
+    proposal: str = ""
+    """Under which they were submitted; empty: under none."""
+
     ended: Counter[str] = field(default_factory=Counter)
     """Attempts that have ended, by state."""
 
@@ -71,18 +74,16 @@ class Usage:
     estimated: int = 0
     """Arrays of which only first start and last end are known: counted as if none had waited."""
 
-    def add(self, job: Job) -> None:
-        """Count the attempts of a job that have ended."""
-        continued = {attempt.resumed_from for attempt in job.attempts}
-        for attempt in job.attempts:
-            if not attempt.final:
-                continue
-            self.ended[attempt.state.value] += 1
-            used = core_hours(attempt)
-            self.core_hours += used
-            self.estimated += bool(used) and attempt.tasks > 1 and attempt.elapsed_s is None
-            if attempt.state is not JobState.COMPLETED and attempt.number not in continued:
-                self.wasted_core_hours += used
+    def add(self, attempt: Attempt, *, continued: bool) -> None:
+        """Count an attempt, if it has ended."""
+        if not attempt.final:
+            return
+        self.ended[attempt.state.value] += 1
+        used = core_hours(attempt)
+        self.core_hours += used
+        self.estimated += bool(used) and attempt.tasks > 1 and attempt.elapsed_s is None
+        if attempt.state is not JobState.COMPLETED and not continued:
+            self.wasted_core_hours += used
 
 
 def core_hours(attempt: Attempt) -> float:
@@ -103,13 +104,17 @@ def usage(client: redis.Redis, period: Period) -> Sequence[Usage]:
     InvalidError
         When there are too many jobs in it.
     """
-    found: Mapping[tuple[str, str], Usage]
-    found = defaultdict(lambda: Usage(user="", cluster=""))
+    found: dict[tuple[str, str, str], Usage] = {}
     for job in _jobs(client, period):
-        row = found[job.owner, job.cluster]
-        row.user, row.cluster = job.owner, job.cluster
-        row.add(job)
-    return sorted(found.values(), key=lambda row: (-row.core_hours, row.user, row.cluster))
+        continued = {attempt.resumed_from for attempt in job.attempts}
+        for attempt in job.attempts:
+            key = job.owner, job.cluster, attempt.proposal
+            if key not in found:
+                found[key] = Usage(user=key[0], cluster=key[1], proposal=key[2])
+            found[key].add(attempt, continued=attempt.number in continued)
+    return sorted(
+        found.values(), key=lambda row: (-row.core_hours, row.user, row.cluster, row.proposal)
+    )
 
 
 def _jobs(client: redis.Redis, period: Period) -> Iterator[Job]:

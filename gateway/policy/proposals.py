@@ -48,12 +48,14 @@ def _usable(policy: Policy, user: str, name: str, cluster: str, today: date) -> 
         what = f"yours are {', '.join(usable)}" if usable else "none of yours is open: leave it out"
         raise InvalidError.at(POINTER, f"you have no proposal {name[:64]!r}; {what}")
     if not proposal.is_open(today):
-        text = f"{name} is for jobs from {proposal.first} to {proposal.last}, and today is {today}"
+        days = f"from {proposal.first} to {proposal.last}, and today is {today}"
         what = "wait until then, or leave it out" if today < proposal.first else "leave it out"
-        raise InvalidError.at(POINTER, f"{text} (UTC): {what}")
+        raise InvalidError.at(POINTER, f"the proposal {name} is for jobs {days} (UTC): {what}")
     if proposal.clusters and cluster not in proposal.clusters:
         known = ", ".join(proposal.clusters)
-        raise InvalidError.at(POINTER, f"{name} is not for the cluster {cluster}: choose {known}")
+        raise InvalidError.at(
+            POINTER, f"the proposal {name} is not for the cluster {cluster}: choose {known}"
+        )
     return proposal
 
 
@@ -63,7 +65,7 @@ def _against(name: str, given: Mapping[str, str], resources: Resources) -> list[
     for option, value in given.items():
         typed = getattr(resources, option)
         if typed is not None and typed != value:
-            text = f"{typed} is not what the proposal {name} has, which is {value}: leave it empty"
+            text = f"the proposal {name} has {value}, not {typed}: leave this empty"
             errors.append(FieldError(pointer=f"/resources/{option}", detail=text))
     return errors
 
@@ -74,7 +76,7 @@ def _taken(policy: Policy, cluster: str, resources: Resources) -> list[FieldErro
     for option in GIVEN:
         typed = getattr(resources, option)
         if typed is not None and typed in _kept(policy, cluster, option):
-            text = f"{typed} comes with a proposal alone: choose one of yours, or leave this empty"
+            text = f"only a proposal gives {typed}: choose one of yours, or leave this empty"
             errors.append(FieldError(pointer=f"/resources/{option}", detail=text))
     return errors
 

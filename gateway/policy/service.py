@@ -141,8 +141,11 @@ class Policies:
     # ---- to be shown
 
     def groups_of(self, user: str) -> Sequence[str]:
-        """Say where somebody belongs."""
-        return self.current().groups_of(user)
+        """Say where somebody belongs; nowhere while nobody knows, so that one can still sign in."""
+        try:
+            return self.current().groups_of(user)
+        except NoPolicyError:
+            return ()
 
     def proposals_of(self, user: str) -> Mapping[str, Proposal]:
         """Give the proposals of somebody that have not ended, by name."""

@@ -38,7 +38,7 @@ _PLACES = (
     (r"/campaign/(starts|grid).*", r"\1"),
     (r"/campaign", "campaign"),
     (r"/pack", "pack"),
-    (r"/(seed|mode|cluster|title|notes|tags|kind)(/.*)?", r"\1"),
+    (r"/(seed|mode|cluster|proposal|title|notes|tags|kind)(/.*)?", r"\1"),
 )
 _COMPILED = tuple((re.compile(pattern), name) for pattern, name in _PLACES)
 _OPTION = re.compile(r"/options/(.+)")

@@ -66,6 +66,7 @@ def of_job(job: Job, found: Found | None) -> FormValues:
         "mode": job.mode,
         "seed": str(job.seed),
         "cluster": job.cluster,
+        "proposal": job.attempt.proposal,
         "title": job.title,
         "notes": job.notes,
         "tags": ", ".join(job.tags),

@@ -21,7 +21,7 @@ from gateway.problems.form_errors import by_field, of_typed
 from gateway.problems.form_filling import RECOMMENDED, FormValues, option_text
 from gateway.problems.form_look import Look
 from gateway.problems.form_reading import UploadedFile, Values, read_files
-from gateway.records import Document
+from gateway.records import Document, now
 from gateway.services import Gateway
 
 _PROBLEMS = 200
@@ -164,7 +164,26 @@ def _places(services: Gateway, who: Identity, values: Values) -> Document:
         "cluster": clusters[known],
         "account_note": shared_account_note(clusters[known]),
         "drain_note": services.drains.why(known),
+        **_proposals(services, who, known, values.get("proposal", "")),
         "more_open": any(values.get(name) for name in _MORE),
+    }
+
+
+def _proposals(services: Gateway, who: Identity, cluster: str, chosen: str) -> Document:
+    """Offer what can be chosen today on a cluster, and say what comes later."""
+    today, own = now().date(), services.policies.proposals_of(who.user)
+    here = {name: one for name, one in own.items() if not one.clusters or cluster in one.clusters}
+    choices = [
+        (name, f"{name}, until {one.last}{': ' if one.title else ''}{one.title}")
+        for name, one in here.items()
+        if one.is_open(today)
+    ]
+    if chosen and chosen not in dict(choices):  # what was chosen before is not silently lost
+        choices.append((chosen, f"{chosen} (not now, or not on this cluster)"))
+    later = [f"{name} from {one.first}" for name, one in here.items() if today < one.first]
+    return {
+        "proposals": [("", "None"), *choices] if choices else [],
+        "later_proposals": ", ".join(later),
     }
 
 

@@ -160,7 +160,7 @@ def job_document(values: Values, problem: Document | None) -> Document:
         document["seed"] = number(values["seed"])
     if (simulated := _simulated(values, str(document["mode"]))) is not None:
         document["simulate"] = simulated
-    for name in ("cluster", "parent"):
+    for name in ("cluster", "proposal", "parent"):
         if values.get(name):
             document[name] = values[name]
     return document

@@ -63,13 +63,27 @@ def test_hours_are_summed_by_user_and_cluster_and_waste_is_told(site: Site, root
     table = root.get(URL.replace("/api/v1/admin/usage", "/admin/usage.csv"))
     assert table.content_type.startswith("text/csv")
     assert table.text.splitlines()[1:] == [
-        "ada,local,COMPLETED=2 FAILED=1 TIMEOUT=1,19.5000,0.5000,0",
-        "bob,other,COMPLETED=1,3.0000,0.0000,1",
-        "bob,local,CANCELLED=1,1.0000,1.0000,0",
+        "ada,local,,COMPLETED=2 FAILED=1 TIMEOUT=1,19.5000,0.5000,0",
+        "bob,other,,COMPLETED=1,3.0000,0.0000,1",
+        "bob,local,,CANCELLED=1,1.0000,1.0000,0",
     ]
     page = root.get(URL.replace("/api/v1", "")).text
     assert "<b>23.50</b>" in page
     assert "No jobs" in root.get("/admin/usage?since=2025-01-01&until=2025-01-02").text
+
+
+def test_what_was_used_is_told_for_each_proposal(site: Site, root: Browser) -> None:
+    assert "Proposal" not in root.get("/admin/usage").text
+    first = ended(JobState.TIMEOUT, 4.0, proposal="hp-1")
+    second = replace(first.attempt, number=2, state=JobState.COMPLETED, resumed_from=1, proposal="")
+    site.services.job_store.add(replace(first, attempts=(first.attempt, second)))
+    site.services.job_store.add(ended(JobState.FAILED, 1.0, proposal="hp-1"))
+    rows = {row["proposal"]: row for row in root.get(URL).json["items"]}
+    assert [(name, row["core_hours"]) for name, row in rows.items()] == [("hp-1", 5), ("", 4)]
+    assert rows["hp-1"]["wasted_core_hours"] == 1, "what was continued is no waste"
+    page = root.get(URL.replace("/api/v1", "")).text
+    assert "<th>Proposal</th>" in page
+    assert "<td>hp-1</td>" in page
 
 
 def test_a_wrong_period_is_refused_and_so_is_a_stranger(site: Site, root: Browser) -> None:

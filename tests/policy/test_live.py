@@ -14,7 +14,10 @@ from click.testing import CliRunner
 from gateway.cli import main
 from gateway.records import now
 from tests.helpers import eventually
+from tests.jobs.making_pages import Fits
+from tests.jobs.test_pages import Plain
 from tests.live import Api, LiveGateway, live_gateway
+from tests.problems.test_pages import filled, post
 
 DUMMY: dict[str, Any] = {"kind": "dummy", "options": {"seconds": 0}}
 _TODAY = now().date()
@@ -86,8 +89,8 @@ def test_a_proposal_goes_from_the_policy_to_the_script(live: LiveGateway) -> Non
     [(pointer, detail)] = fault(ada, proposal="hp-2")
     assert pointer == "/proposal"
     assert detail == (
-        f"hp-2 is for jobs from {_LATER} to {_LATER}, and today is {now().date()} (UTC): "
-        "wait until then, or leave it out"
+        f"the proposal hp-2 is for jobs from {_LATER} to {_LATER}, and today is "
+        f"{now().date()} (UTC): wait until then, or leave it out"
     )
     strange, missing = (fault(eve, proposal=name) for name in ("hp-1", "hp-9"))
     assert strange == [(where, text.replace("hp-9", "hp-1")) for where, text in missing]
@@ -202,3 +205,56 @@ def test_commands_name_what_is_wrong_and_change_nothing(live: LiveGateway, tmp_p
     )
     assert "missing.toml" in refused(live, "policy", "set", str(tmp_path / "missing.toml"))
     assert live.command("policy", "show") == "[limits.each_user]\njobs = 7  # why\n"
+
+
+def test_the_form_offers_ones_own_proposals_and_says_what_is_wrong_at_the_field(
+    live: LiveGateway,
+) -> None:
+    api = live.user()
+    name, ada, eve = api.name, Plain(Fits(api)), Plain(Fits(live.user()))
+    hold(
+        live,
+        f'[groups.imaging]\nmembers = ["{name}"]\n'
+        + grant("hp-1", name) + grant("hp-2", name, first=_LATER) + grant("hp-3", "eve"),
+    )  # fmt: skip
+    assert "<select" not in _field(eve, "proposal")
+    offered = _field(ada, "proposal")
+    assert re.findall(r'<option value="([^"]*)"', offered) == ["", "hp-1"]
+    assert f"hp-1, until {_LATER}: Title of hp-1</option>" in offered
+    assert f"Later: hp-2 from {_LATER}." in offered
+
+    shown = post(ada, filled(ada, do="preview", proposal="hp-1"))
+    assert "#SBATCH --account=acc-hp-1" in shown.text
+    wrong = post(ada, filled(ada, do="fit", proposal="hp-1", **{"r.account": "mine"}))
+    assert wrong.status_code == 422
+    assert _said(wrong.text) == ["The proposal hp-1 has acc-hp-1, not mine: leave this empty."]
+    strange = post(ada, filled(ada, do="fit", proposal="hp-3"))
+    assert strange.status_code == 422
+    assert _said(strange.text) == ["You have no proposal &#39;hp-3&#39;; yours are hp-1."]
+    assert '<option value="hp-3" selected>' in strange.text, "what was sent is not lost"
+
+    sent = post(ada, filled(ada, do="fit", proposal="hp-1"))
+    assert sent.status_code == 303, sent.text
+    job = sent.headers["Location"].rpartition("/")[2]
+    assert "under the proposal hp-1" in ada.get(f"/jobs/{job}").text
+    again = ada.get(f"/fits/new?from={job}").text
+    assert '<option value="hp-1" selected>' in again
+    assert api.http.get("/me").json()["groups"] == ["imaging"]
+    api.cancel_all()
+    for one in (ada, eve):
+        one.http.close()
+
+
+def _field(who: Plain, name: str) -> str:
+    """Give what the form says at a field; empty where it has none."""
+    return _field_of(who.get("/fits/new").text, name)
+
+
+def _field_of(page: str, name: str) -> str:
+    found = re.search(rf'<\w+ [^>]*id="{name}".*?</div>', page, re.DOTALL)
+    return found[0] if found else ""
+
+
+def _said(page: str) -> list[str]:
+    """Give all that a form says is wrong."""
+    return re.findall(r'<small class="wrong"[^>]*>([^<]+)</small>', page)

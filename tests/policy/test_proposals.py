@@ -41,7 +41,7 @@ def test_its_first_and_its_last_day_are_its_own(day: date) -> None:
 
 
 def test_outside_of_its_days_it_is_refused_with_them() -> None:
-    days = "hp-117 is for jobs from 2026-11-20 to 2026-11-24, and today is "
+    days = "the proposal hp-117 is for jobs from 2026-11-20 to 2026-11-24, and today is "
     early, late = date(2026, 11, 19), date(2026, 11, 25)
     assert refused("ada", "hp-117", today=early) == [
         ("/proposal", f"{days}2026-11-19 (UTC): wait until then, or leave it out")
@@ -62,7 +62,7 @@ def test_one_of_strangers_is_as_if_it_did_not_exist() -> None:
 
 def test_it_is_for_its_clusters() -> None:
     assert refused("ada", "hp-117", cluster="local") == [
-        ("/proposal", "hp-117 is not for the cluster local: choose hpc")
+        ("/proposal", "the proposal hp-117 is not for the cluster local: choose hpc")
     ]
     assert under("eve", "xr-3", cluster="any", today=date(2026, 12, 1)).qos == "beam"
 
@@ -71,9 +71,9 @@ def test_what_was_typed_against_it_is_refused_at_its_field() -> None:
     typed = Resources(account="mine", reservation="d17", qos="beam")
     assert refused("ada", "hp-117", typed) == [
         ("/resources/account",
-         "mine is not what the proposal hp-117 has, which is hp117: leave it empty"),
+         "the proposal hp-117 has hp117, not mine: leave this empty"),
         ("/resources/qos",
-         "beam comes with a proposal alone: choose one of yours, or leave this empty"),
+         "only a proposal gives beam: choose one of yours, or leave this empty"),
     ]  # fmt: skip
 
 
