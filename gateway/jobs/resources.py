@@ -8,7 +8,7 @@ from datetime import timedelta
 from gateway.errors import FieldError
 from scheduler.units import format_memory, format_time, parse_memory, parse_time
 
-__all__ = ["Limits", "Resources", "check_limits", "parse_memory", "parse_time"]
+__all__ = ["Limits", "Resources", "check_limits", "check_spread", "parse_memory", "parse_time"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +101,26 @@ def check_limits(resources: Resources, limits: Limits, tasks: int = 1) -> list[F
         *_size_errors(resources, limits, tasks),
         *_partition_errors(resources, limits),
     ]
+
+
+def check_spread(resources: Resources) -> list[FieldError]:
+    """Refuse what would lie on several machines: a fit works on one, and the others would idle.
+
+    Several tasks may lie anywhere unless one node is asked for. bumps could use them with MPI,
+    which this gateway does not start.
+    """
+    nodes, tasks = resources.nodes or 0, resources.ntasks or 1
+    if nodes > 1:
+        detail = f"a fit works on one machine, so {nodes - 1} of {nodes} would idle: ask for 1"
+        return [FieldError(pointer="/resources/nodes", detail=f"{detail} (no MPI is started here)")]
+    if tasks > 1 and nodes != 1:
+        wanted = resources.cpus
+        detail = (
+            f"{tasks} tasks may lie on several machines, and a fit works on one: ask for "
+            f"cpus_per_task = {wanted}, or for nodes = 1 as well (no MPI is started here)"
+        )
+        return [FieldError(pointer="/resources/ntasks", detail=detail)]
+    return []
 
 
 def _time_errors(resources: Resources, limits: Limits) -> list[FieldError]:

@@ -58,6 +58,8 @@ def fit(api: Api) -> dict[str, Any]:
         ({"resources": {"mem": "-1G"}}, "/resources/mem"),
         ({"resources": {"mem": 0}}, "/resources/mem"),
         ({"resources": {"nodes": -1}}, "/resources/nodes"),
+        ({"resources": {"nodes": 2}}, "/resources/nodes"),
+        ({"resources": {"ntasks": 2}}, "/resources/ntasks"),
         ({"resources": {"cpus_per_task": 100_000}}, "/resources/cpus_per_task"),
         ({"resources": {"uid": 0}}, "/resources/uid"),
         ({"resources": {"output": "/etc/shadow"}}, "/resources/output"),

@@ -9,7 +9,14 @@ import pytest
 from marshmallow import ValidationError
 
 from gateway.jobs.resource_schema import ResourcesSchema
-from gateway.jobs.resources import Limits, Resources, check_limits, parse_memory, parse_time
+from gateway.jobs.resources import (
+    Limits,
+    Resources,
+    check_limits,
+    check_spread,
+    parse_memory,
+    parse_time,
+)
 
 GIB = 1 << 30
 
@@ -172,3 +179,25 @@ def test_what_a_site_gives_may_be_asked() -> None:
                     partitions=("short",), max_array=1)  # fmt: skip
     assert check_limits(asked, limits) == []
     assert check_limits(asked, Limits(), 10_000) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "pointer", "said"),
+    [
+        (Resources(nodes=3), "/resources/nodes", "so 2 of 3 would idle"),
+        (Resources(nodes=2, ntasks=2), "/resources/nodes", "so 1 of 2 would idle"),
+        (Resources(ntasks=4, cpus_per_task=2), "/resources/ntasks", "ask for cpus_per_task = 8,"),
+    ],
+)
+def test_what_would_lie_on_several_machines_is_refused(
+    asked: Resources, pointer: str, said: str
+) -> None:
+    (error,) = check_spread(asked)
+    assert error.pointer == pointer
+    assert said in error.detail
+
+
+def test_one_machine_may_be_asked_for_in_several_ways() -> None:
+    one = Resources(nodes=1, ntasks=4, cpus_per_task=2)
+    for asked in (Resources(), Resources(nodes=1), Resources(cpus_per_task=8), one):
+        assert check_spread(asked) == []
