@@ -139,6 +139,7 @@ class Connection(Reading):
         notes: str = "",
         tags: Sequence[str] = (),
         cluster: str | None = None,
+        proposal: str | None = None,
         after: Sequence[str] = (),
         after_kind: str = "afterok",
         files: Sequence[str | Path] = (),
@@ -164,6 +165,8 @@ class Connection(Reading):
             Replace the data by theory and so many percent of noise; None: as uncertain as the data.
         pars
             A ``.par`` file with start values.
+        proposal
+            The name of one of yours, which decides account, QOS and reservation.
         after, after_kind
             Ids of jobs that must have ended before it begins: well (``afterok``), without success
             (``afternotok``) or somehow (``afterany``).
@@ -210,6 +213,7 @@ class Connection(Reading):
             notes=notes,
             tags=tuple(tags),
             cluster=cluster,
+            proposal=proposal,
             after=After(tuple(after), after_kind),
             resources=check_resources(resources),
             elements=elements,

@@ -50,6 +50,9 @@ class Wanted:
     notes: str = ""
     tags: Sequence[str] = ()
     cluster: str | None = None
+    proposal: str | None = None
+    """One of yours, which decides account, QOS and reservation."""
+
     after: After = field(default_factory=After)
     resources: Mapping[str, object] = field(default_factory=dict)
     """Slurm's long names, such as ``cpus_per_task``."""
@@ -85,6 +88,7 @@ class Wanted:
             "notes": self.notes or None,
             "tags": list(self.tags) or None,
             "cluster": self.cluster,
+            "proposal": self.proposal,
             "after": self.after.document(),
             "resources": dict(self.resources) or None,
             "elements": [element.document() for element in self.elements] or None,

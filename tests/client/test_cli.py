@@ -221,6 +221,16 @@ def test_a_job_can_be_asked_to_run_after_others(shell: Shell) -> None:
     assert "after" not in alone
 
 
+def test_a_job_can_be_submitted_under_a_proposal(shell: Shell) -> None:
+    shell.write("model.py", "")
+
+    job = shell.run("submit", "model.py", "--proposal=hp-1", "--dry-run").json["job"]
+    alone = shell.run("submit", "model.py", "--dry-run").json["job"]
+
+    assert job["proposal"] == "hp-1"
+    assert "proposal" not in alone
+
+
 def test_a_dry_run_sends_nothing(site: Misbehaving, shell: Shell) -> None:
     shell.write("model.py", "")
 

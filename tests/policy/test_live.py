@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bumps_remote import Connection
+from bumps_remote.errors import RefusedError
 from click.testing import CliRunner
 
 from gateway.cli import main
@@ -19,6 +21,14 @@ from tests.jobs.test_pages import Plain
 from tests.live import Api, LiveGateway, live_gateway
 from tests.problems.test_pages import filled, post
 
+MODEL = """
+import numpy as np
+from bumps.names import Curve, FitProblem
+
+curve = Curve(lambda x, a=1: a * x, np.arange(3.0), np.arange(3.0), dy=0.1)
+curve.a.range(0, 2)
+problem = FitProblem(curve)
+"""
 DUMMY: dict[str, Any] = {"kind": "dummy", "options": {"seconds": 0}}
 _TODAY = now().date()
 _LATER = _TODAY + timedelta(days=40)
@@ -51,7 +61,7 @@ def grant(name: str, user: str, more: str = "", first: object = _TODAY) -> str:
     )
 
 
-def test_a_proposal_goes_from_the_policy_to_the_script(live: LiveGateway) -> None:
+def test_a_proposal_goes_from_the_policy_to_the_script(live: LiveGateway, tmp_path: Path) -> None:
     ada, eve = live.user(), live.user()
     path = live.state.parent / "mine.toml"
     path.write_text(grant("hp-1", ada.name) + grant("hp-2", ada.name, first=_LATER))
@@ -77,6 +87,13 @@ def test_a_proposal_goes_from_the_policy_to_the_script(live: LiveGateway) -> Non
     again = ada.http.post(f"/jobs/{job['id']}/rerun", json={})
     assert again.json()["proposal"] == "hp-1"
     ada.wait(job["id"])
+    with Connection(live.url, live.tokens[ada.name]) as connection:
+        model = tmp_path / "model.py"
+        model.write_text(MODEL)
+        with pytest.raises(RefusedError, match="you have no proposal 'hp-3'; yours are hp-1"):
+            connection.submit(model, proposal="hp-3")
+        sent = connection.submit(model, fit="lm", proposal="hp-1")
+    assert ada.job(sent.id)["proposal"] == "hp-1"
     free = ada.submit(**DUMMY)
     assert free["proposal"] is None
     ada.wait(free["id"])
