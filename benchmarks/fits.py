@@ -26,9 +26,10 @@ from benchmarks.measure import Row
 from benchmarks.requests import LINE
 from tests.live import Api, LiveGateway
 
-ELEMENTS = 100
+ELEMENTS = 1000
 PLAIN = 10
-_PACK = 50
+_PACK = 500
+_DATA = 5
 _TIMES = 3
 _CLOSE = 0.1
 """Two fits agree if their values differ by less than this part of the uncertainty."""
@@ -53,11 +54,10 @@ class Took:
 
 
 def measure_fits(live: LiveGateway) -> list[Row]:
-    """Measure driver beside bumps, then an array beside bumps."""
+    """Measure driver beside bumps."""
     api = live.user()
     problem = api.problem(LINE)["id"]
-    rows = [row for name, options in FITS for row in _one_fit(live, api, problem, name, options)]
-    return [*rows, *_array(live, api, problem)]
+    return [row for name, options in FITS for row in _one_fit(live, api, problem, name, options)]
 
 
 def _one_fit(
@@ -171,11 +171,15 @@ def _run(command: Sequence[str], directory: Path) -> Took:
     return Took(cpu_s=usage.ru_utime + usage.ru_stime, wall_s=wall_s)
 
 
-def _array(live: LiveGateway, api: Api, problem: str) -> list[Row]:
-    """Submit short fits as one array; run bumps once for each of a tenth of them."""
+def measure_packed(live: LiveGateway) -> list[Row]:
+    """Submit short fits as one packed array; run bumps once for each of a few of them."""
+    api = live.user()
+    problem = api.problem(LINE)["id"]
     data = [f"{x} {2 * x + 1 + 0.1 * (-1) ** x} 0.1\n" for x in range(50)]
-    digests = [api.upload("data.dat", "".join(data[k % 5 :]).encode()) for k in range(ELEMENTS)]
-    elements = [{"label": f"s{k}", "files": {"data.dat": d}} for k, d in enumerate(digests)]
+    digests = [api.upload("data.dat", "".join(data[k:]).encode()) for k in range(_DATA)]
+    elements = [
+        {"label": f"s{k}", "files": {"data.dat": digests[k % _DATA]}} for k in range(ELEMENTS)
+    ]
     begun = time.perf_counter()
     job = api.submit(problem={"id": problem}, options={"fit": "lm"}, elements=elements, pack=_PACK)
     ended = api.wait(job["id"], within_s=600)
@@ -192,10 +196,10 @@ def _array(live: LiveGateway, api: Api, problem: str) -> list[Row]:
     theirs_cpu_s = min(one.cpu_s for one in each) * ELEMENTS
     note = f"{PLAIN} processes of bumps --batch --session, times {ELEMENTS // PLAIN}"
     return [
-        Row(name=f"{ELEMENTS} lm fits as one array, less processor time by",
-            value=theirs_cpu_s / ours_cpu_s, unit="x", goal=5, least=True,
-            note=f"{ours_cpu_s:.1f} s against {theirs_cpu_s:.0f} s: {note}"),
-        Row(name=f"{ELEMENTS} lm fits as one array, faster by", value=theirs_s / ours_s, unit="x",
+        Row(name=f"{ELEMENTS} lm fits packed: fits a core-hour, times those of bumps --batch",
+            value=theirs_cpu_s / ours_cpu_s, unit="x", goal=20, least=True,
+            note=f"{ours_cpu_s:.1f} s of a processor against {theirs_cpu_s:.0f} s: {note}"),
+        Row(name=f"{ELEMENTS} lm fits packed, faster by", value=theirs_s / ours_s, unit="x",
             goal=5, least=True,
             note=f"{ours_s:.1f} s from POST to its end, against {theirs_s:.0f} s: {note}, on all "
             "processors"),

@@ -49,14 +49,24 @@ def measure_ends(live: LiveGateway) -> list[Row]:
 
 def _delay(live: LiveGateway, api: Api, problem: str) -> float:
     job = api.submit(problem={"id": problem}, options={"fit": "lm"})["id"]
+    seen = end_seen(api, job)
+    return seen - end_written(next(live.state.glob(f"jobs/**/{job}/1")))
+
+
+def end_seen(api: Api, job: str) -> float:
+    """Read a job's live events up to its end; answer when that came."""
     with api.http.stream("GET", f"/jobs/{job}/events") as answer:
         for document in _documents(answer.iter_lines()):
             if document.get("final"):
-                seen = time.time()
-                break
-    path = next(live.state.glob(f"jobs/**/{job}/1/events.0.jsonl"))
-    events = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return seen - float(next(event["t"] for event in events if event["event"] == "end"))
+                return time.time()
+    raise RuntimeError(f"the events of job {job} ended before it did")
+
+
+def end_written(directory: Path) -> float:
+    """Read when the driver of an attempt said that it had ended."""
+    text = (directory / "events.0.jsonl").read_text(encoding="utf-8")
+    events = [json.loads(line) for line in text.splitlines()]
+    return float(next(event["t"] for event in events if event["event"] == "end"))
 
 
 def _documents(lines: Iterator[str]) -> Iterator[dict[str, object]]:

@@ -114,7 +114,7 @@ def _occupy(api: Api) -> None:
 
 def _measure_reading(id: str, connection: Connection, gateway: Gateway, times: int) -> list[Row]:
     read = in_parallel([partial(connection.get, f"/api/v1/jobs/{id}")], times * 2)
-    fill(gateway, id)
+    fill(gateway, id, LISTED)
     connection.close()  # the server has, meanwhile
     listed = in_parallel([partial(connection.get, "/api/v1/jobs?limit=50")], times)
     return [
@@ -123,11 +123,11 @@ def _measure_reading(id: str, connection: Connection, gateway: Gateway, times: i
     ]
 
 
-def fill(gateway: Gateway, id: str) -> None:
-    """Fill the store with copies of a finished job."""
+def fill(gateway: Gateway, id: str, number: int) -> None:
+    """Fill the store with copies of a finished job until its owner has so many jobs."""
     store = gateway.job_store
     sample = store.get(id)
-    for _ in range(LISTED - store.count(sample.owner)):
+    for _ in range(number - store.count(sample.owner)):
         store.add(replace(sample, id=new_id(), version=0, keys={}))
 
 
