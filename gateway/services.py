@@ -19,6 +19,8 @@ from gateway.database import connect
 from gateway.datasets.blobs import BlobStore
 from gateway.datasets.service import Files
 from gateway.datasets.store import DatasetStore
+from gateway.jobs.forecast_store import ForecastStore
+from gateway.jobs.forecaster import Forecaster
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.log_folder import LogFolder
 from gateway.jobs.nudge import Nudge
@@ -119,6 +121,7 @@ def open_gateway(settings: Settings) -> Gateway:
             logins=cluster_accounts,
             closings=drains,
             policies=policies,
+            forecaster=Forecaster(ForecastStore(client), settings),
         ),
         notification_store=notification_store,
         notifications=Notifications(notification_store),

@@ -27,6 +27,7 @@ from gateway.errors import UnavailableError
 from gateway.jobs.census import CensusStore
 from gateway.jobs.conclude import Concluder
 from gateway.jobs.follow import Follower
+from gateway.jobs.forecast_store import ForecastStore
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.nudge import QUEUE
 from gateway.jobs.places import Schedulers
@@ -80,6 +81,7 @@ def make_reconciler(gateway: Gateway, schedulers: Schedulers, ends: Ends) -> Rec
             blobs=gateway.blobs,
             limits=gateway.settings.limits,
             follower=follower,
+            learn=ForecastStore(gateway.redis).learn,
         ),
         schedulers=schedulers,
         settings=gateway.settings,

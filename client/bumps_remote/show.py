@@ -96,6 +96,8 @@ def job_lines(job: Document, *, with_result: bool = False) -> Iterable[Text]:
     yield Text.assemble((state, _style(state)), "  ", clean(reason))
     if alarm := job.get("alarm"):
         yield Text(_alarm_text(alarm), style="red")
+    if job.get("forecast") and not job.get("final"):
+        yield Text(f"forecast: {clean_line(job['forecast'].get('text') or '')}")
     if verdict and verdict != reason:
         yield Text(clean(verdict))
     if job.get("chisq") is not None and not with_result:

@@ -30,3 +30,37 @@ class AlarmSchema(Schema):
         allow_none=True,
         metadata={"description": "what POST to instead asks for, by resource; null: left out"},
     )
+
+
+class ForecastSchema(Schema):
+    """How long a job, or one task of it, is likely to run."""
+
+    text = fields.String(required=True)
+    seconds = fields.Float(required=True)
+    low_s = fields.Float(required=True)
+    high_s = fields.Float(required=True)
+    evaluations = fields.Integer(required=True)
+    evaluation_s = fields.Float(required=True)
+    cpus = fields.Integer(required=True, metadata={"description": "how many processors help"})
+    asked_cpus = fields.Integer(required=True)
+    basis = fields.String(required=True, metadata={"description": "id of the job that timed it"})
+    checked = fields.Boolean(required=True, metadata={"description": "timed by a check"})
+
+
+class AccuracySchema(Schema):
+    """How far off the forecasts of the last jobs were."""
+
+    jobs = fields.Integer(required=True)
+    factor = fields.Float(required=True, metadata={"description": "in the median, either way"})
+
+
+class PreviewSchema(Schema):
+    """The script as it would run."""
+
+    script = fields.String(required=True)
+    sha256 = fields.String(required=True)
+    draft = fields.String(required=True)
+    warnings = fields.List(fields.String(), required=True)
+    tasks = fields.Integer(required=True)
+    forecast = fields.Nested(ForecastSchema, required=True, allow_none=True)
+    accuracy = fields.Nested(AccuracySchema, required=True, allow_none=True)

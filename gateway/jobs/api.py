@@ -13,6 +13,7 @@ from gateway.accounts.models import Identity
 from gateway.accounts.rights import Right, may
 from gateway.datasets.models import Dataset
 from gateway.errors import ConflictError, NotFoundError
+from gateway.jobs.advice_schema import PreviewSchema
 from gateway.jobs.again_schema import AgainSchema, RerunSchema
 from gateway.jobs.asking import Again, Request
 from gateway.jobs.bundle import write_bundle
@@ -21,7 +22,7 @@ from gateway.jobs.listing import JobFilter, find_jobs
 from gateway.jobs.live_store import READ_AT_ONCE
 from gateway.jobs.models import Job, Progress
 from gateway.jobs.plan import script_sha256
-from gateway.jobs.present import API, present
+from gateway.jobs.present import API, present, told_accuracy, told_forecast
 from gateway.jobs.schemas import (
     AttemptQuery,
     JobListQuery,
@@ -33,7 +34,6 @@ from gateway.jobs.schemas import (
     JobScriptSchema,
     LogQuery,
     LogSchema,
-    PreviewSchema,
     ResultsSchema,
 )
 from gateway.jobs.service import find_attempt
@@ -78,6 +78,8 @@ def preview_job(wanted: JobRequest) -> Document:
         "draft": preview.draft,
         "warnings": preview.warnings,
         "tasks": preview.tasks,
+        "forecast": told_forecast(preview.outlook.forecast),
+        "accuracy": told_accuracy(preview.outlook.accuracy),
     }
 
 

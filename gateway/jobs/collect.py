@@ -24,6 +24,7 @@ from gateway.jobs.documents import (
     read_document,
     task_results,
 )
+from gateway.jobs.forecast import SPEEDS
 from gateway.jobs.models import Job, Verdict
 from gateway.jobs.outcome import ExitRecord, read_exit
 from gateway.records import Document, is_number
@@ -225,6 +226,9 @@ def _essence(result: Document, most_elements: int) -> Document:
         found["status"] = result["status"][:_WORD]
     if (verdict := read_verdict(result)) is not None:
         found["verdict"] = {"code": verdict.code, "text": verdict.text}
+    found |= {name: result[name] for name in SPEEDS if _is_small(result, name)}
+    if isinstance(result.get("parameters"), list):
+        found["n_parameters"] = len(result["parameters"])
     if isinstance(result.get("elements"), list):
         rows = [row for row in result["elements"] if isinstance(row, dict)]
         found["elements"] = [_essence_of_row(row) for row in rows[:most_elements]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -42,6 +43,8 @@ class Concluder:
     limits: LimitSettings
     follower: Follower
     backoff: Backoff = field(default_factory=Backoff)
+    learn: Callable[[Job], None] = lambda _: None
+    """Takes from a job that has ended what it tells of those to come."""
 
     def by_files(self, scheduler: Scheduler, job: Job) -> Job:
         """End a job that its scheduler has forgotten, if its exit files say how it ended."""
@@ -93,6 +96,7 @@ class Concluder:
             verdict=closed.attempt.verdict.code if closed.attempt.verdict else None,
             correlation_id=job.correlation_id,
         )
+        self.learn(closed)
         return closed
 
     def _collect(self, scheduler: Scheduler, job: Job) -> Collected:

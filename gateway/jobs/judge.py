@@ -9,6 +9,7 @@ from gateway.datasets.models import Dataset
 from gateway.jobs import words
 from gateway.jobs.campaign import Best, best_of
 from gateway.jobs.collect import Collected, read_chisq, read_verdict
+from gateway.jobs.forecast import measured
 from gateway.jobs.kinds import is_resumable_method
 from gateway.jobs.models import Attempt, Job, Verdict, Wish
 from gateway.jobs.outcome import ExitRecord
@@ -36,6 +37,7 @@ def close(
         ended=max(ended) if ended else attempt.ended or now(),
         verdict=_verdict(job, collected, best),
         chisq=best.chisq if best else read_chisq(first),
+        measured=None if job.elements else measured(first),
         resumable=_is_resumable(attempt, collected, first),
         exit_code=attempt.exit_code
         if attempt.exit_code is not None

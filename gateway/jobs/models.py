@@ -13,6 +13,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
+from gateway.jobs.forecast import Forecast, Measured
 from gateway.records import Document
 from scheduler.base import JobState
 
@@ -136,6 +137,12 @@ class Attempt:
 
     max_rss_bytes: int | None = None
     """The most memory that it was seen to take; None where nobody measured."""
+
+    forecast: Forecast | None = None
+    """How long it was likely to run when it was asked for; None when nobody could say."""
+
+    measured: Measured | None = None
+    """What its result tells of its speed."""
 
     collected: bool = False
     dataset: str | None = None

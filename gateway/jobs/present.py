@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from gateway.cluster_settings import ClusterSettings
 from gateway.jobs.advise import NextRequest, next_request
 from gateway.jobs.alarm import alarm_of, instead_of
+from gateway.jobs.forecast import Forecast
 from gateway.jobs.models import Attempt, Job, Progress
 from gateway.jobs.reported import of_this_attempt
 from gateway.jobs.words import tracking_text
@@ -34,6 +36,7 @@ def present(job: Job, progress: Progress | None, cluster: ClusterSettings | None
         "progress": to_document(progress),
         "next_request": _next(next_request(job, progress, cluster)),
         "alarm": _alarm(job, cluster),
+        "forecast": told_forecast(attempt.forecast),
         "attempts": [_short(item) for item in job.attempts],
         "links": links(job),
     }
@@ -43,6 +46,16 @@ def _next(found: NextRequest | None) -> Document | None:
     if found is None:
         return None
     return {"verb": found.verb, "resources": dict(found.resources), "why": found.why}
+
+
+def told_forecast(found: Forecast | None) -> Document | None:
+    """Write a forecast for its reader."""
+    return None if found is None else {"text": found.text, **asdict(found)}
+
+
+def told_accuracy(found: tuple[int, float] | None) -> Document | None:
+    """Write how far off the last forecasts were."""
+    return None if found is None else {"jobs": found[0], "factor": found[1]}
 
 
 def _alarm(job: Job, cluster: ClusterSettings | None) -> Document | None:

@@ -9,7 +9,7 @@ from typing import Any
 from apiflask import Schema
 from marshmallow import RAISE, ValidationError, fields, post_load, validate, validates_schema
 
-from gateway.jobs.advice_schema import AlarmSchema, NextRequestSchema
+from gateway.jobs.advice_schema import AlarmSchema, ForecastSchema, NextRequestSchema
 from gateway.jobs.after_schema import AfterSchema, id_text
 from gateway.jobs.campaign import Campaign
 from gateway.jobs.campaign_schema import CampaignSchema
@@ -333,6 +333,7 @@ class JobSchema(Schema):
     progress = fields.Nested(ProgressSchema, required=True, allow_none=True)
     next_request = fields.Nested(NextRequestSchema, required=True, allow_none=True)
     alarm = fields.Nested(AlarmSchema, required=True, allow_none=True)
+    forecast = fields.Nested(ForecastSchema, required=True, allow_none=True)
     verdict = fields.Nested(VerdictSchema, required=True, allow_none=True)
     chisq = fields.Float(required=True, allow_none=True)
     attempts = fields.List(fields.Nested(AttemptSchema), required=True)
@@ -345,16 +346,6 @@ class JobListSchema(Schema):
     items = fields.List(fields.Nested(JobSchema), required=True)
     next_cursor = fields.String(required=True, allow_none=True)
     total = fields.Integer(required=True)
-
-
-class PreviewSchema(Schema):
-    """The script as it would run."""
-
-    script = fields.String(required=True)
-    sha256 = fields.String(required=True)
-    draft = fields.String(required=True)
-    warnings = fields.List(fields.String(), required=True)
-    tasks = fields.Integer(required=True)
 
 
 class LogSchema(Schema):

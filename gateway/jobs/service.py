@@ -23,6 +23,7 @@ from gateway.jobs.admission import Full, Replayed, Room
 from gateway.jobs.again import FurtherAttempts
 from gateway.jobs.asking import Again, Request, Wake, no_room, require_room
 from gateway.jobs.dependencies import check_after
+from gateway.jobs.forecaster import Forecaster, Outlook
 from gateway.jobs.in_its_place import InItsPlace, key_of
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.models import Attempt, Job, Plan, Tracking, Wish
@@ -46,6 +47,7 @@ class Preview:
     draft: str
     warnings: tuple[str, ...]
     tasks: int
+    outlook: Outlook
 
 
 class JobService:
@@ -65,10 +67,12 @@ class JobService:
         logins: Logins,
         closings: line.Closings,
         policies: Policies,
+        forecaster: Forecaster,
     ) -> None:
         self._policies = policies
         self._store = store
         self._closings = closings
+        self._forecaster = forecaster
         self._files = files
         self._blobs = blobs
         self._preparer = Preparer(problems, files, settings, policies)
@@ -110,6 +114,7 @@ class JobService:
         self._check_after(request.identity.user, wanted)
         prepared = self._preparer.prepare(request.identity, wanted, naming, problem)
         plan = self._planner.plan(prepared)
+        outlook = self._forecaster.outlook(prepared)
         draft = drafts.Draft(
             id=naming.id,
             owner=request.identity.user,
@@ -120,8 +125,9 @@ class JobService:
         return Preview(
             plan=plan,
             draft=drafts.sign(self._settings.secret_key, draft),
-            warnings=(*prepared.warnings, *self._notes(prepared)),
+            warnings=(*prepared.warnings, *self._notes(prepared), *outlook.warnings),
             tasks=prepared.wanted.tasks,
+            outlook=outlook,
         )
 
     def submit(self, request: Request, wanted: JobRequest) -> tuple[Job, bool]:
@@ -273,6 +279,7 @@ class JobService:
 
     def _first_attempt(self, prepared: Prepared, plan: Plan) -> Attempt:
         attempt = self._planner.attempt(prepared, plan)
+        attempt = replace(attempt, forecast=self._forecaster.forecast(prepared))
         why = self._closings.why(prepared.cluster)
         if not why:
             return attempt

@@ -43,7 +43,13 @@ from gateway.problems.form_reading import (
 from gateway.problems.guess_expression import guess_expression
 from gateway.problems.known import known_parameters
 from gateway.problems.library_parts import BACKGROUNDS, PEAK_LIMIT, SHAPES
-from gateway.problems.models import CurveDocument, Document, ReadBlob, content_json
+from gateway.problems.models import (
+    CurveDocument,
+    Document,
+    ReadBlob,
+    content_json,
+    digest_of,
+)
 from gateway.problems.present import present_table
 from gateway.problems.schemas import load_document
 from gateway.problems.selection import select
@@ -116,8 +122,12 @@ def problem_for_job(look: Look) -> ProblemForJob:
     document = look.document
     if document is None:
         return ProblemForJob(ref=NO_PROBLEM, job={}, files={}, n_parameters=None, n_points=None)
-    ref = ProblemRef(id=None, version=0, name=document.name, type=document.type, digest="")
     examined = look.examined
+    # Before anything is kept: earlier jobs of a problem that says the same tell how long it takes.
+    digest = (
+        digest_of(content_json(replace(document, content=examined.content))) if examined else ""
+    )
+    ref = ProblemRef(id=None, version=0, name=document.name, type=document.type, digest=digest)
     bundle = examined.bundle if examined else None
     job: dict[str, Any] = {"type": "script", "entry": ENTRY, "args": [], "python": None}
     if bundle is not None:

@@ -108,6 +108,8 @@ def _script(preview: Preview | None) -> Document | None:
         "draft": preview.draft,
         "warnings": preview.warnings,
         "tasks": preview.tasks,
+        "forecast": preview.outlook.forecast,
+        "accuracy": preview.outlook.accuracy,
         "script": preview.plan.script,
         "sha256": hashlib.sha256(preview.plan.script.encode()).hexdigest(),
     }

@@ -1,0 +1,64 @@
+"""Forecasts for requests, from what earlier jobs told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.jobs.forecast import Forecast, Planned, forecast, warnings
+from gateway.jobs.forecast_store import ForecastStore
+from gateway.jobs.plan import with_defaults
+from gateway.jobs.prepare import Prepared
+from gateway.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
+    """What can be said of a request before it is queued."""
+
+    forecast: Forecast | None = None
+    warnings: tuple[str, ...] = ()
+    accuracy: tuple[int, float] | None = None
+    """Of how many jobs, and by which factor their forecasts were off in the median."""
+
+
+class Forecaster:
+    """Says how long jobs are likely to run."""
+
+    def __init__(self, store: ForecastStore, settings: Settings) -> None:
+        self._store = store
+        self._settings = settings
+
+    def forecast(self, prepared: Prepared) -> Forecast | None:
+        """Say how long a job, or a task of it, will run; None where nobody can say."""
+        wanted = prepared.wanted
+        if wanted.mode != "fit" or wanted.resume is not None:
+            return None
+        known = self._store.known(wanted.owner, prepared.problem.digest, prepared.cluster)
+        if known is None:
+            return None
+        return forecast(_planned(prepared), known, self._store.besides_s(prepared.cluster))
+
+    def outlook(self, prepared: Prepared) -> Outlook:
+        """Say all that can be said of a request."""
+        found = self.forecast(prepared)
+        if found is None:
+            return Outlook()
+        cluster = self._settings.clusters[prepared.cluster]
+        limit = with_defaults(prepared.wanted.resources, cluster).time
+        limit_s = limit.total_seconds() if limit else None
+        return Outlook(
+            forecast=found,
+            warnings=tuple(warnings(found, _planned(prepared), limit_s)),
+            accuracy=self._store.accuracy(),
+        )
+
+
+def _planned(prepared: Prepared) -> Planned:
+    wanted = prepared.wanted
+    return Planned(
+        method=str(wanted.options.get("fit", "")),
+        options=wanted.options,
+        cpus=wanted.resources.cpus,
+        elements=len(wanted.elements),
+        pack=wanted.pack,
+    )
