@@ -156,6 +156,7 @@ class FurtherAttempts:
             options={**earlier.options, **change.options},
             resources=merged(earlier.resources, change.resources),
             seed=change.seed if change.seed is not None else job.seed,
+            proposal=job.attempt.proposal if change.proposal is None else change.proposal,
             title=job.title,
         )
         naming = Naming(

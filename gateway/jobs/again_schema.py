@@ -16,6 +16,12 @@ class AgainSchema(Strict):
 
     options = fields.Dict(keys=fields.String(), load_default=dict)
     resources = fields.Nested(ResourcesSchema, load_default=Resources)
+    proposal = fields.String(
+        allow_none=True,
+        load_default=None,
+        validate=validate.Length(max=64),
+        metadata={"description": "another one of yours; empty: under none; null: the same"},
+    )
     seed = fields.Integer(
         strict=True,
         allow_none=True,

@@ -32,6 +32,9 @@ class Again:
     options: Document = field(default_factory=dict)
     resources: Resources = field(default_factory=Resources)
     seed: int | None = None
+    proposal: str | None = None
+    """None: the same; empty: under none."""
+
     only: str = ""
     """``failed``: of an array, those elements alone that are not done; the others are kept."""
 

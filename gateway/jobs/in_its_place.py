@@ -60,7 +60,12 @@ class InItsPlace:
         prepared = self.preparer.prepare(
             request.identity,
             wanted,
-            Naming(id=new_id(), attempt=1, correlation_id=request.correlation_id),
+            Naming(
+                id=new_id(),
+                attempt=1,
+                correlation_id=request.correlation_id,
+                owner=job.owner,
+            ),
             earlier_problem(job, load_plan(job.attempt.plan, self.blobs)),
         )
         prepared = replace(prepared, wanted=replace(prepared.wanted, owner=job.owner))

@@ -120,6 +120,10 @@ def test_a_proposal_goes_from_the_policy_to_the_script(live: LiveGateway, tmp_pa
     answer = ada.http.post(f"/jobs/{job['id']}/rerun", json={})
     assert answer.status_code == 422, "what it was submitted under is no more"
     assert answer.json()["errors"][0]["pointer"] == "/proposal"
+    without = ada.http.post(f"/jobs/{job['id']}/rerun", json={"proposal": ""})
+    assert (without.status_code, without.json()["proposal"]) == (202, None)
+    third = without.json()["attempts"][-1]
+    assert "account" not in third["resources"], "what the proposal gave is not kept"
 
 
 def test_who_has_used_up_the_groups_hours_waits_and_then_goes(live: LiveGateway) -> None:
