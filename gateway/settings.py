@@ -7,6 +7,7 @@ type and a missing or weak secret stop the start with one clear line.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import tomllib
 from collections.abc import Mapping
@@ -55,8 +56,14 @@ class ServerSettings:
     trusted_proxies: int
     allowed_hosts: tuple[str, ...]
     metrics_networks: tuple[str, ...]
+    accel_redirect: str
 
     def __post_init__(self) -> None:
+        if self.accel_redirect and not re.fullmatch("/[A-Za-z0-9_-]+/", self.accel_redirect):
+            raise ValueError(
+                f"accel_redirect = {self.accel_redirect!r}: write it as /_files/, the internal "
+                "location of nginx, or leave it empty"
+            )
         for index, network in enumerate(self.metrics_networks):
             try:
                 ip_network(network)

@@ -158,3 +158,9 @@ def test_a_state_directory_that_others_can_enter_is_refused(tmp_path: Path) -> N
 
 def test_the_secret_is_in_no_representation(tmp_path: Path) -> None:
     assert SECRET not in repr(load_settings(env(tmp_path)))
+
+
+@pytest.mark.parametrize("text", ["_files/", "/a/b/", "/../", "/x y/", "http://evil/"])
+def test_a_location_of_files_that_nginx_could_read_otherwise_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="accel_redirect"):
+        load_settings({"GATEWAY_SERVER__ACCEL_REDIRECT": text, "HOME": "/"}, with_secret=False)

@@ -70,7 +70,7 @@ def certificate(folder: Path) -> Path:
     return folder / "fullchain.pem"
 
 
-def configuration(folder: Path, *, port: int, plain: int, behind: int) -> Path:
+def configuration(folder: Path, *, port: int, plain: int, behind: int, blobs: Path) -> Path:
     """Write the file as it is, but for names, ports and places, into a configuration of its own."""
     text = CONF.read_text()
     for old, new in (
@@ -81,6 +81,7 @@ def configuration(folder: Path, *, port: int, plain: int, behind: int) -> Path:
         ("    listen [::]:80;\n", ""),
         ("fits.example.org;", "localhost;"),
         ("/etc/letsencrypt/live/fits.example.org", str(folder)),
+        ("/var/lib/bumps-gateway/blobs", str(blobs)),
     ):
         assert old in text, old
         text = text.replace(old, new)
@@ -105,8 +106,11 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     folder = tmp_path_factory.mktemp("nginx")
     port, plain = free_port(), free_port()
     url = f"https://localhost:{port}"
-    with live_gateway(GATEWAY_URL=url, GATEWAY_SERVER__TRUSTED_PROXIES="1") as live:
-        main = configuration(folder, port=port, plain=plain, behind=live.port)
+    server = {"GATEWAY_SERVER__TRUSTED_PROXIES": "1", "GATEWAY_SERVER__ACCEL_REDIRECT": "/_files/"}
+    with live_gateway(GATEWAY_URL=url, **server) as live:
+        main = configuration(
+            folder, port=port, plain=plain, behind=live.port, blobs=live.state / "blobs"
+        )
         own = certificate(folder)
         checked = subprocess.run(
             [nginx, "-t", "-c", main, "-e", folder / "error.log"],
@@ -190,6 +194,38 @@ def test_a_part_of_a_file_is_sent_and_gone_on_with(front: Front) -> None:
             assert part.content == whole.content[start : end + 1]
         beyond = client.get(ref["href"], headers={**front.bearer, "Range": f"bytes={ref['size']}-"})
         assert beyond.status_code == 416
+
+
+def test_nginx_reads_a_file_from_the_disk_and_answers_as_the_gateway_would(front: Front) -> None:
+    made = front.api.problem(CURVE)
+    job = front.api.submit(problem={"id": made["id"]}, options={"fit": "lm"})["id"]
+    assert front.api.wait(job)["state"] == "COMPLETED"
+    file = max(front.api.results(job)["files"], key=lambda one: int(one["size"]))
+    address, able = file["href"], {"X-Sendfile-Type": "X-Accel-Redirect"}
+    own = httpx.get(f"{front.live.url}{address}", headers=front.bearer)
+    assert len(own.content) == file["size"], "who asks the gateway itself gets it from there"
+    told = httpx.get(f"{front.live.url}{address}", headers={**front.bearer, **able})
+    place = told.headers["X-Accel-Redirect"]
+    assert re.fullmatch(r"/_files/([0-9a-f]{2})/\1[0-9a-f]{62}", place)
+    assert told.content == b""
+    with front.client() as client:
+        sent = client.get(address, headers=front.bearer)
+        assert sent.content == own.content
+        assert "X-Accel-Redirect" not in sent.headers
+        passing = {"server", "date", "connection", "content-length", "last-modified",
+                   "x-request-id", "x-correlation-id"}  # fmt: skip
+        missing = {name for name in own.headers if name not in passing and name != "keep-alive"}
+        for name in missing:
+            assert sent.headers.get(name) == own.headers[name], name
+        assert client.get(place, headers=front.bearer).status_code == 404, "nobody asks for it"
+        for asked in ("bytes=0-99", "bytes=-7"):
+            part = client.get(address, headers={**front.bearer, "Range": asked})
+            same = httpx.get(f"{front.live.url}{address}", headers={**front.bearer, "Range": asked})
+            assert (part.status_code, part.content) == (206, same.content)
+            assert part.headers["Content-Range"] == same.headers["Content-Range"]
+        assert client.get(address).status_code == 401
+        unchanged = {**front.bearer, "If-None-Match": own.headers["ETag"]}
+        assert client.get(address, headers=unchanged).status_code == 304
 
 
 def head_only(front: Front, size: int) -> bytes:
