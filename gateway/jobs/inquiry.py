@@ -134,8 +134,10 @@ class Inquiry:
         """
         attempt = job.attempt
         if attempt.stage is Stage.SUBMITTED:
-            if reports is None or reports.get(attempt.native_id or "") == []:
-                return Evidence()  # not asked this time, or not for this one
+            if reports is None:
+                return Evidence()
+            # What only the accounting could tell, which does not answer, is absent as well: that
+            # proves nothing either, and after a while its own files do.
             found = tuple(
                 report
                 for report in reports.get(attempt.native_id or "", [])

@@ -24,6 +24,8 @@ _STATES = {
     JobState.UNKNOWN: "The scheduler reports a state that this gateway does not know.",
 }
 
+_KILL = 9
+
 STOPPED_BEFORE_START = "Stopped before it had started, so there is nothing to keep."
 CANCELLED_BEFORE_START = "Cancelled before it had started."
 STOPPED = "Stopped early; the result was kept."
@@ -35,11 +37,14 @@ RESTORED = "it was restored from files and is not at its cluster: run it again i
 NOT_SENT_AGAIN = f"Not handed over again: {RESTORED}."
 ADOPTED = "Submitted by hand and brought under watch: looking for it at its cluster."
 ADOPTED_NOTE = "Submitted by hand."
+KILLED = "It was killed (signal 9), most often because it took more memory than it had asked for."
 LOST = "The scheduler no longer knows it and it left no exit file; it is still being looked for."
 
 
 def reason_text(report: JobReport) -> str:
     """Say in plain words why a job is as it is."""
+    if report.state is JobState.FAILED and report.signal == _KILL:
+        return KILLED  # Slurm without cgroups calls that a failure to launch
     if report.reason and report.reason not in ("None", ""):
         found = waiting_for(report.reason)
         if found is None:

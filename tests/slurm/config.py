@@ -22,6 +22,9 @@ class ClusterConfig:
     slurmd_timeout_s: int = 10
     max_array: int = 1001
     accounting: bool = True
+    requeue_s: int = 120
+    """How long a job that begins again must wait; Slurm's own default is two minutes."""
+
     extra: tuple[str, ...] = ()
     """Further lines of slurm.conf."""
 
@@ -47,7 +50,7 @@ def slurm_conf(folder: Path, config: ClusterConfig, ports: Ports) -> str:
         "SlurmUser=root",
         "SlurmdUser=root",
         "AuthType=auth/munge",
-        f"AuthInfo=socket={folder}/munge.sock",
+        f"AuthInfo=socket={folder}/munge.sock,cred_expire={config.requeue_s}",
         f"StateSaveLocation={folder}/state",
         f"SlurmdSpoolDir={folder}/spool.%n",
         f"SlurmctldPidFile={folder}/slurmctld.pid",
