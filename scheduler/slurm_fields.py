@@ -96,6 +96,7 @@ TABLE: Mapping[str, Callable[[str], Fields]] = {
     "error": _as("standard_error"),
     "exclusive": _flag("resource_sharing", "exclusive"),
     "export": _as("environment"),
+    "gpus": _as("gpus"),
     "gpus-per-node": _gpus_per_node,
     "gres": _gres,
     "job-name": _as("name"),
@@ -116,6 +117,7 @@ TABLE: Mapping[str, Callable[[str], Fields]] = {
     "reservation": _list("reservations"),
     "signal": _signal,
     "time": _minutes("time_limit"),
+    "wckey": _as("wckey"),
 }
 """How each long option of sbatch is said to pyslurm."""
 

@@ -21,6 +21,14 @@ _LONGEST = timedelta(days=366)
 _TEXT_OR_NUMBER = ["string", "integer"]
 
 
+_EITHER = (
+    ("mem", "mem_per_cpu"),
+    ("gres", "gpus_per_node"),
+    ("gres", "gpus"),
+    ("gpus_per_node", "gpus"),
+)
+
+
 class TimeField(fields.Field[timedelta]):
     """A time limit in Slurm's forms; a number is minutes."""
 
@@ -131,9 +139,11 @@ class ResourcesSchema(Schema):
     mem = MemoryField(allow_none=True)
     mem_per_cpu = MemoryField(allow_none=True)
     gres = OptionField(allow_none=True)
+    gpus = OptionField(allow_none=True)
     gpus_per_node = OptionField(allow_none=True)
     constraint = OptionField(allow_none=True)
     reservation = OptionField(allow_none=True)
+    wckey = OptionField(allow_none=True)
     licenses = OptionField(allow_none=True)
     mail_type = MailTypesField()
     mail_user = OptionField(allow_none=True)
@@ -150,7 +160,7 @@ class ResourcesSchema(Schema):
     @validates_schema
     def check_pairs(self, data: Mapping[str, Any], **_: Any) -> None:
         """Refuse two ways of asking for the same thing: sbatch would, too."""
-        for one, other in (("mem", "mem_per_cpu"), ("gres", "gpus_per_node")):
+        for one, other in _EITHER:
             if data.get(one) and data.get(other):
                 raise ValidationError(f"Give either {one} or {other}, not both.", other)
 

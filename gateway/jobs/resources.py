@@ -31,11 +31,17 @@ class Resources:
 
     mem_per_cpu: int | None = None
     gres: str | None = None
+    gpus: str | None = None
+    """``[type:]number``, of the whole job; not together with *gres* or *gpus_per_node*."""
+
     gpus_per_node: str | None = None
     """``[type:]number``; not together with *gres*."""
 
     constraint: str | None = None
     reservation: str | None = None
+    wckey: str | None = None
+    """What the site's accounting counts it under."""
+
     licenses: str | None = None
     mail_type: tuple[str, ...] = ()
     mail_user: str | None = None

@@ -25,6 +25,7 @@ _NAMES = r"[A-Za-z0-9][A-Za-z0-9_.@:+-]{0,63}"
 _COUNT = r"[1-9][0-9]{0,6}"
 _MEMORY = r"[1-9][0-9]{0,11}[KMGT]?"
 _GRES = r"[a-z][a-z0-9_]{0,15}(:[A-Za-z0-9][A-Za-z0-9_.-]{0,31})?(:[1-9][0-9]{0,3})?"
+_GPUS = r"([A-Za-z0-9][A-Za-z0-9_.-]{0,31}:)?[1-9][0-9]{0,3}"
 _TIME = r"[0-9]{1,5}(-[0-9]{1,2})?(:[0-9]{1,2}){0,2}"
 _MAIL_TYPE = "(BEGIN|END|FAIL|REQUEUE|TIME_LIMIT(_(50|80|90))?|ARRAY_TASKS|INVALID_DEPEND)"
 
@@ -39,9 +40,11 @@ OPTIONS: Mapping[str, str] = {
     "mem": _MEMORY,
     "mem_per_cpu": _MEMORY,
     "gres": rf"{_GRES}(,{_GRES}){{0,7}}",
-    "gpus_per_node": r"([A-Za-z0-9][A-Za-z0-9_.-]{0,31}:)?[1-9][0-9]{0,3}",
+    "gpus": _GPUS,
+    "gpus_per_node": _GPUS,
     "constraint": r"[A-Za-z0-9_\[(][A-Za-z0-9_.&|*()\[\]-]{0,127}",
     "reservation": _NAMES,
+    "wckey": _NAMES,
     "licenses": rf"{_NAMES}(,{_NAMES}){{0,7}}",
     "mail_type": rf"{_MAIL_TYPE}(,{_MAIL_TYPE}){{0,7}}",
     "mail_user": r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}@[A-Za-z0-9][A-Za-z0-9.-]{0,189}",

@@ -120,6 +120,11 @@ def test_a_form_may_leave_fields_empty_and_sends_numbers_as_text() -> None:
         ("partition", "a b"),
         ("partition", "a,"),
         ("qos", "-x"),
+        ("wckey", "a b"),
+        ("reservation", "a\n"),
+        ("licenses", "matlab:1,,"),
+        ("gpus", "a100:0"),
+        ("gpus_per_node", ":2"),
         ("constraint", "a;b"),
         ("gres", "gpu:1\x0b"),
         ("mail_user", "Ada <ada@example.org>"),
@@ -136,9 +141,17 @@ def test_a_wrong_value_is_refused_under_its_field(field: str, value: Any) -> Non
     assert list(caught.value.messages_dict) == [field]
 
 
-@pytest.mark.parametrize(("one", "other"), [("mem", "mem_per_cpu"), ("gres", "gpus_per_node")])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("mem", "mem_per_cpu"),
+        ("gres", "gpus_per_node"),
+        ("gpus", "gres"),
+        ("gpus_per_node", "gpus"),
+    ],
+)
 def test_two_ways_to_ask_for_the_same_are_refused(one: str, other: str) -> None:
-    values = {"mem": "1G", "mem_per_cpu": "1G", "gres": "gpu:1", "gpus_per_node": "1"}
+    values = {"mem": "1G", "mem_per_cpu": "1G", "gres": "gpu:1", "gpus_per_node": "1", "gpus": "1"}
     with pytest.raises(ValidationError, match="not both"):
         ResourcesSchema().load({one: values[one], other: values[other]})
 
