@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gateway.records import now
 from tests.end_to_end.slurm_site import slurm_gateway
 from tests.helpers import eventually
 from tests.jobs.making_pages import Fits
@@ -204,3 +205,32 @@ def test_a_job_that_can_never_start_says_so_and_another_is_asked_for(
     assert sum("more time than the partition allows" in text for text in told) == 1
     refused = api.http.post(f"/jobs/{new}/instead")
     assert refused.status_code == 409
+
+
+def test_a_job_under_a_proposal_runs_on_its_account_in_its_reservation(
+    cluster: Cluster, site: LiveGateway, api: Api
+) -> None:
+    cluster.run("sacctmgr", "-i", "add", "account", "beam", "cluster=test")
+    cluster.run("sacctmgr", "-i", "add", "user", "root", "account=beam", "cluster=test")
+    reservation = "reservationname=d17 users=root starttime=now duration=60 nodecnt=1"
+    cluster.run("scontrol", "create", *reservation.split(), "flags=ignore_jobs")
+    today = now().date()
+    grant = f'account = "beam"\nreservation = "d17"\nfirst = {today}\nlast = {today}\n'
+    with site.services() as services:
+        text = f'[proposals.hp-1]\n{grant}users = ["{api.name}"]\n'
+        services.policies.put(Path("policy.toml"), text, "root")
+    try:
+        job = api.wait_for_state(api.submit(**LONG, proposal="hp-1")["id"], "RUNNING")
+        asked = ("squeue", "-h", "-j", job["native_id"], "-o", "%a %v")
+        assert cluster.run(*asked).split() == ["beam", "d17"]
+    finally:
+        api.cancel_all()
+        eventually(lambda: all(one["final"] for one in jobs(api)), what="the end of its job")
+        cluster.run("scontrol", "delete", "reservationname=d17")
+        with site.services() as services:
+            services.policies.put(Path("policy.toml"), "", "root")
+
+
+def jobs(api: Api) -> list[dict[str, Any]]:
+    """List the jobs of a user."""
+    return list(api.http.get("/jobs").json()["items"])
