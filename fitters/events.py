@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import time
 from pathlib import Path
 
@@ -22,6 +23,8 @@ class Events:
 
     def __call__(self, event: str, **members: object) -> None:
         """Write one event; numbers that are not finite become null."""
+        if event == "step":
+            members["max_rss_bytes"] = most_memory()
         document = {"t": round(time.time(), 3), "event": event, "element": self.element, **members}
         handle = os.open(
             self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
@@ -38,3 +41,8 @@ class Events:
     def of(self, element: int) -> Events:
         """Write to the same file for one element."""
         return Events(self.path, element)
+
+
+def most_memory() -> int:
+    """Say how much memory this process has taken at most: a site may measure nothing."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -5,7 +5,7 @@ what happened                what is asked for
 ===========================  =======================================================================
 TIMEOUT, or stopped by it    the time that the steps which are left will take at the speed so far,
                              where the method does just what it plans; else half as much time again
-OUT_OF_MEMORY                twice as much, or a third more than was seen, if that is more: what was
+OUT_OF_MEMORY, or killed     twice as much, or a third more than was seen, if that is more: what was
                              seen is what it had when it was ended, not what it needs
 NODE_FAIL, BOOT_FAIL,        the same
 PREEMPTED
@@ -17,6 +17,7 @@ A fit that left something to go on from is continued, any other runs again.
 from __future__ import annotations
 
 import math
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -83,7 +84,7 @@ def next_request(
         found = {}, _SAME[attempt.state]
     elif ran_out_of_time(job):
         found = _more_time(job, progress, cluster)
-    elif attempt.state is JobState.OUT_OF_MEMORY:
+    elif attempt.state is JobState.OUT_OF_MEMORY or _was_killed(attempt):
         found = _more_memory(attempt)
     if found is None:
         return None
@@ -104,6 +105,11 @@ def ran_out_of_time(job: Job) -> bool:
     own_limit_h = job.options.get("time")  # the fit's own, in hours
     is_own = is_number(own_limit_h) and own_limit_h > 0
     return attempt.reason == "TimeLimit" and not is_own
+
+
+def _was_killed(attempt: Attempt) -> bool:
+    """Whether it was killed outright: what Slurm without cgroups makes of too much memory."""
+    return attempt.state is JobState.FAILED and attempt.signal == signal.SIGKILL
 
 
 def _told(job: Job, changes: Mapping[str, str]) -> dict[str, str | int]:

@@ -21,6 +21,7 @@ from gateway.jobs.follow import Follower
 from gateway.jobs.judge import close
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.models import Job, Wish, dataset_id
+from gateway.jobs.reported import of_this_attempt
 from gateway.jobs.store import JobStore, StaleError
 from gateway.records import Document, now, to_document
 from gateway.settings import LimitSettings
@@ -75,6 +76,7 @@ class Concluder:
     def _conclude(self, scheduler: Scheduler, job: Job) -> Job:
         crash_point("collect-before")
         self.follower.finish(scheduler, job)
+        job = self._with_memory(job)
         collected = self._collect(scheduler, job)
         exits = self._collector().exits(scheduler, job)
         crash_point("collect-after-files")
@@ -98,6 +100,13 @@ class Concluder:
         )
         self.learn(closed)
         return closed
+
+    def _with_memory(self, job: Job) -> Job:
+        """Take the job's own word for the memory that it took where its scheduler has none."""
+        told = of_this_attempt(job.attempt, self.live.progress(job.id))
+        if job.attempt.max_rss_bytes is not None or told is None or told.max_rss_bytes is None:
+            return job
+        return job.with_attempt(max_rss_bytes=told.max_rss_bytes)
 
     def _collect(self, scheduler: Scheduler, job: Job) -> Collected:
         """Fetch as much as its owner may keep, and say when that was too little."""

@@ -270,6 +270,8 @@ class Progress:
     phase: str | None = None
     start_chisq: float | None = None
     method: str = ""
+    max_rss_bytes: int | None = None
+    """The most memory that its process said to have taken."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,6 +24,7 @@ _WORDS_OF_ELEMENT = 300
 _LAST_T = 1 << 36
 """No clock shows more; what is computed from it stays finite, as with the steps."""
 
+_MOST_MEMORY = 1 << 50
 _MOST_STEPS = 10**12
 _ENDS = frozenset({"done", "stopped", "failed"})
 _EVENTS = frozenset({"start", "step", "curve", "checkpoint", "message", "end"})
@@ -98,8 +99,13 @@ def fold_progress(events: Sequence[Document], before: Progress | None) -> Progre
                 labels=state.labels if state else (),
                 start_chisq=state.start_chisq if state else None,
                 method=state.method if state else "",
+                max_rss_bytes=_memory(event.get("max_rss_bytes")),
             )
     return state if state is not before else None
+
+
+def _memory(value: object) -> int | None:
+    return int(value) if is_number(value) and 0 < value <= _MOST_MEMORY else None
 
 
 def of_this_attempt(attempt: Attempt, progress: Progress | None) -> Progress | None:

@@ -251,6 +251,7 @@ class ProgressSchema(Schema):
     quantiles = fields.List(fields.Float(allow_none=True), required=True)
     phase = fields.String(required=True, allow_none=True)
     method = fields.String(required=True)
+    max_rss_bytes = fields.Integer(required=True, allow_none=True)
 
 
 class JobProblemSchema(Schema):

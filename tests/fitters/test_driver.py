@@ -45,6 +45,9 @@ def test_the_events_tell_the_story_in_order(tmp_path: Path) -> None:
     assert len(step["best"]) == 2
     assert len(step["quantiles"]) == 5
     assert step["chisq"] == pytest.approx(job.result()["chisq"])
+    taken = [event["max_rss_bytes"] for event in job.events_named("step")]
+    assert taken == sorted(taken)
+    assert 20 << 20 < taken[-1] < 4 << 30
 
 
 def test_the_manifest_lists_every_result_file_with_its_digest(tmp_path: Path) -> None:

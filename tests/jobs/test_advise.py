@@ -206,3 +206,25 @@ def test_whatever_a_job_told_the_answer_can_be_asked_for(
             assert timedelta(0) < parse_time(str(found.resources["time"])) <= timedelta(days=2)
         if "mem" in found.resources:
             assert parse_memory(str(found.resources["mem"])) >= 200 << 20
+
+
+def test_a_job_that_was_killed_outright_gets_more_memory() -> None:
+    """Slurm without cgroups has no other word for too much of it."""
+    asked_1g = {"resources": {"mem": "1G"}, "signal": 9, "max_rss_bytes": 2 << 30}
+    found = asked(ended(JobState.FAILED, **asked_1g))
+    assert found.resources == {"mem": "2816M"}
+    assert "1G were not enough" in found.why or "1024M were not enough" in found.why
+    assert next_request(ended(JobState.FAILED, **{**asked_1g, "signal": 11}), None, CLUSTER) is None
+    assert next_request(ended(JobState.FAILED, signal=9), None, CLUSTER) is None  # none was asked
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"), [("123456", 123456), ('"1"', None), ("-1", None), ("1e300", None)]
+)
+def test_the_memory_that_a_job_tells_of_is_read_unless_it_cannot_be(
+    told: str, kept: int | None
+) -> None:
+    line = f'{{"event": "step", "element": null, "t": {_T}, "step": 1, "max_rss_bytes": {told}}}'
+    found = fold_progress(read_events(line.encode()), None)
+    assert found is not None
+    assert found.max_rss_bytes == kept

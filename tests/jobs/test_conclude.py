@@ -21,7 +21,7 @@ from gateway.jobs.conclude import Concluder
 from gateway.jobs.follow import Follower
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.log_folder import LogFolder
-from gateway.jobs.models import Job, Stage, Wish, dataset_id
+from gateway.jobs.models import Job, Progress, Stage, Wish, dataset_id
 from gateway.jobs.store import JobStore, StaleError
 from gateway.records import Document
 from gateway.settings import load_settings
@@ -277,3 +277,13 @@ def test_of_results_no_more_is_kept_than_their_owner_may(site: Site) -> None:
     assert not dataset.complete
     assert full.attempt.state is C
     assert full.attempt.error.startswith("there was room for 4.2 MB of results: you keep nearly")
+
+
+@pytest.mark.parametrize(("measured", "kept"), [(None, 2 << 20), (7 << 20, 7 << 20)])
+def test_a_job_is_believed_about_its_memory_only_where_its_scheduler_measured_none(
+    site: Site, measured: int | None, kept: int
+) -> None:
+    job = make_job(max_rss_bytes=measured)
+    told = Progress(t=1.0, step=1, steps=2, chisq=None, max_rss_bytes=2 << 20)
+    site.concluder.live.add_events(job.id, [], progress=told, followed={})
+    assert site.concluder._with_memory(job).attempt.max_rss_bytes == kept
