@@ -129,10 +129,7 @@ class Preparer:
         """
         errors: list[FieldError] = []
         name = request.cluster or self._settings.default_cluster
-        cluster = self._settings.clusters.get(name)
-        if cluster is None:
-            known = ", ".join(self._settings.clusters)
-            raise InvalidError.at("/cluster", f"{name[:64]!r} is no cluster here; known: {known}")
+        cluster = self._cluster(name)
         request = self._by_rules(request, naming.owner or identity.user, name, errors)
         if problem is None:
             problem = self._problem(identity, request)
@@ -156,6 +153,13 @@ class Preparer:
             proposal=request.proposal or "",
             warnings=tuple(_warnings(request, options, problem, pack)),
         )
+
+    def _cluster(self, name: str) -> ClusterSettings:
+        cluster = self._settings.clusters.get(name)
+        if cluster is None:
+            known = ", ".join(self._settings.clusters)
+            raise InvalidError.at("/cluster", f"{name[:64]!r} is no cluster here; known: {known}")
+        return cluster
 
     def _by_rules(
         self, request: JobRequest, user: str, cluster: str, errors: list[FieldError]
