@@ -17,7 +17,6 @@ WEB_POINTS = (
 WORKER_POINTS = (
     "stage-before",
     "stage-after",
-    "stage-stored",
     "try-written",
     "submit-after",
     "submit-stored",

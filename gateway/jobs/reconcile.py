@@ -343,12 +343,17 @@ class Reconciler:
                     self._inquiry.has_begun(look.job)
 
     def _unbegun(self, place: Place, jobs: Sequence[Job]) -> list[Job]:
-        """Choose whose turn it is of those that waited: one may begin and end between questions."""
+        """Choose whose turn it is of those that waited: one may begin and end between questions.
+
+        New ones first, for which there may be room at once; the others one after the other.
+        """
         waiting = [job for job in jobs if self._inquiry.may_have_begun(job)]
-        first = self._unbegun_next.get(place, 0) if len(waiting) > _UNBEGUN_AT_ONCE else 0
-        first = first if first < len(waiting) else 0
+        new = [job for job in waiting if job.attempt.observed is None]
+        old = [job for job in waiting if job.attempt.observed is not None]
+        first = self._unbegun_next.get(place, 0)
+        first = first if first < len(old) else 0
         self._unbegun_next[place] = first + _UNBEGUN_AT_ONCE
-        return waiting[first : first + _UNBEGUN_AT_ONCE]
+        return [*new[-_UNBEGUN_AT_ONCE:], *old[first : first + _UNBEGUN_AT_ONCE]]
 
     def _last_word(self, job: Job, evidence: Evidence) -> Job:
         return outcome.observe(job, evidence.reports) if evidence.reports else job
