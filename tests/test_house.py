@@ -38,6 +38,7 @@ BROAD: dict[str, str] = {
 LONGEST = 35
 LONG: dict[str, str] = {
     "gateway/problems/functions.py:_all_functions": "a table, a line or two for each function",
+    "gateway/jobs/service.py:__init__": "where the parts that jobs are asked for with meet",
     "gateway/services.py:open_gateway": "where all parts of the gateway meet",
     "gateway/web/openapi.py:make_app": "where all parts of the description meet",
     "gateway/jobs/job_view.py:job_page": "a table, a line for each thing on the page",
