@@ -26,7 +26,7 @@ from gateway.jobs.store import JobStore
 from gateway.settings import Settings
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class InItsPlace:
     """Puts jobs in the place of others; the caller has seen that the asker may."""
 

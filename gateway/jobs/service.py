@@ -90,13 +90,7 @@ class JobService:
             wake=wake,
             policies=policies,
         )
-        self._in_its_place = InItsPlace(
-            store=store,
-            blobs=blobs,
-            preparer=self._preparer,
-            planner=self._planner,
-            settings=settings,
-        )
+        self._in_its_place = InItsPlace(store, blobs, self._preparer, self._planner, settings)
 
     # ---- asking for jobs
 
