@@ -335,6 +335,7 @@ def _lift(top: int, name: str) -> None:
         for child in os.listdir(inner):  # noqa: PTH208 - a descriptor, which Path cannot hold
             if stat.S_ISDIR(os.stat(child, dir_fd=inner, follow_symlinks=False).st_mode):
                 lifted = f".{secrets.token_hex(16)}"
+                os.chmod(child, 0o700, dir_fd=inner)  # who may not write in it may not move it
                 os.rename(child, lifted, src_dir_fd=inner, dst_dir_fd=top)
             else:
                 os.unlink(child, dir_fd=inner)

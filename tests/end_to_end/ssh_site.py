@@ -17,6 +17,9 @@ from tests.slurm.cluster import Cluster
 PYTHON = "/usr/bin/python3"
 """What every user of this host may run; ours may lie in root's home."""
 
+SESSIONS = "MaxSessions 2"
+"""Fewer than real sites give a connection: all tests behind this sshd show that it is enough."""
+
 _NEEDED = ("bumps", "cloudpickle", "dill", "h5py*", "numpy*", "scipy*", "uncertainties")
 _SITE = """
 [clusters.hpc]
@@ -103,7 +106,7 @@ def ssh_site(cluster: Cluster, accounts: int) -> Iterator[SSHSite]:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="bgw-hpc-")))
         folder.chmod(0o755)
         users = [stack.enter_context(account(folder / "home")) for _ in range(accounts)]
-        server = stack.enter_context(sshd(folder / "server", users))
+        server = stack.enter_context(sshd(folder / "server", users, SESSIONS))
         (folder / "shared").mkdir()
         (folder / "shared").chmod(0o1777)
         (folder / "jobs").mkdir(mode=0o700)

@@ -476,9 +476,11 @@ def test_parts_of_many_files_are_read_at_once_up_to_a_limit(site: Site, tmp_path
 def test_a_removed_directory_is_gone_and_removing_it_again_is_no_error(site: Site) -> None:
     launch = site.stage(sleeper())
     deep = Path(launch.directory)
+    account = deep.stat().st_uid
     for _ in range(3):
         deep = deep / ("d" * 200)
         deep.mkdir()
+        os.chown(deep, account, -1)
     shutil.copy(Path(launch.directory) / "job.sh", deep / "x")
     os.symlink("/etc", deep / "link")  # noqa: PTH211 - as a job would
     deep.chmod(0o000)
