@@ -24,8 +24,8 @@ shown               ``present`` to programs; to people ``job_view``, ``result_vi
                     ``element_view``, in the words of ``words``, ``page_words`` and ``concise``;
                     ``advise`` computes the next request; ``listing`` finds, ``parameter_table``
                     and ``bundle`` write files
-watched             ``census`` counts and ``usage`` sums up, for administrators; ``spent`` keeps
-                    sums for the limits of `gateway.policy`
+watched             ``census`` counts, ``usage`` sums up and ``handed`` lists what ran, for
+                    administrators; ``spent`` keeps sums for the limits of `gateway.policy`
 forgotten           ``rubbish`` remembers what a deleted job left, ``sweep`` removes it
 kept over versions  ``store_scripts`` are the steps that are whole or not at all, ``migrations``
                     bring older records forward
