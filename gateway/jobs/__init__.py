@@ -19,10 +19,13 @@ followed            ``follow`` reads what running jobs write, ``reported`` what 
                     ``log_folder`` and ``live_store`` keep it while they live
 ended               ``collect`` fetches what is left, ``judge`` says what it comes to, ``conclude``
                     closes the attempt; ``backoff`` spaces what fails; ``documents`` reads JSON of
-                    strangers
+                    strangers, ``parsed`` keeps records that were read
 shown               ``present`` to programs; to people ``job_view``, ``result_view``,
                     ``element_view``, in the words of ``words``, ``page_words`` and ``concise``;
-                    ``advise`` computes the next request; ``listing`` finds, ``parameter_table``
+                    ``advise`` (``advice_schema``) computes the next request, ``forecast``
+                    (``forecaster``, ``forecast_store``) how long it takes; ``pending`` and
+                    ``alarm`` say what never starts, ``in_its_place`` asks for another;
+                    ``listing`` finds, ``parameter_table``
                     and ``bundle`` write files
 watched             ``census`` counts, ``usage`` sums up and ``handed`` lists what ran, for
                     administrators; ``spent`` keeps sums for the limits of `gateway.policy`
