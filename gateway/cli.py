@@ -14,10 +14,10 @@ import click
 from gateway import __version__
 from gateway.accounts.service import Accounts
 from gateway.backup_cli import backup, restore
+from gateway.by_hand.cli import adopt, script
 from gateway.cli_reported import reported
 from gateway.cluster_cli import cluster
 from gateway.database import connect, running_store, schema_version, upgrade
-from gateway.hand_cli import adopt, script
 from gateway.policy_cli import policy
 from gateway.settings import Settings, load_settings, prepare_state
 from gateway.trail_cli import trail

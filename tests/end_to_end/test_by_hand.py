@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from gateway.adopt import Adoption
-from gateway.by_hand import Asked, make_directory
+from gateway.by_hand.adopt import Adoption
+from gateway.by_hand.make import Asked, make_directory
 from gateway.errors import GatewayError
 from gateway.reach import Reach
 from gateway.settings import load_settings

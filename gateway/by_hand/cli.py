@@ -77,7 +77,7 @@ def script(problem: str, cluster: str, user: str, **words: Any) -> None:
     No gateway need run. The script is in the directory, too: submit it with 'sbatch', as often as
     you like; it runs once.
     """
-    from gateway.by_hand import Asked, make_directory
+    from gateway.by_hand.make import Asked, make_directory
 
     settings, name = _site(cluster, words["base"], words["python"])
     login = getpass.getuser()
@@ -108,7 +108,7 @@ def adopt(directory: str, *, cluster: str, user: str) -> None:
 
     JOBDIR is the directory that 'script' made, as it is called on the cluster.
     """
-    from gateway.adopt import Adoption
+    from gateway.by_hand.adopt import Adoption
     from gateway.reach import Reach
     from gateway.services import open_gateway
 
@@ -131,7 +131,7 @@ def adopt(directory: str, *, cluster: str, user: str) -> None:
 
 def _site(cluster: str, base: str | None, python: str | None) -> tuple[Settings, str]:
     """Give settings that have the cluster: the site's own, or one that is described here."""
-    from gateway.by_hand import CLUSTER
+    from gateway.by_hand.make import CLUSTER
 
     settings = load_settings(with_secret=False)
     if not cluster:

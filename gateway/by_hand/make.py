@@ -2,7 +2,7 @@
 
 No gateway need run, and none is told: all that the job is made of comes from files that are there.
 Script, driver, inputs and claim are what a gateway would stage, byte for byte, so a directory that
-is submitted twice runs once, and `gateway.adopt` can bring it under watch later.
+is submitted twice runs once, and `gateway.by_hand.adopt` can bring it under watch later.
 """
 
 from __future__ import annotations

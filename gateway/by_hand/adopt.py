@@ -16,9 +16,7 @@ from typing import Any
 import structlog
 
 from gateway.accounts.models import Identity, Scope, expand
-from gateway.by_hand import load_request
-from gateway.errors import ConflictError, InvalidError, NotFoundError, TooManyRequestsError
-from gateway.hand_directory import (
+from gateway.by_hand.directory import (
     DATA,
     Left,
     as_it_may_have_been,
@@ -28,6 +26,8 @@ from gateway.hand_directory import (
     require_submitted,
     resources_of,
 )
+from gateway.by_hand.make import load_request
+from gateway.errors import ConflictError, InvalidError, NotFoundError, TooManyRequestsError
 from gateway.ids import is_id, new_id
 from gateway.jobs import words
 from gateway.jobs.admission import Full, Replayed, Room

@@ -1,0 +1,1 @@
+"""Jobs that people submit by hand: their directories are made here, and taken under watch."""
