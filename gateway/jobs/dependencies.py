@@ -44,7 +44,10 @@ def has_ended_well(attempt: Attempt) -> bool:
 def never(kind: str, before: Job | None, id: str) -> str:
     """Say why what a job waits for cannot happen; empty when it has, or still may."""
     if before is None:
-        return f"job {id} was deleted before it was seen to have ended"
+        # Only what has ended can be deleted; how it ended, nobody knows any more.
+        return (
+            "" if kind == "afterany" else f"job {id} was deleted before it was seen to have ended"
+        )
     good = has_ended_well(before.attempt)
     if not before.final or kind == "afterany" or good == (kind == "afterok"):
         return ""
@@ -103,7 +106,7 @@ def review(job: Job, found: Mapping[str, Job]) -> Job:
     for job_id in attempt.waits_for:
         if why := never(kind, found.get(job_id), job_id):
             return _ended(job, why)
-    left = tuple(job_id for job_id in attempt.waits_for if not found[job_id].final)
+    left = tuple(one for one in attempt.waits_for if one in found and not found[one].final)
     if not left:
         return job.with_attempt(waits_for=(), reason="", reason_text=attempt_text(0, "", kind))
     text = attempt_text(len(left), _name(found[left[0]]), kind)

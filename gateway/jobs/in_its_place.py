@@ -2,7 +2,8 @@
 
 The new one is written down first, under a key that names the old one, and only then is the old one
 asked to end: so a kill in between leaves one that can never start, and asking once more ends it
-without a second new one.
+without a second new one. The new one waits until the old one has ended: should that start after
+all, because a partition came back in the same second, the two never run side by side.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from gateway.ids import new_id
 from gateway.jobs.again import earlier_elements, earlier_problem
 from gateway.jobs.alarm import Instead, instead_of
 from gateway.jobs.asking import Request, require_room
+from gateway.jobs.dependencies import After
 from gateway.jobs.models import Job, Plan
 from gateway.jobs.plan import load_plan
 from gateway.jobs.planner import Planner
@@ -76,6 +78,7 @@ class InItsPlace:
         asked: Resources = ResourcesSchema().load(dict(job.attempt.resources))
         resources = changed(asked, found)
         earlier: JobRequest = JobRequestSchema().load(job.request)
+        after = After(kind="afterany", jobs=(job.id,))
         return replace(
             earlier,
             elements=earlier_elements(load_plan(job.attempt.plan, self.blobs)),
@@ -85,7 +88,13 @@ class InItsPlace:
             notes=job.notes,
             tags=job.tags,
             parent=job.id,
-            raw={**job.request, "resources": resources.to_directives(), "parent": job.id},
+            after=after,
+            raw={
+                **job.request,
+                "resources": resources.to_directives(),
+                "parent": job.id,
+                "after": {"kind": after.kind, "jobs": list(after.jobs)},
+            },
         )
 
 

@@ -197,8 +197,9 @@ def test_a_job_that_can_never_start_says_so_and_another_is_asked_for(
         (new,) = {answer.json()["id"] for answer in made}
         assert (shown.status_code, shown.headers["Location"]) == (303, f"/jobs/{new}")
         done = api.wait(new)
-        assert (done["state"], done["parent"]) == ("COMPLETED", job)
-        assert api.wait(job)["state"] == "CANCELLED"
+        assert (done["state"], done["parent"]) == ("COMPLETED", job), done
+        assert done["after"] == {"kind": "afterany", "jobs": [job]}, "never side by side"
+        assert api.job(job)["state"] == "CANCELLED"
     finally:
         update("State=UP", "MaxTime=7-00:00:00")
     told = [one["text"] for one in api.http.get("/notifications").json()["items"]]
