@@ -24,7 +24,7 @@ from tests.contract import SPEC, Contract, hold_to
 from tests.helpers import eventually, free_port, processes
 
 PASSWORD = "correct horse battery staple"  # noqa: S105 - of throw-away users
-_READY_S = 30.0
+_READY_S = 90.0
 _STOP_S = 30.0
 
 
