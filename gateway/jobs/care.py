@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -36,11 +37,29 @@ class Care:
             raise
         except StaleError:
             return None
-        except (SchedulerError, GatewayError) as error:
+        except (SchedulerError, GatewayError, OSError) as error:
             self.trouble(job, str(error))
-        except Exception:  # noqa: BLE001 - a fault in one job must not end the others' turns
+        except Exception as error:  # noqa: BLE001 - a fault in one job must not end the others' turns
             _log.exception("a step failed", job=job.id)
+            self.trouble(job, f"the gateway cannot work with it: {error!r}")
         return None
+
+    def apart(
+        self, jobs: Sequence[Job], work: Callable[[Sequence[Job]], list[_Done]]
+    ) -> list[_Done]:
+        """Do something for many jobs at once that may be done twice, and find who is in the way.
+
+        Halved until it stands alone: of hundreds over a slow line, each alone would take a round.
+        """
+        if len(jobs) < 2:
+            return (self.safely(jobs[0], partial(work, jobs)) or []) if jobs else []
+        try:
+            return work(jobs)
+        except (SchedulerUnavailableError, RedisError):
+            raise
+        except Exception:  # noqa: BLE001 - it comes again, and is told of the one whose fault it is
+            half = len(jobs) // 2
+        return [*self.apart(jobs[:half], work), *self.apart(jobs[half:], work)]
 
     def replace_all(self, jobs: Sequence[Job], edit: Callable[[Job], Job]) -> list[Job]:
         """Write jobs; those that somebody else changed in between are left for the next round.
@@ -68,8 +87,8 @@ class Care:
 
     def trouble(self, job: Job, text: str) -> None:
         """Say of a job what keeps it from going on; it is tried again."""
-        _log.warning("trouble", job=job.id, error=text)
         if job.attempt.error != text:
+            _log.warning("trouble", job=job.id, error=text)
             self.replace_all(
                 [job], lambda job: job.with_attempt(error=text, reason_text=f"Held up: {text}")
             )

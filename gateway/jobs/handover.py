@@ -17,9 +17,17 @@ from gateway.jobs.places import launch_of
 from gateway.jobs.plan import staged_job
 from gateway.jobs.store import JobStore
 from gateway.records import now
-from scheduler.base import JobState, Scheduler, SchedulerError, SchedulerUnavailableError
+from scheduler.base import (
+    JobState,
+    Scheduler,
+    SchedulerError,
+    SchedulerUnavailableError,
+    Submission,
+    Uncertain,
+)
 
 _SCRIPT = "job.sh"
+_NO_OUTCOME = "the call failed before it had an outcome"
 _log = structlog.get_logger("reconcile")
 
 
@@ -30,25 +38,27 @@ class HandOver:
         self._store = store
         self._blobs = blobs
         self._care = care
+        self._staged: set[str] = set()
+        """Markers of those whose directory was made or found in this round."""
 
     def stage(self, scheduler: Scheduler, jobs: Sequence[Job]) -> list[Job]:
         """Make the directories of jobs; answer those that have one."""
         crash_point("stage-before")
+        jobs = self._care.apart(jobs, partial(self._stage, scheduler))
+        crash_point("stage-after")
+        self._staged |= {job.marker for job in jobs}
+        # Written down with the try: who is killed before finds the directories there.
+        return [outcome.staged(job) for job in jobs]
+
+    def _stage(self, scheduler: Scheduler, jobs: Sequence[Job]) -> list[Job]:
         made = [self._care.safely(job, partial(staged_job, job, self._blobs)) for job in jobs]
-        jobs = [job for job, found in zip(jobs, made, strict=True) if found is not None]
         try:
             scheduler.stage([found for found in made if found is not None])
         except SchedulerUnavailableError:
             raise
         except (SchedulerError, OSError) as error:
-            if len(jobs) == 1:
-                self._care.trouble(jobs[0], f"its directory could not be made: {error}")
-                return []
-            # One bad directory must not hold up the others.
-            return [done for job in jobs for done in self.stage(scheduler, [job])]
-        crash_point("stage-after")
-        # Written down with the try: who is killed before finds the directories there.
-        return [outcome.staged(job) for job in jobs]
+            raise SchedulerError(f"its directory could not be made: {error}") from error
+        return [job for job, found in zip(jobs, made, strict=True) if found is not None]
 
     def submit(
         self, scheduler: Scheduler, tries: Mapping[str, int], jobs: Sequence[Job]
@@ -61,7 +71,7 @@ class HandOver:
             By the id of a job the number of its try.
         """
         written = self._care.replace_all(
-            jobs,
+            self._with_directory(scheduler, jobs),
             lambda job: job.with_attempt(
                 stage=Stage.UNCERTAIN,
                 try_number=tries[job.id],
@@ -72,9 +82,8 @@ class HandOver:
             ),
         )
         crash_point("try-written")
-        outcomes = scheduler.submit([launch_of(job) for job in written])
+        results = self._submit(scheduler, written)
         crash_point("submit-after")
-        results = dict(zip((job.id for job in written), outcomes, strict=True))
         stored = self._care.replace_all(
             written, lambda job: outcome.submitted(job, results[job.id])
         )
@@ -91,6 +100,31 @@ class HandOver:
             )
         # What was not reached is tried again in the next round, not in the next breath.
         return [job for job in stored if job.attempt.stage is not Stage.STAGED]
+
+    def _with_directory(self, scheduler: Scheduler, jobs: Sequence[Job]) -> list[Job]:
+        """Stage again what was staged long ago: its directory may be gone, or the base another.
+
+        What a cluster refuses for that would cost all of a call their try.
+        """
+        old = {
+            job.id
+            for job in jobs
+            if job.attempt.stage is Stage.STAGED and job.marker not in self._staged
+        }
+        again = [job for job in jobs if job.id in old]
+        there = {job.id for job in (self.stage(scheduler, again) if again else ())}
+        self._staged.clear()
+        return [job for job in jobs if job.id not in old or job.id in there]
+
+    def _submit(self, scheduler: Scheduler, jobs: Sequence[Job]) -> dict[str, Submission]:
+        """Call once for all; again for a part only if that failed, and the lock of a try holds."""
+
+        def call(some: Sequence[Job]) -> list[tuple[str, Submission]]:
+            outcomes = scheduler.submit([launch_of(job) for job in some])
+            return list(zip((job.id for job in some), outcomes, strict=True))
+
+        unknown: dict[str, Submission] = {job.id: Uncertain(text=_NO_OUTCOME) for job in jobs}
+        return {**unknown, **dict(self._care.apart(jobs, call))}
 
     def claim(self, scheduler: Scheduler, job: Job, owner: str) -> Job:
         """Take the claim of a try; a job that may still run gets a lost directory back, whole."""

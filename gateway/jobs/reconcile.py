@@ -27,7 +27,7 @@ from gateway.jobs.care import Care
 from gateway.jobs.conclude import Concluder
 from gateway.jobs.decide import Evidence, decide
 from gateway.jobs.dependencies import review, waited_for, waits
-from gateway.jobs.follow import Follower, ReadAlready, Running
+from gateway.jobs.follow import Follower, Look, ReadAlready, Running
 from gateway.jobs.handover import HandOver
 from gateway.jobs.inquiry import Inquiry, Reports
 from gateway.jobs.line import Closings, InLine, LineLimits, Rations, in_line
@@ -37,7 +37,7 @@ from gateway.jobs.places import Place, Schedulers, place_of
 from gateway.jobs.store import JobStore
 from gateway.records import now
 from gateway.settings import Settings
-from scheduler.base import Scheduler, SchedulerError, SchedulerUnavailableError
+from scheduler.base import Scheduler, SchedulerError
 
 _PASSES = 12
 """Steps that one round may take with one job: staging, submitting, adopting ... in one go."""
@@ -204,8 +204,10 @@ class Reconciler:
         by_kind: dict[type, list[_Pair]] = defaultdict(list)
         found = self._look_for(scheduler, jobs)
         for job in jobs:
+            if job.attempt.stage is Stage.UNCERTAIN and job.id not in found:
+                continue  # it was told why
             known = found.get(job.id)
-            pair = self._care.safely(job, partial(self._decide, scheduler, job, reports, known))
+            pair = self._care.safely(job, partial(self._decide, job, reports, known))
             if pair is not None:
                 by_kind[type(pair.action)].append(pair)
         moved: list[Job] = []
@@ -232,20 +234,15 @@ class Reconciler:
     # ---- finding out
 
     def _look_for(self, scheduler: Scheduler, jobs: Sequence[Job]) -> dict[str, Evidence]:
-        """Look at once for all that may have been submitted; each alone if one is in the way."""
-        try:
-            return self._inquiry.look_for(scheduler, jobs)
-        except SchedulerUnavailableError:
-            raise
-        except (SchedulerError, OSError) as error:
-            _log.warning("looking for many failed; each is looked for alone", error=str(error))
-            return {}
+        """Look at once for all that may have been submitted; who is in the way is left out."""
+        lost = [job for job in jobs if job.attempt.stage is Stage.UNCERTAIN]
+        return dict(
+            self._care.apart(
+                lost, lambda some: list(self._inquiry.look_for(scheduler, some).items())
+            )
+        )
 
-    def _decide(
-        self, scheduler: Scheduler, job: Job, reports: Reports | None, found: Evidence | None
-    ) -> _Pair:
-        if found is None:
-            found = self._inquiry.look_for(scheduler, [job]).get(job.id)
+    def _decide(self, job: Job, reports: Reports | None, found: Evidence | None) -> _Pair:
         evidence = found or self._inquiry.evidence(job, reports)
         action = decide(job, evidence, max_tries=self._settings.worker.max_tries)
         return _Pair(job=job, action=action, evidence=evidence)
@@ -330,17 +327,28 @@ class Reconciler:
             if (running := self._inquiry.running(job)) + (ended := self._inquiry.ended(job))
         ]
         asked += [Running(job=job, running=[0], ended=[]) for job in self._unbegun(place, jobs)]
-        for first in range(0, len(asked), _FOLLOWED_AT_ONCE):
-            looks = self._follower.look(asked[first : first + _FOLLOWED_AT_ONCE])
-            wanted = [reading for look in looks for reading in look.readings()]
-            files = ReadAlready(found=scheduler.read_many(wanted), rest=scheduler)
-            for look in looks:
+        by_id = {one.job.id: one for one in asked}
+        many = [one.job for one in asked]
+        for first in range(0, len(many), _FOLLOWED_AT_ONCE):
+            read = self._care.apart(
+                many[first : first + _FOLLOWED_AT_ONCE],
+                lambda some: self._read(scheduler, [by_id[job.id] for job in some]),
+            )
+            for look, files in read:
                 if self._care.safely(look.job, partial(self._follower.follow, files, look)):
                     self._inquiry.expect_an_end(look.job)
                 elif self._inquiry.may_have_begun(look.job) and any(
                     files.found.get(reading) for reading in look.readings()
                 ):
                     self._inquiry.has_begun(look.job)
+
+    def _read(
+        self, scheduler: Scheduler, asked: Sequence[Running]
+    ) -> list[tuple[Look, ReadAlready]]:
+        looks = self._follower.look(asked)
+        wanted = [reading for look in looks for reading in look.readings()]
+        files = ReadAlready(found=scheduler.read_many(wanted), rest=scheduler)
+        return [(look, files) for look in looks]
 
     def _unbegun(self, place: Place, jobs: Sequence[Job]) -> list[Job]:
         """Choose whose turn it is of those that waited: one may begin and end between questions.

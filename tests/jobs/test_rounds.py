@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -62,13 +62,15 @@ class Site:
     blobs: BlobStore
     reconciler: Reconciler
     closed: Closed
+    live: LiveStore
+    resources: Mapping[str, str] = field(default_factory=lambda: {"time": "10"})
 
-    def planned(self, **changes: object) -> Job:
+    def planned(self, seconds: float = 0.0, **changes: object) -> Job:
         """Have a job whose plan is kept and whose directory is not there."""
         job = make_job(**changes)
         directory = self.folder / "base" / job.owner / job.id / "1"
         script = render_script(
-            {"time": "10"},
+            self.resources,
             marker=job.marker,
             comment="gw:ada:test",
             workdir=str(directory),
@@ -78,7 +80,7 @@ class Site:
             throttle=None,
             signal_lead_s=1,
         )
-        driver = self.blobs.put(sleeper(0.0).encode()).digest
+        driver = self.blobs.put(sleeper(seconds).encode()).digest
         files = (PlannedFile(path="driver.pyz", digest=driver),)
         plan = keep_plan(Plan(script=script, job={}, files=files), self.blobs)
         return job.with_attempt(plan=plan, directory=str(directory))
@@ -99,7 +101,12 @@ class Site:
 @pytest.fixture
 def site(redis: redis_client.Redis, tmp_path: Path) -> Iterator[Site]:
     state = tmp_path / "state"
-    scheduler = connect("local", {"state_directory": state, "cpus": 1})
+    yield make_site(redis, tmp_path, connect("local", {"state_directory": state, "cpus": 1}))
+    stop_executor(state)
+
+
+def make_site(redis: redis_client.Redis, tmp_path: Path, scheduler: Scheduler) -> Site:
+    """Make a reconciler of one cluster, which is called local whatever it is."""
     settings = quick(load_settings(with_secret=False))
     store, live = JobStore(redis, Sidecars(tmp_path / "sidecars")), LiveStore(redis, 600)
     blobs, follower = BlobStore(tmp_path / "blobs"), Follower(live, LogFolder(tmp_path / "l", 1000))
@@ -123,8 +130,7 @@ def site(redis: redis_client.Redis, tmp_path: Path) -> Iterator[Site]:
         contacts=Contacts(ContactStore(redis)),
         policy=NoPolicy(),
     )
-    yield Site(tmp_path, scheduler, store, blobs, reconciler, closings)
-    stop_executor(state)
+    return Site(tmp_path, scheduler, store, blobs, reconciler, closings, live)
 
 
 def quick(settings: Settings) -> Settings:

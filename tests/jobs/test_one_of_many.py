@@ -1,0 +1,164 @@
+"""A job whose record or directory is broken, or hostile, holds up no other of its cluster."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis as redis_client
+
+from gateway.jobs.models import Job, Stage, Tracking
+from scheduler.base import JobState
+from scheduler.connect import connect
+from scheduler.local import stop_executor
+from scheduler.shell import LocalShell
+from scheduler.slurm import Slurm, SlurmConfig
+from tests.helpers import eventually
+from tests.jobs.test_rounds import Site, make_site
+from tests.scheduler.site import AGENT_PYTHON
+from tests.slurm.cluster import Cluster
+
+
+@pytest.fixture
+def here(redis: redis_client.Redis, tmp_path: Path) -> Iterator[Site]:
+    state = tmp_path / "state"
+    yield make_site(redis, tmp_path, connect("local", {"state_directory": state, "cpus": 16}))
+    stop_executor(state)
+
+
+@pytest.fixture
+def far(redis: redis_client.Redis, tmp_path: Path, slurm_cluster: Cluster) -> Iterator[Site]:
+    """A real Slurm by its agent, which takes no directory that is not beneath its base."""
+    (tmp_path / "base").mkdir()
+    conf = str(slurm_cluster.folder / "slurm.conf")
+    config = SlurmConfig(base=str(tmp_path / "base"), slurm_conf=conf, python=AGENT_PYTHON)
+    site = make_site(redis, tmp_path, Slurm(shell := LocalShell(), config))
+    site.resources = {"time": "10", "partition": "wide"}
+    yield site
+    slurm_cluster.clear()
+    shell.close()
+
+
+@pytest.fixture(params=["here", pytest.param("far", marks=pytest.mark.slow)])
+def site(request: pytest.FixtureRequest) -> Site:
+    found: Site = request.getfixturevalue(request.param)
+    return found
+
+
+def move(site: Site, job: Job, directory: str) -> None:
+    """Let a record name another directory, as after a change of the cluster's base."""
+    site.store.change(job.id, lambda job: job.with_attempt(directory=directory))
+
+
+def lose(site: Site, job: Job) -> None:
+    del site
+    shutil.rmtree(job.attempt.directory)
+
+
+def make_file(site: Site, job: Job) -> None:
+    lose(site, job)
+    Path(job.attempt.directory).write_text("no directory")
+
+
+def make_loop(site: Site, job: Job) -> None:
+    lose(site, job)
+    Path(job.attempt.directory).symlink_to(job.attempt.directory)
+
+
+def make_pipe(site: Site, job: Job) -> None:
+    """Have a reader wait for ever, if it opens it."""
+    del site
+    (Path(job.attempt.directory) / "events.0.jsonl").unlink(missing_ok=True)
+    os.mkfifo(Path(job.attempt.directory) / "events.0.jsonl")
+
+
+SPOIL: dict[str, Callable[[Site, Job], None]] = {
+    "outside": lambda site, job: move(site, job, "/elsewhere/ada/1"),
+    "relative": lambda site, job: move(site, job, "../1"),
+    "bytes": lambda site, job: move(site, job, f"{job.attempt.directory}/\udcff\n"),
+    "null": lambda site, job: move(site, job, f"{job.attempt.directory}/\0"),
+    "lost": lose,
+    "file": make_file,
+    "loop": make_loop,
+    "pipe": make_pipe,
+}
+
+
+def rounds(site: Site, look: Callable[[], object], what: Callable[[], str]) -> None:
+    """Do rounds until something is so."""
+
+    def one() -> object:
+        site.reconciler.round()
+        return look()
+
+    eventually(one, what=what)
+
+
+def runs(site: Site, job: Job) -> bool:
+    return site.store.get(job.id).attempt.state is JobState.RUNNING
+
+
+def test_a_healthy_job_begins_is_followed_and_ends_beside_spoiled_ones(site: Site) -> None:
+    healthy, bad = site.planned(600.0), {name: site.planned(600.0) for name in SPOIL}
+    for job in (healthy, *bad.values()):
+        site.store.add(job)
+    begun = [Path(job.attempt.directory) / "starts" for job in (healthy, *bad.values())]
+    rounds(site, lambda: all(path.exists() for path in begun), lambda: repr(begun))
+    rounds(site, lambda: runs(site, healthy), lambda: repr(site.store.get(healthy.id).attempt))
+    for name, spoil in SPOIL.items():
+        spoil(site, bad[name])
+
+    events = Path(healthy.attempt.directory) / "events.0.jsonl"
+    events.write_text(json.dumps({"event": "step", "t": 1.0, "step": 7, "steps": 9, "chisq": 1.0}))
+    with events.open("a") as stream:
+        stream.write("\n")
+    rounds(site, lambda: site.live.progress(healthy.id), lambda: "no progress is told")
+    site.store.add(new := site.planned())
+    assert site.end_of(new).attempt.exit_code == 0
+    (Path(healthy.attempt.directory) / "go").touch()
+    ended = site.end_of(healthy).attempt
+    assert (ended.exit_code, ended.tracking, ended.try_number) == (0, Tracking.FRESH, 1)
+
+
+def test_what_the_cluster_refuses_of_one_job_is_told_of_it_alone(far: Site) -> None:
+    healthy, bad = far.planned(600.0), far.planned(600.0)
+    for job in (healthy, bad):
+        far.store.add(job)
+    rounds(far, lambda: runs(far, healthy) and runs(far, bad), lambda: "they do not run")
+    move(far, bad, "/elsewhere/ada/1")
+    rounds(far, lambda: far.store.get(bad.id).attempt.error, lambda: "nothing is said")
+    said = far.store.get(bad.id).attempt
+    assert "/elsewhere/ada/1 does not lie beneath" in said.error
+    assert said.tracking is Tracking.FRESH, "its cluster was reached"
+    assert far.store.get(healthy.id).attempt.error == ""
+    far.reconciler.round()  # in which squeue says that it runs
+    version = far.store.get(bad.id).version
+    for _ in range(3):
+        far.reconciler.round()
+    assert far.store.get(bad.id).version == version, "told once"
+    move(far, bad, bad.attempt.directory)
+    (Path(bad.attempt.directory) / "go").touch()
+    assert far.end_of(bad).attempt.exit_code == 0, "and found again when it is put right"
+
+
+@pytest.mark.parametrize("stage", [Stage.STAGED, Stage.UNCERTAIN])
+def test_a_try_in_a_wrong_place_takes_no_try_of_another(far: Site, stage: Stage) -> None:
+    bad = far.planned(stage=stage, try_number=int(stage is Stage.UNCERTAIN))
+    bad = bad.with_attempt(directory="/elsewhere/ada/1")
+    healthy = far.planned()
+    far.store.add(bad)
+    staged = healthy.with_attempt(stage=Stage.STAGED)
+    far.store.add(staged if stage is Stage.STAGED else healthy)
+    if stage is Stage.STAGED:
+        far.reconciler._hand_over.stage(far.scheduler, [staged])
+    ended = far.end_of(healthy).attempt
+    assert (ended.exit_code, ended.try_number) == (0, 1)
+    held = far.store.get(bad.id)
+    assert not held.final
+    assert "does not lie beneath" in held.attempt.reason_text
+    assert held.attempt.try_number == bad.attempt.try_number
+    assert held.version <= 3, "told once"
