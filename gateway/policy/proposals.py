@@ -11,6 +11,8 @@ from gateway.jobs.resources import Resources
 from gateway.policy.models import GIVEN, Policy, Proposal
 
 POINTER = "/proposal"
+_EXACT = "reservation"
+"""The only option whose case Slurm heeds: ``--account=BEAM`` is charged to the account beam."""
 
 
 def under_proposal(
@@ -64,7 +66,7 @@ def _against(name: str, given: Mapping[str, str], resources: Resources) -> list[
     errors = []
     for option, value in given.items():
         typed = getattr(resources, option)
-        if typed is not None and typed != value:
+        if typed is not None and _name(option, typed) != _name(option, value):
             text = f"the proposal {name} has {value}, not {typed}: leave this empty"
             errors.append(FieldError(pointer=f"/resources/{option}", detail=text))
     return errors
@@ -75,7 +77,7 @@ def _taken(policy: Policy, cluster: str, resources: Resources) -> list[FieldErro
     errors = []
     for option in GIVEN:
         typed = getattr(resources, option)
-        if typed is not None and typed in _kept(policy, cluster, option):
+        if typed is not None and _name(option, typed) in _kept(policy, cluster, option):
             text = f"only a proposal gives {typed}: choose one of yours, or leave this empty"
             errors.append(FieldError(pointer=f"/resources/{option}", detail=text))
     return errors
@@ -83,10 +85,15 @@ def _taken(policy: Policy, cluster: str, resources: Resources) -> list[FieldErro
 
 def _kept(policy: Policy, cluster: str, option: str) -> set[str]:
     return {
-        getattr(one, option)
+        _name(option, getattr(one, option))
         for one in policy.proposals.values()
         if not one.clusters or cluster in one.clusters
     }
+
+
+def _name(option: str, value: str) -> str:
+    """Write a name as Slurm compares it."""
+    return value if option == _EXACT else value.casefold()
 
 
 def _refuse(errors: list[FieldError]) -> None:

@@ -83,3 +83,16 @@ def test_what_a_proposal_gives_nobody_can_type_without_it() -> None:
     ]
     free = Resources(reservation="d17")
     assert under("eve", "", free, cluster="local") == free, "elsewhere it is another's name"
+
+
+def test_capital_letters_are_no_way_around_a_proposal() -> None:
+    assert refused("eve", "", Resources(account="HP117", qos="Beam")) == [
+        ("/resources/account",
+         "only a proposal gives HP117: choose one of yours, or leave this empty"),
+        ("/resources/qos",
+         "only a proposal gives Beam: choose one of yours, or leave this empty"),
+    ]  # fmt: skip
+    assert under("ada", "hp-117", Resources(account="HP117")).account == "hp117", "the same one"
+    other = Resources(reservation="D17")
+    assert under("eve", "", other) == other, "of reservations Slurm heeds the case"
+    assert [where for where, _ in refused("ada", "hp-117", other)] == ["/resources/reservation"]
