@@ -19,6 +19,7 @@ from tests.slurm.cluster import Cluster
 
 _ALIVE = ("PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "STOPPED", "SIGNALING")
 _LAUNCH = re.compile(r"(?:Allocate|Started) JobId=(\d+) ")
+_TAKEN = re.compile(r"_slurm_rpc_submit_batch_job: JobId=(\d+) ")
 _ENDS_S = 60.0
 
 
@@ -36,8 +37,14 @@ class Row:
         return self.state in _ALIVE
 
 
-def compare(cluster: Cluster, jobs: Sequence[Job]) -> Comparison:
-    """Hold records against Slurm's own list, when nothing of it is alive any more."""
+def compare(cluster: Cluster, jobs: Sequence[Job], *, controller_killed: bool) -> Comparison:
+    """Hold records against Slurm's own list, when nothing of it is alive any more.
+
+    Parameters
+    ----------
+    controller_killed
+        Whether that was done to it: nothing else makes Slurm forget a job that it took.
+    """
     ours = {job.marker for job in jobs}
 
     def still() -> list[Row]:
@@ -48,11 +55,12 @@ def compare(cluster: Cluster, jobs: Sequence[Job]) -> Comparison:
     rows = _known(cluster)
     found = Comparison(launches=_launches(cluster, jobs))
     found.double += [f"{row.marker}: Slurm's job {row.native_id} is {row.state}" for row in still()]
+    forgettable = set(_TAKEN.findall(cluster.log("slurmctld"))) if controller_killed else set()
     twins = 0
     for job in jobs:
         own = rows.get(job.marker, {})
         twins += len(own.keys() - {job.attempt.native_id})
-        _compare_one(job, own, found)
+        _compare_one(job, own, found, forgettable)
     again = [job for job in jobs if starts_of(job) > 1]
     found.notes += [
         f"Slurm's list: {sum(len(rows.get(job.marker, {})) for job in jobs)} jobs, {twins} of them "
@@ -71,7 +79,9 @@ def _launches(cluster: Cluster, jobs: Sequence[Job]) -> dict[str, int]:
     return {job.id: max(1, begun[job.attempt.native_id or ""]) for job in jobs}
 
 
-def _compare_one(job: Job, own: dict[str, set[str]], found: Comparison) -> None:
+def _compare_one(
+    job: Job, own: dict[str, set[str]], found: Comparison, forgettable: set[str]
+) -> None:
     attempt, native_id = job.attempt, job.attempt.native_id
     tries = len(list(Path(attempt.directory).glob("submit.*")))
     if len(own) > tries:
@@ -83,8 +93,10 @@ def _compare_one(job: Job, own: dict[str, set[str]], found: Comparison) -> None:
         # What the accounting goes on calling alive is no more when the controller has forgotten it.
         if own.get(native_id or "", set()) - set(_ALIVE):
             found.lost.append(f"{job.id} is called lost, and Slurm knows {native_id}: {own}")
-        else:
+        elif native_id in forgettable:
             found.forgotten.add(job.id)
+        else:
+            found.lost.append(f"{job.id} is lost, and nothing made Slurm forget {native_id}")
     elif attempt.source in ("squeue", "sacct") and native_id:
         said = own.get(native_id, set())
         if said and attempt.state.value not in said and not _has_proof(attempt):

@@ -84,6 +84,7 @@ def _site(
     blows: Mapping[str, Callable[[], bool]] | None = None,
 ) -> Site:
     dice = random.Random(1)  # noqa: S311 - no secret
+    killed = threading.Event()
     return Site(
         environment={**_PACE, **settings},
         points=(SLURM_POINTS, AGENT_POINTS),
@@ -91,13 +92,13 @@ def _site(
         blows={
             "submitter": lambda: _kill_when_there(partial(_submitters, mark)),
             "sbatch": lambda: _kill_when_there(partial(_sbatches, cluster)),
-            "slurmctld": lambda: _kill_controller(cluster, dice),
+            "slurmctld": lambda: _kill_controller(cluster, dice, killed),
             "slurmctld frozen": lambda: _frozen(cluster.freeze, cluster.thaw, dice),
             **(blows or {}),
         },
         # A submitter that dies takes all with it that were to be submitted in the same call.
         ends_a_job=0.5,
-        compare=partial(compare, cluster),
+        compare=lambda jobs: compare(cluster, jobs, controller_killed=killed.is_set()),
     )
 
 
@@ -130,7 +131,8 @@ def _kill_when_there(find: Callable[[], list[int]]) -> bool:
     return False
 
 
-def _kill_controller(cluster: Cluster, dice: random.Random) -> bool:
+def _kill_controller(cluster: Cluster, dice: random.Random, killed: threading.Event) -> bool:
+    killed.set()
     cluster.kill("slurmctld")
     time.sleep(dice.random())  # how long it is away
     cluster.restart_slurmctld()
