@@ -37,8 +37,8 @@ class Told(Cluster):
         return self.said
 
 
-def told(folder: Path, **words: str) -> Told:
-    return Told(folder=folder, config=ClusterConfig(), ports=Ports(), **words)
+def told(folder: Path, accounted: str = "") -> Told:
+    return Told(folder=folder, config=ClusterConfig(), ports=Ports(), accounted=accounted)
 
 
 def lost(folder: Path, native_id: str = "7") -> Job:
