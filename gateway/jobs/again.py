@@ -150,6 +150,7 @@ class FurtherAttempts:
         before = load_plan(job.attempt.plan, self.blobs)
         wanted = replace(
             earlier,
+            cluster=job.cluster,  # today's default may be another
             elements=earlier_elements(before),
             campaign=None,
             pack=before.job["pack"],

@@ -14,6 +14,7 @@ from scheduler.base import JobState
 from scheduler.units import format_time
 
 _NAMES = frozenset(field.name for field in fields(Resources))
+_OF_PROPOSALS = ("account", "qos", "reservation")
 _MEMORY = ("mem", "mem_per_cpu")
 
 
@@ -59,11 +60,16 @@ def instead_of(job: Job, cluster: ClusterSettings | None) -> Instead | None:
     cluster
         As configured now; None when it is no more.
     """
+    attempt = job.attempt
+    if attempt.resumed_from is not None or attempt.kept_from is not None:
+        return None  # another job would have nothing of what this one continues
     alarm = alarm_of(job)
-    found = waiting_for(job.attempt.reason) if alarm else None
+    found = waiting_for(attempt.reason) if alarm else None
     if found is None or cluster is None or found.ends is not Ends.BY_CHANGE:
         return None
-    asked, about = job.attempt.resources, found.about
+    asked, about = attempt.resources, found.about
+    if attempt.proposal and about in _OF_PROPOSALS:
+        return None  # its proposal would give it the same again
     if about == "anew":
         return Instead(changes={}, button="Cancel and ask anew")
     if about == "time":

@@ -20,6 +20,9 @@ from gateway.jobs.number_field import NumberField
 
 _WAYS = ("random", "starts", "grid")
 _NAME = 200
+_VALUES = 200_000
+_HELD = 20
+"""So many parameters at most: each element names all of them."""
 
 
 def _line(text: str) -> None:
@@ -46,6 +49,12 @@ def _different_starts(rows: Sequence[Mapping[str, float]]) -> None:
         earlier = seen.setdefault(frozenset(row.items()), index)
         if earlier != index:
             raise ValidationError({index: [f"It is the same start as number {earlier}."]})
+
+
+def _few(rows: Sequence[Mapping[str, float]]) -> None:
+    """Keep the values of all starts together to what a job.json can be."""
+    if sum(map(len, rows)) > _VALUES:
+        raise ValidationError(f"At most {_VALUES} values in all starts together, please.")
 
 
 class _NamedField(fields.Dict):
@@ -78,13 +87,13 @@ class CampaignSchema(Schema):
     )
     starts = fields.List(
         _NamedField(keys=fields.String(validate=_line), values=NumberField()),
-        validate=[validate.Length(min=1), _different_starts],
+        validate=[validate.Length(min=1), _few, _different_starts],
         metadata={"description": "Start values by name; what is not named is as in the problem."},
     )
     grid = _NamedField(
         keys=fields.String(validate=_line),
         values=fields.List(NumberField(), validate=_some),
-        validate=validate.Length(min=1),
+        validate=validate.Length(min=1, max=_HELD),
         metadata={"description": "Parameters and the values at which each is held, combined."},
     )
 

@@ -39,8 +39,14 @@ class InItsPlace:
     settings: Settings
 
     def made_before(self, job: Job) -> Job | None:
-        """Find what was asked for in the place of a job already."""
-        return self.store.replayed(job.owner, key_of(job), key_of(job))
+        """Find what was asked for in the place of a job already; ConflictError if it is gone."""
+        try:
+            return self.store.replayed(job.owner, key_of(job), key_of(job))
+        except ConflictError as error:
+            raise ConflictError(
+                f"what was asked for in the place of job {job.id} was deleted: cancel {job.id}, "
+                "and ask for a job with changes"
+            ) from error
 
     def plan(self, request: Request, job: Job) -> tuple[JobRequest, Prepared, Plan]:
         """Plan a job like one that can never start, with what is in the way changed.
@@ -74,14 +80,23 @@ class InItsPlace:
         return wanted, prepared, self.planner.plan(prepared)
 
     def _wanted(self, job: Job, found: Instead) -> JobRequest:
-        """Write the request of a job with what is in its way changed."""
+        """Write down what the attempt that is stuck asks for, with what is in its way changed.
+
+        Its first request may be another: of before a rerun, with other defaults of the site, or
+        after jobs that are gone by now and that it has waited for already.
+        """
         asked: Resources = ResourcesSchema().load(dict(job.attempt.resources))
         resources = changed(asked, found)
         earlier: JobRequest = JobRequestSchema().load(job.request)
         after = After(kind="afterany", jobs=(job.id,))
         return replace(
             earlier,
+            cluster=job.cluster,
+            proposal=job.attempt.proposal,
+            options=dict(job.options),
+            campaign=None,
             elements=earlier_elements(load_plan(job.attempt.plan, self.blobs)),
+            pack=job.pack,
             resources=resources,
             seed=job.seed,
             title=job.title,
@@ -91,6 +106,9 @@ class InItsPlace:
             after=after,
             raw={
                 **job.request,
+                "cluster": job.cluster,
+                "proposal": job.attempt.proposal,
+                "options": dict(job.options),
                 "resources": resources.to_directives(),
                 "parent": job.id,
                 "after": {"kind": after.kind, "jobs": list(after.jobs)},

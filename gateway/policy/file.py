@@ -21,7 +21,7 @@ NAME = "policy.toml"
 UNREADABLE = "the policy of this site cannot be read, and its administrators have to mend it"
 
 _log = structlog.get_logger("policy")
-_Stamp = tuple[int, int, int]
+_Stamp = tuple[int, int, int, int]
 
 
 class NoPolicyError(UnavailableError):
@@ -94,9 +94,14 @@ class PolicyFile:
             return None
 
     def _stamp(self) -> _Stamp | None:
-        """Say which file it is; None when there is none."""
+        """Say which file it is; None when there is none.
+
+        Its rights count too: a file that could not be read is tried again when they change.
+        """
         try:
             found = self.path.stat()
         except FileNotFoundError:
             return None
-        return found.st_mtime_ns, found.st_size, found.st_ino
+        except OSError as error:
+            raise NoPolicyError(UNREADABLE) from error
+        return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino

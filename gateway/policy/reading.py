@@ -40,7 +40,8 @@ def read_policy(text: str, where: str) -> Policy:
     """
     try:
         return _read(tomllib.loads(text))
-    except (SettingsError, tomllib.TOMLDecodeError) as error:
+    # Of deep nesting and of numbers beyond all measure, tomllib and float say it each in their way.
+    except (SettingsError, ValueError, OverflowError, RecursionError) as error:
         raise PolicyError(f"{where}: {error}") from error
 
 

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from gateway.accounts.models import Identity, Scope, expand
 from gateway.ids import new_id
+from gateway.jobs.asking import Request
+from scheduler.base import JobState
 from tests.helpers import eventually
 from tests.live import Api, LiveGateway, live_gateway
 
@@ -150,3 +153,40 @@ def test_what_can_never_be_is_refused_at_once(api: Api) -> None:
 )
 def test_a_wrong_wish_names_its_field(api: Api, wish: Any, pointer: str) -> None:
     assert pointer in [where for where, _ in refused(api, after=wish)]
+
+
+def test_what_is_asked_for_instead_is_what_the_attempt_asked_for(
+    live: LiveGateway, api: Api
+) -> None:
+    """Its first request ran after a job that is gone, and with other options."""
+    first = api.submit(**QUICK)["id"]
+    job = api.submit(**QUICK, **after(first))["id"]
+    api.wait(job)
+    assert api.http.delete(f"/jobs/{first}").status_code == 204
+    again = {"options": {"seconds": 60, "steps": 77}, "resources": {"time": "0:20:00"}}
+    assert api.http.post(f"/jobs/{job}/rerun", json=again).status_code == 202
+    api.wait_for_state(job, "RUNNING")
+    who = Identity(user=api.name, admin=False, scopes=expand([Scope.SUBMIT]))
+    with live.services() as services:
+        # As Slurm would say it of one that it has held.
+        services.job_store.change(
+            job,
+            lambda stuck: stuck.with_attempt(state=JobState.PENDING, reason="JobHoldMaxRequeue"),
+        )
+        new = services.jobs.ask_instead(Request(identity=who, correlation_id="c" * 8), job).id
+    made = api.job(new)
+    assert made["options"] == {"seconds": 60.0, "steps": 77}
+    assert made["request"]["resources"]["time"] == "0-00:20:00"
+    assert made["after"] == {"kind": "afterany", "jobs": [job]}
+    assert api.wait(job)["state"] == "CANCELLED"
+    api.wait_for_state(new, "RUNNING")
+
+    api.http.post(f"/jobs/{new}/cancel")
+    api.wait(new)
+    assert api.http.delete(f"/jobs/{new}").status_code == 204
+    gone = api.http.post(f"/jobs/{job}/instead")
+    assert (gone.status_code, gone.json()["detail"]) == (
+        409,
+        f"what was asked for in the place of job {job} was deleted: cancel {job}, and ask for a "
+        "job with changes",
+    )

@@ -184,6 +184,11 @@ def test_what_would_start_is_asked_for_instead(
         ("PartitionDown", {"resources": {"partition": "x"}}),  # no change of a request opens it
         ("PartitionTimeLimit", {"time_limit_s": 3600.0}),  # less than usual is anybody's guess
         ("QOSMaxCpuPerJobLimit", {"resources": {"cpus_per_task": 1}}),
+        # Another job would have nothing of what this one goes on with.
+        ("PartitionTimeLimit", {"resumed_from": 1, "number": 2}),
+        ("PartitionTimeLimit", {"kept_from": 1, "number": 2}),
+        # Its proposal gives the same again.
+        ("InvalidQOS", {"resources": {"qos": "beam"}, "proposal": "hp117"}),
         ("Priority", {}),
     ],
 )

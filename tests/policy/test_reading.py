@@ -88,7 +88,10 @@ def test_nobody_is_allowed_more_by_a_policy_that_is_damaged(tmp_path: Path) -> N
     file = PolicyFile(tmp_path)
     file.put(FULL, "my.toml")
     assert file.current() == policy()
-    for damage in (b"[limits", b"\xff\xfe"):
+    deep = b"a = " + b"[" * 100_000
+    long = b"[limits.each_user]\ncore_hours = 1" + b"0" * 5_000
+    large = b"[limits.each_user]\ncore_hours = 1" + b"0" * 400
+    for damage in (b"[limits", b"\xff\xfe", deep, long, large):
         (tmp_path / NAME).write_bytes(damage)
         with pytest.raises(NoPolicyError, match="administrators have to mend it"):
             file.current()
@@ -96,3 +99,21 @@ def test_nobody_is_allowed_more_by_a_policy_that_is_damaged(tmp_path: Path) -> N
     (tmp_path / NAME).mkdir()
     with pytest.raises(NoPolicyError):
         file.current()
+
+
+def test_a_policy_that_could_not_be_read_is_tried_again_when_its_rights_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = PolicyFile(tmp_path)
+    file.put(FULL, "my.toml")
+    path = tmp_path / NAME
+
+    def refuse(*_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied", str(path))  # root may read everything
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", refuse)
+        with pytest.raises(NoPolicyError):
+            file.current()
+    path.chmod(0o640)
+    assert file.current() == policy()
