@@ -25,6 +25,8 @@ DEV = [
     "docutils",
     "hypothesis",
     "import-linter",
+    "mpi4py",
+    "mpich",
     "mypy",
     "openapi-spec-validator",
     "playwright",

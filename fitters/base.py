@@ -78,6 +78,9 @@ class Job:
     stopping: Callable[[], bool]
     """True once somebody asked for a graceful stop."""
 
+    team: Any = None
+    """The other ranks (`fitters.ranks.Team`); None without MPI."""
+
 
 class Report(Protocol):
     """Write one event line; ``t`` and ``element`` are added."""

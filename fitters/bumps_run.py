@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from .base import Document, FitError, Job, Report
 from .bumps_load import Loaded, Say
 from .bumps_options import METHODS, population
+from .bumps_rank import cpus_of_rank
 from .bumps_session import SESSION, read_fit_state, write_session
 from .bumps_watch import (
     CURVE_EVERY_S,
@@ -26,6 +27,7 @@ from .bumps_watch import (
 )
 from .files import read_json, write_json
 from .pool import Pool
+from .ranks import Spread
 from .user_errors import describe_error, has_own_frame, to_fit_error, user_code
 
 PARALLEL_FROM_S = 1e-3
@@ -124,7 +126,7 @@ class BumpsRun:
         self.progress.every(checkpoint_s, 0.02, self.checkpoint)
         self.progress.every(CURVE_EVERY_S, 0.01, partial(self.progress.at_best, tell_curves))
         begun = time.monotonic()
-        pool = Pool(self.problem.nllf, cpus, self.watched.check) if cpus > 1 else None
+        pool = self._pool(cpus)
         try:
             point, nllf, stopped = self._fit(state, pool)
         finally:
@@ -132,7 +134,18 @@ class BumpsRun:
                 pool.close()
         return self._ended(point, nllf, stopped=stopped, time_s=time.monotonic() - begun)
 
-    def _fit(self, state: Any, pool: Pool | None) -> tuple[NDArray[np.float64], float, bool]:
+    def _pool(self, cpus: int) -> Pool | Spread | None:
+        if cpus <= 1:
+            return None
+        team, check = self.job.team, self.watched.check
+        if team is None:
+            return Pool(self.problem.nllf, cpus, check)
+        own = Pool(self.problem.nllf, cpus_of_rank(self.job.document), check)
+        return Spread(team, own, self.loaded.nllf, check)
+
+    def _fit(
+        self, state: Any, pool: Pool | Spread | None
+    ) -> tuple[NDArray[np.float64], float, bool]:
         time_h = float(self.options.get("time") or 0.0)
         names = {name for name, _ in self.fitclass.settings}
         settings = {name: value for name, value in self.options.items() if name in names}
@@ -163,7 +176,9 @@ class BumpsRun:
             )
         return np.array(point, "d"), float(nllf), self.job.stopping()
 
-    def _map(self, pool: Pool | None, points: Sequence[NDArray[np.float64]]) -> list[float]:
+    def _map(
+        self, pool: Pool | Spread | None, points: Sequence[NDArray[np.float64]]
+    ) -> list[float]:
         if pool is None:
             return [self.watched.nllf(point) for point in points]
         values = pool.map(points)

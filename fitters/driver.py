@@ -16,6 +16,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from .base import Document, Job
 from .elements import ran_through, run_elements
@@ -43,11 +44,41 @@ def main(argv: Sequence[str] | None = None) -> int:
         return UNREADABLE
     try:
         prepare_environment(directory)
-        _run_task(document, directory, task, stop, started)
+        ranks = int(document["run"].get("ranks") or 1)
+        if ranks > 1:
+            stop.watch(directory / f"stop.{task}")
+            return _run_ranks(ranks, document, directory, task, stop, started)
+        _run_task(_job(document, directory, task, stop, started))
     except Exception:  # noqa: BLE001 - the outermost frame: say what broke, and that it was us
         traceback.print_exc()
         return BROKEN
+    return _code(stop)
+
+
+def _code(stop: Stop) -> int:
     return TERMINATED if stop.signal is signal.SIGTERM else DONE
+
+
+def _run_ranks(
+    ranks: int, document: Document, directory: Path, task: int, stop: Stop, started: float
+) -> int:
+    """Be one of several ranks: the first is the driver, the others evaluate for it."""
+    # It takes numpy, which only the environments of some kinds have.
+    from .ranks import RanksError, Team, join
+
+    try:
+        comm = join(ranks)
+    except RanksError as error:
+        sys.stderr.write(f"{error}\n")
+        return BROKEN
+    if comm.rank:
+        return _serve(comm, _job(document, directory, task, stop, started))
+    team = Team(comm)
+    try:
+        _run_task(_job(document, directory, task, stop, started, team))
+    finally:
+        team.end()
+    return _code(stop)
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -73,22 +104,41 @@ def _read_job(directory: Path) -> Document:
     return document
 
 
-def _run_task(document: Document, directory: Path, task: int, stop: Stop, started: float) -> None:
-    out = make_folder(directory / "out")
-    events = Events(directory / f"events.{task}.jsonl")
-    job = Job(
+def _serve(comm: Any, job: Job) -> int:
+    """Be a rank that only evaluates; rank 0 stops it when the fit is to stop."""
+    from .bumps_rank import serve_fit
+
+    try:
+        serve_fit(comm, job)
+    except Exception:  # noqa: BLE001 - the outermost frame: say what broke
+        traceback.print_exc()
+        # To leave as usual would wait for rank 0, which waits for this one.
+        comm.Abort(BROKEN)
+    return DONE
+
+
+def _job(
+    document: Document, directory: Path, task: int, stop: Stop, started: float, team: Any = None
+) -> Job:
+    return Job(
         document=document,
         directory=directory,
         task=task,
-        out=out,
+        out=directory / "out",
         data=directory / "data",
         resume=directory / "resume",
         started=started,
         ended_before=ran_through(directory / f"result.{task}.json"),
         stopping=stop,
+        team=team,
     )
-    folders = [out]
-    if document.get("elements"):
+
+
+def _run_task(job: Job) -> None:
+    directory, task = job.directory, job.task
+    folders = [make_folder(job.out)]
+    events = Events(directory / f"events.{task}.jsonl")
+    if job.document.get("elements"):
         result, folders = run_elements(job, events)
     else:
         result = run_one(job, events)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -15,6 +16,8 @@ LOGIN = "{login}"
 SCHEDULERS = ("local", "slurm", "pyslurm")
 ACCOUNTS = ("service", "per-user")
 _SANDBOXES = ("none", "bwrap")
+LAUNCHER_WORD = r"[A-Za-z0-9_./-][A-Za-z0-9_.,:@%+=/-]{0,127}"
+"""A word of what starts the ranks of MPI: nothing that means something to a shell."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,11 +90,14 @@ class ClusterSettings:
     partitions: tuple[str, ...] = ()
     prolog: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    mpi: str = ""
+    """What starts the ranks of MPI, before ``-n``: ``srun --mpi=pmix``; empty: there is none."""
 
     def __post_init__(self) -> None:
         _one_of("scheduler", self.scheduler, SCHEDULERS)
         _one_of("accounts", self.accounts, ACCOUNTS)
         _one_of("sandbox", self.sandbox, _SANDBOXES)
+        _check_launcher(self.mpi)
         if self.is_per_user:
             _check_per_user(self.ssh)
         elif LOGIN in self.base:
@@ -141,6 +147,19 @@ def _check_per_user(ssh: SSHSettings | None) -> None:
                 f"ssh.{name} = {value!r}: with accounts = 'per-user' each user registers a login "
                 "and a key; leave it out"
             )
+
+
+def _check_launcher(mpi: str) -> None:
+    """Refuse what is no program with plain options: it comes into every script that uses MPI."""
+    words = mpi.split()
+    strange = [word for word in words if re.fullmatch(LAUNCHER_WORD, word) is None]
+    if strange or (words and words[0].startswith("-")):
+        raise ValueError(
+            f"mpi = {mpi!r}: {(strange or words)[0]!r} is no program or option; write the launcher "
+            "as 'srun --mpi=pmix' or '/opt/openmpi/bin/mpirun', without shell signs and without -n"
+        )
+    if any(word in {"-n", "-np", "--ntasks"} for word in words):
+        raise ValueError(f"mpi = {mpi!r}: leave -n out, each job brings its own")
 
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:

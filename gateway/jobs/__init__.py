@@ -5,7 +5,8 @@ Besides the files that each part has (``models``, ``schemas``, ``store``, ``serv
 
 =================== ============================================================================
 asked for           ``resources``, ``resource_schema``, ``number_field`` and ``kinds``: what may be
-                    asked; ``campaign`` (``campaign_schema``): many fits of one problem;
+                    asked; ``ranks``: by whom several machines;
+                    ``campaign`` (``campaign_schema``): many fits of one problem;
                     ``prepare`` checks it, ``plan`` and ``script`` write what will run,
                     ``planner`` makes the attempt of it; ``drafts`` proves what was previewed;
                     ``asking`` says who asks, ``admission`` whether there is room, ``again``
@@ -29,7 +30,8 @@ shown               ``present`` to programs; to people ``job_view``, ``result_vi
                     and ``bundle`` write files
 watched             ``census`` counts, ``usage`` sums up and ``handed`` lists what ran, for
                     administrators; ``spent`` keeps sums for the limits of `gateway.policy`
-forgotten           ``rubbish`` remembers what a deleted job left, ``sweep`` removes it
+forgotten           ``rubbish`` remembers what a deleted job left, ``sweep`` removes it; ``gone``
+                    keeps a line of it for audit and usage
 kept over versions  ``store_scripts`` are the steps that are whole or not at all, ``migrations``
                     bring older records forward
 =================== ============================================================================

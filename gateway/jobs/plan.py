@@ -105,6 +105,7 @@ def make_plan(wanted: Wanted, cluster: ClusterSettings, blobs: BlobStore) -> Pla
     table = tuple(PlannedFile(path=path, digest=digest) for path, digest in sorted(files.items()))
     return Plan(script=script, job=job, files=table)
 
+        launcher=launcher(resources, cluster),
 
 def with_defaults(resources: Resources, cluster: ClusterSettings) -> Resources:
     """Fill in what the site decides when nobody says otherwise."""
@@ -123,6 +124,13 @@ def directory(cluster: ClusterSettings, owner: str, id: str, attempt: int) -> Pu
 def python_of(cluster: ClusterSettings) -> str:
     """Say which Python runs the driver there."""
     return cluster.python or sys.executable
+
+def launcher(resources: Resources, cluster: ClusterSettings) -> tuple[str, ...]:
+    """Say what starts the ranks of a job; empty without MPI."""
+    if not resources.mpi:
+        return ()
+    return (*cluster.mpi.split(), "-n", str(resources.ranks))
+
 
 
 @cache
@@ -219,6 +227,8 @@ def _job_document(
         "format": _FORMAT,
         "id": wanted.id,
         "attempt": wanted.attempt,
+    if resources.ranks > 1:
+        run["ranks"] = resources.ranks
         "kind": wanted.kind,
         "title": wanted.title,
         "problem": wanted.problem,

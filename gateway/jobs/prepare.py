@@ -16,7 +16,8 @@ from gateway.jobs.campaign import Known, campaign_errors, fit_pack, pack_warning
 from gateway.jobs.kinds import check_kind_options, is_resumable_method
 from gateway.jobs.models import ProblemRef
 from gateway.jobs.plan import Wanted, with_defaults
-from gateway.jobs.resources import Limits, Resources, check_limits, check_spread, parse_time
+from gateway.jobs.ranks import check_ranks
+from gateway.jobs.resources import Limits, Resources, check_limits, parse_time
 from gateway.jobs.schemas import JobRequest
 from gateway.records import Document
 from gateway.settings import Settings
@@ -140,7 +141,7 @@ class Preparer:
         pack = fit_pack(len(request.elements), request.pack, most_tasks(cluster))
         options = self._options(request, problem, errors)
         wanted = replace(_wanted(identity, request, naming, problem, options), pack=pack)
-        errors.extend(check_spread(request.resources))
+        errors.extend(_rank_errors(request, cluster, options))
         errors.extend(
             check_limits(with_defaults(request.resources, cluster), _limits(cluster), wanted.tasks)
         )
@@ -272,6 +273,19 @@ def _wanted(
         start=request.start,
         elements=request.elements,
         resumable=is_resumable_method(str(options.get("fit"))),
+    )
+
+
+def _rank_errors(
+    request: JobRequest, cluster: ClusterSettings, options: Document
+) -> list[FieldError]:
+    return check_ranks(
+        request.resources,
+        cluster,
+        kind=request.kind,
+        mode=request.mode,
+        method=str(options.get("fit", "")),
+        elements=request.elements,
     )
 
 

@@ -126,7 +126,7 @@ class ResourcesSchema(Schema):
         unknown = RAISE
 
     error_messages = {  # noqa: RUF012 - marshmallow reads this plain dict
-        "unknown": f"No such option. Known are {', '.join(OPTIONS)}."
+        "unknown": f"No such option. Known are {', '.join(OPTIONS)}, mpi."
     }
 
     partition = OptionField(allow_none=True)
@@ -149,6 +149,12 @@ class ResourcesSchema(Schema):
     mail_user = OptionField(allow_none=True)
     nice = _count(999_999_999, least=0)
     exclusive = fields.Boolean()
+    mpi = fields.Boolean(
+        metadata={
+            "description": "Start ntasks ranks of MPI that evaluate for one fit of dream or de, "
+            "also on several nodes; only where the site has a launcher."
+        }
+    )
 
     @pre_load
     def drop_empty(self, data: Any, **_: Any) -> Any:

@@ -11,6 +11,9 @@ from scheduler.units import format_memory, format_time, parse_memory, parse_time
 __all__ = ["Limits", "Resources", "check_limits", "check_spread", "parse_memory", "parse_time"]
 
 
+_WITHOUT = "without mpi"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Resources:
     """The options of sbatch that a user may set; the template needs nothing to take one more."""
@@ -47,6 +50,13 @@ class Resources:
     mail_user: str | None = None
     nice: int | None = None
     exclusive: bool = False
+    mpi: bool = False
+    """One fit on all tasks, by the site's launcher: no option of sbatch."""
+
+    @property
+    def ranks(self) -> int:
+        """How many ranks of MPI there are; 1 without."""
+        return (self.ntasks or 1) if self.mpi else 1
 
     @property
     def cpus(self) -> int:
@@ -69,7 +79,7 @@ class Resources:
         directives: dict[str, str | int] = {}
         for field in fields(self):
             value = getattr(self, field.name)
-            if value is None or value is False or value == ():
+            if field.name == "mpi" or value is None or value is False or value == ():
                 continue
             directives[field.name] = _written(field.name, value)
         return directives
@@ -112,18 +122,18 @@ def check_limits(resources: Resources, limits: Limits, tasks: int = 1) -> list[F
 def check_spread(resources: Resources) -> list[FieldError]:
     """Refuse what would lie on several machines: a fit works on one, and the others would idle.
 
-    Several tasks may lie anywhere unless one node is asked for. bumps could use them with MPI,
-    which this gateway does not start.
+    Several tasks may lie anywhere unless one node is asked for. `gateway.jobs.ranks` says who may
+    use them with MPI.
     """
     nodes, tasks = resources.nodes or 0, resources.ntasks or 1
     if nodes > 1:
         detail = f"a fit works on one machine, so {nodes - 1} of {nodes} would idle: ask for 1"
-        return [FieldError(pointer="/resources/nodes", detail=f"{detail} (no MPI is started here)")]
+        return [FieldError(pointer="/resources/nodes", detail=f"{detail} ({_WITHOUT})")]
     if tasks > 1 and nodes != 1:
         wanted = resources.cpus
         detail = (
             f"{tasks} tasks may lie on several machines, and a fit works on one: ask for "
-            f"cpus_per_task = {wanted}, or for nodes = 1 as well (no MPI is started here)"
+            f"cpus_per_task = {wanted}, or for nodes = 1 as well ({_WITHOUT})"
         )
         return [FieldError(pointer="/resources/ntasks", detail=detail)]
     return []

@@ -18,6 +18,7 @@ from jinja2 import FileSystemLoader, StrictUndefined, Template
 from jinja2.sandbox import SandboxedEnvironment
 
 from gateway import __version__
+from gateway.cluster_settings import LAUNCHER_WORD
 from gateway.errors import GatewayError, InvalidError
 from gateway.resources import cupboard
 
@@ -91,6 +92,7 @@ def render_script(
     signal_lead_s: int = 60,
     resumable: bool = False,
     prolog: tuple[str, ...] = (),
+    launcher: tuple[str, ...] = (),
 ) -> str:
     """Write the script of one attempt.
 
@@ -106,6 +108,8 @@ def render_script(
         How many tasks may run at once; None for no limit of ours.
     prolog
         Lines of the site's settings, such as ``module load python``, run before the driver.
+    launcher
+        What starts the driver several times, as ``srun --mpi=pmix -n 4`` in words; empty: once.
 
     Raises
     ------
@@ -129,6 +133,7 @@ def render_script(
         python=_printable("python", python),
         environment=dict(environment),
         prolog=[_command(line) for line in prolog],
+        launcher=[_matching("launcher", LAUNCHER_WORD, word) for word in launcher],
     )
 
 

@@ -27,7 +27,7 @@ from gateway.services import Gateway
 _PROBLEMS = 200
 _MORE = ("r.partition", "r.account", "r.qos", "r.nodes", "r.ntasks", "r.mem_per_cpu", "r.gres",
          "r.gpus", "r.gpus_per_node", "r.constraint", "r.reservation", "r.licenses", "r.wckey",
-         "r.nice", "r.mail_type", "r.mail_user", "r.exclusive")  # fmt: skip
+         "r.nice", "r.mail_type", "r.mail_user", "r.exclusive", "r.mpi")  # fmt: skip
 
 
 @dataclass(kw_only=True)

@@ -334,8 +334,9 @@ def _resources(values: Values) -> Document:
     }
     if "mail_type" in found:
         found["mail_type"] = split_words(found["mail_type"])
-    if "exclusive" in found:
-        found["exclusive"] = True
+    for tick in ("exclusive", "mpi"):
+        if tick in found:
+            found[tick] = True
     return found
 
 

@@ -60,6 +60,8 @@ def fit(api: Api) -> dict[str, Any]:
         ({"resources": {"nodes": -1}}, "/resources/nodes"),
         ({"resources": {"nodes": 2}}, "/resources/nodes"),
         ({"resources": {"ntasks": 2}}, "/resources/ntasks"),
+        ({"resources": {"mpi": True, "ntasks": 2}}, "/resources/mpi"),
+        ({"resources": {"mpi": "srun"}}, "/resources/mpi"),
         ({"resources": {"cpus_per_task": 100_000}}, "/resources/cpus_per_task"),
         ({"resources": {"uid": 0}}, "/resources/uid"),
         ({"resources": {"output": "/etc/shadow"}}, "/resources/output"),

@@ -23,6 +23,7 @@ look_most_s = 2.0
 follow_s = 0.3
 look_again_s = 2.0
 calls_per_minute = 0
+mpi = "srun --mpi=pmi2"
 """
 
 

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from gateway.records import now
+from tests.end_to_end.slurm_admin import folder_of, running, starts
 from tests.end_to_end.slurm_site import slurm_gateway
+from tests.fitters.job_folder import slow_line
 from tests.helpers import eventually
 from tests.jobs.making_pages import Fits
 from tests.jobs.test_pages import Plain
@@ -29,6 +31,13 @@ LINE: dict[str, Any] = {
         "parameters": [{"name": "a", "value": 1}, {"name": "b", "value": 0}],
     },
 }
+
+TELLING = slow_line(0.002).replace(
+    "    time.sleep",
+    "    import os\n\n    node = os.environ['SLURMD_NODENAME']\n"
+    "    open('../by', 'a').write(f'{node}\\n')\n    time.sleep",
+)
+SPREAD: dict[str, Any] = {"partition": "wide", "mpi": True, "ntasks": 2, "nodes": 2}
 
 
 @pytest.fixture(scope="module")
@@ -235,3 +244,32 @@ def test_a_job_under_a_proposal_runs_on_its_account_in_its_reservation(
 def jobs(api: Api) -> list[dict[str, Any]]:
     """List the jobs of a user."""
     return list(api.http.get("/jobs").json()["items"])
+
+
+def spread(api: Api, **options: object) -> str:
+    problem = {"id": api.script_problem(TELLING)["id"]}
+    job = api.submit(problem=problem, options={"fit": "dream", **options}, resources=SPREAD)
+    return str(job["id"])
+
+
+def test_a_fit_uses_two_nodes_and_one_of_them_writes(site: LiveGateway, api: Api) -> None:
+    job = spread(api, samples=200, burn=5)
+    ended = api.wait(job)
+    assert ended["state"] == "COMPLETED", ended
+    folder = folder_of(site, job)
+    by = (folder / "by").read_text().split()
+    assert set(by) == {"node1", "node2"}
+    assert abs(by.count("node1") - by.count("node2")) < len(by) / 5
+    assert starts(site, job) == 1
+
+
+@pytest.mark.parametrize(("verb", "state"), [("stop", "COMPLETED"), ("cancel", "CANCELLED")])
+def test_a_stop_and_a_cancellation_reach_rank_0(
+    site: LiveGateway, api: Api, verb: str, state: str
+) -> None:
+    job = spread(api, samples=1_000_000)
+    running(api, job)
+    assert api.http.post(f"/jobs/{job}/{verb}").status_code == 202
+    assert api.wait(job)["state"] == state
+    result = json.loads((folder_of(site, job) / "result.0.json").read_text())
+    assert (result["status"], result["resumable"]) == ("stopped", True)

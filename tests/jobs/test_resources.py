@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from marshmallow import ValidationError
 
+from gateway.cluster_settings import ClusterSettings
+from gateway.jobs.ranks import check_ranks
 from gateway.jobs.resource_schema import ResourcesSchema
 from gateway.jobs.resources import (
     Limits,
@@ -208,6 +211,49 @@ def test_what_would_lie_on_several_machines_is_refused(
     (error,) = check_spread(asked)
     assert error.pointer == pointer
     assert said in error.detail
+
+
+ABLE = ClusterSettings(scheduler="slurm", base="/jobs", python="/python", mpi="srun --mpi=pmix")
+UNABLE = replace(ABLE, mpi="")
+SPREAD = Resources(mpi=True, ntasks=8, nodes=2)
+FIT: dict[str, Any] = {"kind": "fit", "mode": "fit", "method": "dream", "elements": ()}
+
+
+@pytest.mark.parametrize(
+    ("asked", "cluster", "changed", "pointer", "said"),
+    [
+        (SPREAD, UNABLE, {}, "mpi", "no launcher"),
+        (SPREAD, ABLE, {"kind": "dummy"}, "mpi", "only a fit uses MPI, not dummy"),
+        (SPREAD, ABLE, {"mode": "check"}, "mpi", "not check"),
+        (SPREAD, ABLE, {"method": "lm"}, "mpi", "lm evaluates one point after the other; de and"),
+        (SPREAD, ABLE, {"method": "auto"}, "mpi", "auto evaluates"),
+        (SPREAD, ABLE, {"elements": ({},)}, "mpi", "elements of an array"),
+        (Resources(mpi=True), ABLE, {}, "ntasks", "asks for 1: ask for 2"),
+        (Resources(mpi=True, ntasks=2, nodes=3), ABLE, {}, "nodes", "1 would idle"),
+        (Resources(ntasks=8, nodes=2), ABLE, {}, "nodes", "without mpi"),
+    ],
+)
+def test_mpi_is_refused_where_it_does_nothing(
+    asked: Resources, cluster: ClusterSettings, changed: dict[str, Any], pointer: str, said: str
+) -> None:
+    (error,) = check_ranks(asked, cluster, **{**FIT, **changed})
+    assert error.pointer == f"/resources/{pointer}"
+    assert said in error.detail
+
+
+@pytest.mark.parametrize("method", ["dream", "de"])
+def test_a_fit_of_a_population_may_use_several_machines(method: str) -> None:
+    assert check_ranks(SPREAD, ABLE, **{**FIT, "method": method}) == []
+    assert "mpi" not in SPREAD.to_directives()
+
+
+@pytest.mark.parametrize(
+    "launcher",
+    ["srun; rm -rf", "srun $(id)", "--mpi=pmix", "srun -n 4", "srun '--mpi=pmix'", "s\ta `x`"],
+)
+def test_a_launcher_that_is_no_plain_program_stops_the_start(launcher: str) -> None:
+    with pytest.raises(ValueError, match="mpi = "):
+        replace(ABLE, mpi=launcher)
 
 
 def test_one_machine_may_be_asked_for_in_several_ways() -> None:

@@ -43,6 +43,10 @@ CASES: dict[str, tuple[Mapping[str, str | int], dict[str, Any]]] = {
         ).to_directives(),
         {"tasks": 100, "throttle": 8, "signal_lead_s": 600, "resumable": True},
     ),
+    "mpi": (
+        Resources(nodes=2, ntasks=8, cpus_per_task=4, mpi=True).to_directives(),
+        {"resumable": True, "launcher": ("srun", "--mpi=pmix", "-n", "8")},
+    ),
     "everything": (
         Resources(
             partition="gpu",
@@ -130,7 +134,7 @@ def test_only_a_job_that_can_resume_is_requeued() -> None:
 
 
 def test_every_option_of_resources_has_its_pattern() -> None:
-    assert {field.name for field in fields(Resources)} == set(OPTIONS)
+    assert {field.name for field in fields(Resources)} == {*OPTIONS, "mpi"}
 
 
 def test_an_option_that_is_not_listed_is_refused_by_name() -> None:
