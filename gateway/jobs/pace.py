@@ -79,7 +79,8 @@ class Pace:
 
     def sooner(self) -> None:
         """Ask once soon, if that leaves enough calls for what is more urgent."""
-        if _SPARE * self._calls_within_a_minute() <= self._limits.calls_per_minute:
+        most = self._limits.calls_per_minute
+        if not most or _SPARE * self._calls_within_a_minute() <= most:
             self._next = min(self._next, self._clock() + _HURRY_S[0])
 
     def settle(self) -> None:

@@ -147,3 +147,11 @@ def test_on_ones_own_host_each_round_asks(clock: Clock) -> None:
     local = Pace(PaceLimits(least_s=0.0, most_s=0.0, calls_per_minute=0), clock)
 
     assert len(questions(local, clock, 10)) == pytest.approx(100, abs=1)
+
+
+def test_where_calls_are_not_counted_each_beginning_pulls_a_question_forward(clock: Clock) -> None:
+    pace = Pace(PaceLimits(least_s=15.0, most_s=120.0, calls_per_minute=0), clock)
+    for _ in range(8):
+        pace.asked(changed=False)
+        pace.sooner()
+        assert questions(pace, clock, 1) == pytest.approx([0.3], abs=0.15)
