@@ -19,6 +19,7 @@ ROOMS = ("gateway", "scheduler", "fitters", "client", "tools", "benchmarks")
 PYTHON = sys.executable
 
 BROAD: dict[str, str] = {
+    "gateway/clusters/probes.py": "the outermost frame of a look, whose wish must not stay",
     "gateway/jobs/care.py": "the outermost frame of a job, which must not hold up others",
     "gateway/jobs/reconcile.py": "the outermost frame of a place, which must not hold up others",
     "gateway/notifications/courier.py": "the outermost frame of a message; others wait behind it",

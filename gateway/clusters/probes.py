@@ -28,6 +28,7 @@ _PAUSE_S = 60.0
 """Between two thoughts of a look that nobody asked for, and before the first."""
 
 _LONGEST = 500
+_UNFORESEEN = "its answer was not understood; the worker's log says where"
 _log = structlog.get_logger("probes")
 
 
@@ -112,6 +113,11 @@ class Prober:
         except (SchedulerError, OSError) as error:
             _log.warning("not probed", cluster=name, error=str(error))
             self._store.put(name, survey.failing(moment, str(error)[:_LONGEST]))
+            return
+        except Exception as error:  # noqa: BLE001 - a wish that is kept would end each later round
+            _log.exception("not probed", cluster=name)
+            said = f"{type(error).__name__}: {error}"[:_LONGEST]
+            self._store.put(name, survey.failing(moment, f"{_UNFORESEEN} ({said})"))
             return
         took_s = self._clock() - began
         _log.info("probed", cluster=name, version=probe.version, took_s=round(took_s, 3))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import NoReturn
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.clusters.models import Found, Survey
 from gateway.clusters.probes import Prober
@@ -90,6 +92,30 @@ def test_a_look_that_fails_keeps_what_was_found_and_says_why(site: Site) -> None
     survey = services.surveys.find("local")
     assert (survey.found, survey.probed, survey.wanted) == (known.found, known.probed, None)
     assert (survey.failed is not None, "no longer configured" in survey.error) == (True, True)
+
+
+def test_a_look_that_fails_in_an_unforeseen_way_is_over_and_holds_up_no_round(
+    site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A wish that stays written down would raise in each round to come."""
+    local = connect("local", {"state_directory": tmp_path_factory.mktemp("local"), "cpus": 1})
+
+    def broken() -> NoReturn:
+        raise ValueError(f"not a number: {'x' * 1000}")
+
+    monkeypatch.setattr(local, "probe", broken)
+    site.services.surveys.ask("local", "root")
+    looks = prober(site, local, lambda: 0.0)
+    with capture_logs() as logs:
+        looks.step()
+        looks.step()
+    survey = site.services.surveys.find("local")
+    assert (survey.found, survey.wanted, survey.failed is not None) == (None, None, True)
+    assert "ValueError: not a number: xxx" in survey.error
+    assert "log" in survey.error
+    assert len(survey.error) <= 600
+    assert [(log["event"], log["log_level"]) for log in logs] == [("not probed", "error")]
+    assert logs[0]["exc_info"], "who looks after the gateway sees where"
 
 
 def test_unasked_it_looks_once_a_day_and_only_where_something_answers(
