@@ -117,6 +117,21 @@ def choose_pack(count: int, pack: int | None) -> int:
     return pack
 
 
+def choose_throttle(throttle: int | None, *, several: bool) -> int | None:
+    """Check how many processes may run at once.
+
+    >>> choose_throttle(8, several=True), choose_throttle(None, several=False)
+    (8, None)
+    """
+    if throttle is None:
+        return None
+    if not several:
+        raise UsageError("--throttle belongs to --array, --grid or --from-starts: one fit is one")
+    if throttle < 1:
+        raise UsageError(f"--throttle must be at least 1, not {throttle}: processes at once")
+    return throttle
+
+
 def summaries(results: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Put the elements of all tasks of an array together, in their order."""
     rows = [row for result in results for row in result.get("elements") or []]

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from bumps_remote import like_bumps
-from bumps_remote.array import Element, choose_pack, make_elements
+from bumps_remote.array import Element, choose_pack, choose_throttle, make_elements
 from bumps_remote.campaign import Grid, Starts, make_campaign
 from bumps_remote.config import Server, check_url, find_server
 from bumps_remote.errors import NotFoundError, UsageError
@@ -147,6 +147,7 @@ class Connection(Reading):
         grid: Grid | None = None,
         from_starts: Starts | None = None,
         pack: int | None = None,
+        throttle: int | None = None,
         new: bool = False,
         **options: Any,
     ) -> Job:
@@ -177,6 +178,8 @@ class Connection(Reading):
             combination, as in ``{"m": [1, 2, 3]}``.
         from_starts
             So many random starts within bounds and priors, or start values by name for each.
+        throttle
+            With files, grid or from_starts: at most so many processes at once.
 
         Raises
         ------
@@ -219,6 +222,7 @@ class Connection(Reading):
             elements=elements,
             campaign=campaign,
             pack=pack if campaign else choose_pack(len(elements), pack),
+            throttle=choose_throttle(throttle, several=bool(campaign or elements)),
         )
         return self.send(wanted, new=new)
 

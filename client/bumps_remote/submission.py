@@ -64,6 +64,9 @@ class Wanted:
     pack: int | None = 1
     """So many elements are done by one process, one after the other; None: the server chooses."""
 
+    throttle: int | None = None
+    """So many processes at once, at most."""
+
     def files(self) -> tuple[LocalFile, ...]:
         """List what has to be there before the job."""
         return (*self.bundle.files, *(element.file for element in self.elements))
@@ -93,6 +96,7 @@ class Wanted:
             "resources": dict(self.resources) or None,
             "elements": [element.document() for element in self.elements] or None,
             "pack": self.pack if self.elements else None,
+            "throttle": self.throttle,
         }
         campaign = {"campaign": dict(self.campaign), "pack": self.pack} if self.campaign else {}
         return {

@@ -150,6 +150,19 @@ def fit_pack(elements: int, pack: int | None, most_tasks: int) -> int:
     return max(1, wanted, math.ceil(elements / most_tasks))
 
 
+def check_throttle(throttle: int | None, elements: int, tasks: int) -> list[FieldError]:
+    """Refuse a limit on tasks at once that would limit nothing."""
+    if throttle is None:
+        return []
+    if not elements:
+        detail = f"{throttle} tasks at once, but one fit is one task: give elements or a campaign"
+    elif throttle > tasks:
+        detail = f"{throttle} at once are more than its tasks: at most {tasks}, or leave it out"
+    else:
+        return []
+    return [FieldError(pointer="/throttle", detail=detail)]
+
+
 def pack_warning(elements: int, asked: int | None, pack: int) -> str:
     """Say that more elements go to a task than was asked; empty where that is not so."""
     if asked is None or pack <= asked:

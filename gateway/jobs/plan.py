@@ -62,6 +62,9 @@ class Wanted:
     """As in the request: label, files by digest, args, start."""
 
     pack: int = 1
+    throttle: int | None = None
+    """So many tasks at once, at most."""
+
     resume: Mapping[str, str] | None = None
     """Name below ``resume/`` -> digest; None when it starts afresh."""
 
@@ -95,17 +98,18 @@ def make_plan(wanted: Wanted, cluster: ClusterSettings, blobs: BlobStore) -> Pla
         python=python_of(cluster),
         environment=cluster.environment,
         tasks=wanted.tasks,
+        throttle=wanted.throttle,
         signal_lead_s=signal_lead(
             resources.time or parse_time(cluster.default_time),
             timedelta(seconds=cluster.checkpoint_s),
         ),
         resumable=wanted.resumable,
         prolog=cluster.prolog,
+        launcher=launcher(resources, cluster),
     )
     table = tuple(PlannedFile(path=path, digest=digest) for path, digest in sorted(files.items()))
     return Plan(script=script, job=job, files=table)
 
-        launcher=launcher(resources, cluster),
 
 def with_defaults(resources: Resources, cluster: ClusterSettings) -> Resources:
     """Fill in what the site decides when nobody says otherwise."""
@@ -121,16 +125,16 @@ def directory(cluster: ClusterSettings, owner: str, id: str, attempt: int) -> Pu
     return PurePosixPath(cluster.base) / owner / id / str(attempt)
 
 
-def python_of(cluster: ClusterSettings) -> str:
-    """Say which Python runs the driver there."""
-    return cluster.python or sys.executable
-
 def launcher(resources: Resources, cluster: ClusterSettings) -> tuple[str, ...]:
     """Say what starts the ranks of a job; empty without MPI."""
     if not resources.mpi:
         return ()
     return (*cluster.mpi.split(), "-n", str(resources.ranks))
 
+
+def python_of(cluster: ClusterSettings) -> str:
+    """Say which Python runs the driver there."""
+    return cluster.python or sys.executable
 
 
 @cache
@@ -223,12 +227,12 @@ def _job_document(
         "shake": wanted.shake,
         "simulate": wanted.simulate,
     }
+    if resources.ranks > 1:
+        run["ranks"] = resources.ranks
     return {
         "format": _FORMAT,
         "id": wanted.id,
         "attempt": wanted.attempt,
-    if resources.ranks > 1:
-        run["ranks"] = resources.ranks
         "kind": wanted.kind,
         "title": wanted.title,
         "problem": wanted.problem,

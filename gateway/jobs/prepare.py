@@ -12,7 +12,7 @@ from gateway.accounts.models import Identity
 from gateway.cluster_settings import ClusterSettings
 from gateway.datasets.service import Files
 from gateway.errors import FieldError, InvalidError
-from gateway.jobs.campaign import Known, campaign_errors, fit_pack, pack_warning
+from gateway.jobs.campaign import Known, campaign_errors, check_throttle, fit_pack, pack_warning
 from gateway.jobs.kinds import check_kind_options, is_resumable_method
 from gateway.jobs.models import ProblemRef
 from gateway.jobs.plan import Wanted, with_defaults
@@ -141,6 +141,7 @@ class Preparer:
         pack = fit_pack(len(request.elements), request.pack, most_tasks(cluster))
         options = self._options(request, problem, errors)
         wanted = replace(_wanted(identity, request, naming, problem, options), pack=pack)
+        errors.extend(check_throttle(request.throttle, len(wanted.elements), wanted.tasks))
         errors.extend(_rank_errors(request, cluster, options))
         errors.extend(
             check_limits(with_defaults(request.resources, cluster), _limits(cluster), wanted.tasks)
@@ -272,6 +273,7 @@ def _wanted(
         simulate=request.simulate,
         start=request.start,
         elements=request.elements,
+        throttle=request.throttle,
         resumable=is_resumable_method(str(options.get("fit"))),
     )
 

@@ -27,6 +27,7 @@ _TITLE = 200
 _NOTES = 10_000
 _TAG = 40
 _TAGS = 20
+_AT_ONCE = {"description": "At most so many tasks at once, as with sbatch --array=0-99%8"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,9 @@ class JobRequest:
 
     pack: int | None = 1
     """None: so many elements in a task that there are few tasks."""
+
+    throttle: int | None = None
+    """So many tasks at once, at most; None: as many as the cluster has room for."""
 
     cluster: str | None = None
     proposal: str | None = None
@@ -148,6 +152,9 @@ class JobRequestSchema(Strict):
         load_default=1,
         validate=validate.Range(min=1, max=10_000),
         metadata={"description": "Elements in a task, one after the other; null: few tasks"},
+    )
+    throttle = fields.Integer(
+        strict=True, allow_none=True, metadata=_AT_ONCE, validate=validate.Range(1, 1_000_000)
     )
     cluster = fields.String(allow_none=True, load_default=None, validate=validate.Length(max=64))
     proposal = fields.String(allow_none=True, load_default=None, validate=validate.Length(max=64))

@@ -8,6 +8,7 @@ names              mean
 ``starts``         a line of names, then a line of values for each start
 ``grid``           a line for each parameter: ``m: 1, 2, 3`` or ``m: 0 to 10 in 11``
 ``pack``           elements in a task; empty: the gateway chooses
+``throttle``       so many tasks at once, at most; empty: as many as there is room for
 =================  ================================================================================
 """
 
@@ -42,8 +43,12 @@ def campaign_document(values: Mapping[str, str]) -> Document:
     if way not in WAYS:
         raise InvalidError.at("/campaign", f"{way[:40]!r} is no way to make several fits")
     read = {"random": _random, "starts": _starts, "grid": _grid}[way]
-    pack = values.get("pack", "").strip()
-    return {"campaign": {way: read(values)}, "pack": number(pack) if pack else None}
+    pack, throttle = (values.get(name, "").strip() for name in ("pack", "throttle"))
+    return {
+        "campaign": {way: read(values)},
+        "pack": number(pack) if pack else None,
+        **({"throttle": number(throttle)} if throttle else {}),
+    }
 
 
 def _random(values: Mapping[str, str]) -> Any:
@@ -123,8 +128,12 @@ def campaign_fields(request: Mapping[str, Any]) -> dict[str, str]:
         return {}
     texts: dict[str, Callable[[Any], str]] = {"random": str, "starts": _rows, "grid": _lines}
     field = "random_starts" if way == "random" else way
-    pack = request.get("pack", 1)
-    return {"campaign": way, "pack": str(pack or ""), field: texts[way](campaign[way])}
+    return {
+        "campaign": way,
+        "pack": str(request.get("pack", 1) or ""),
+        "throttle": str(request.get("throttle") or ""),
+        field: texts[way](campaign[way]),
+    }
 
 
 def _rows(rows: list[Mapping[str, float]]) -> str:

@@ -37,7 +37,9 @@ _PLACES = (
     (r"/campaign/random", "random_starts"),
     (r"/campaign/(starts|grid).*", r"\1"),
     (r"/campaign", "campaign"),
-    (r"/pack", "pack"),
+    (r"/(pack|throttle)", r"\1"),
+    (r"/after/kind", "after_kind"),
+    (r"/after.*", "after"),
     (r"/(seed|mode|cluster|proposal|title|notes|tags|kind)(/.*)?", r"\1"),
 )
 _COMPILED = tuple((re.compile(pattern), name) for pattern, name in _PLACES)

@@ -118,9 +118,15 @@ number_text = _text
 
 
 def _carried(request: Mapping[str, Any]) -> str:
-    kept = {name: request[name] for name in CARRIED if request.get(name) not in (None, [], 1)}
+    usual = {"pack": 1}
+    kept = {
+        name: request[name]
+        for name in CARRIED
+        if request.get(name) not in (None, [], usual.get(name))
+    }
     if request.get("campaign"):
-        kept.pop("pack", None)  # it has a field
+        for name in ("pack", "throttle"):  # they have fields
+            kept.pop(name, None)
     return json.dumps(kept) if kept else ""
 
 

@@ -34,7 +34,7 @@ from gateway.records import Document
 Values = Mapping[str, str]
 ROWS = 100
 FILES = 200
-CARRIED = ("elements", "pack", "start")
+CARRIED = ("elements", "pack", "throttle", "start")
 """What a form cannot show: it is kept as it was when a job is run again."""
 
 _RANGE = re.compile(r"([0-9]{1,7})(?:\s*(?:-|to|:)\s*([0-9]{1,7}))?")

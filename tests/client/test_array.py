@@ -64,11 +64,12 @@ def test_a_pattern_in_quotes_and_many_to_a_process(site: Misbehaving, shell: She
     serve_submissions(site)
     campaign(shell, 50)
 
-    shell.run("submit", "model.py", "--array=runs/s*.dat", "--pack=1e1")
+    shell.run("submit", "model.py", "--array=runs/s*.dat", "--pack=1e1", "--throttle=2")
     shell.run("submit", "model.py", "--array", "runs/s*.dat")
 
     first, second = (seen.json for seen in site.asked("POST", "/jobs"))
-    assert [len(first["elements"]), first["pack"]] == [50, 10]
+    assert [len(first["elements"]), first["pack"], first["throttle"]] == [50, 10, 2]
+    assert "throttle" not in second
     assert second["pack"] == 3
     assert len(site.asked("POST", "/files")) == 2 * 53
 
@@ -134,6 +135,8 @@ def test_a_killed_submission_of_an_array_goes_on_as_the_same(
         ),
         (("model.py", "--array", "runs/s00.dat", "--pack=0"), "--pack must be at least 1, not 0"),
         (("model.py", "--pack=3"), "--pack belongs to --array"),
+        (("model.py", "--array", "runs/s00.dat", "--throttle=0"), "must be at least 1, not 0"),
+        (("model.py", "--throttle=3"), "--throttle belongs to --array, --grid or --from-starts"),
         (("model.py", "--replace=data.dat"), "--replace belongs to --array"),
         (("model.py", "--array", "runs/s00.dat", "--check"), "--array is for fits"),
         (("model.py", "--array", "runs/s00.dat", "--session=s.h5"), "has a session of its own"),

@@ -73,6 +73,40 @@ def test_a_grid_of_a_curve_is_one_job_with_its_values(api: Api) -> None:
     assert first["elements"][0]["fixed"] == {"m": 2.0}
 
 
+def test_so_many_tasks_at_once_reach_the_script_and_stay_with_the_job(api: Api) -> None:
+    problem = api.problem(LINE)["id"]
+    job, rows = run(api, problem, {"grid": {"m": [2.0, M, 3.0]}}, throttle=1)
+
+    assert (len(rows), job["request"]["throttle"]) == (3, 1)
+    script = api.http.get(f"/jobs/{job['id']}/script").json()["script"]
+    assert "#SBATCH --array=0-2%1\n" in script
+    headers = {"Idempotency-Key": uuid.uuid4().hex}
+    again = api.http.post(f"/jobs/{job['id']}/rerun", json={}, headers=headers)
+    assert again.status_code == 202, again.text
+    api.wait(job["id"])
+    second = api.http.get(f"/jobs/{job['id']}/script", params={"attempt": 2}).json()["script"]
+    assert "#SBATCH --array=0-2%1\n" in second
+
+
+@pytest.mark.parametrize(
+    ("campaign", "throttle", "said"),
+    [
+        ({"random": 4}, 0, "greater than or equal to 1"),
+        ({"random": 4}, 1.5, "integer"),
+        ({"random": 4}, 5, "5 at once are more than its tasks: at most 4"),
+        (None, 2, "one fit is one task: give elements or a campaign"),
+    ],
+)
+def test_a_wrong_number_of_tasks_at_once_is_refused_at_its_field(
+    api: Api, campaign: Any, throttle: Any, said: str
+) -> None:
+    answer = ask(api, api.problem(LINE)["id"], campaign, throttle=throttle)
+    assert answer.status_code == 422, answer.text
+    (error,) = answer.json()["errors"]
+    assert error["pointer"] == "/throttle"
+    assert said in error["detail"]
+
+
 def test_what_a_script_does_not_have_fails_there_and_is_named(api: Api) -> None:
     problem = api.script_problem(SCRIPT)["id"]
     job, rows = run(api, problem, {"starts": [{"m": 3}, {"slope": 3}]}, pack=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from gateway.errors import InvalidError
 from gateway.jobs.campaign_schema import CampaignSchema
 from gateway.problems.form_campaign import campaign_document, campaign_fields
 from gateway.problems.form_errors import field_of
+from gateway.problems.form_filling import of_job
+from tests.jobs.making import make_job
 
 GRID = "m: 0 to 0.3 in 4\n\n Si interface = 5, -1e-3\n"
 STARTS = "m\tSi interface\n1\t5\n2.5\t\n"
@@ -24,9 +27,10 @@ def test_one_fit_is_no_campaign_whatever_stands_in_the_other_fields() -> None:
 
 
 def test_each_way_is_read() -> None:
-    assert read(campaign="random", random_starts=" 20 ", pack="4") == {
+    assert read(campaign="random", random_starts=" 20 ", pack="4", throttle=" 2") == {
         "campaign": {"random": 20},
         "pack": 4,
+        "throttle": 2,
     }
     assert read(campaign="grid", grid=GRID) == {
         "campaign": {"grid": {"m": [0, 0.1, 0.2, 0.3], "Si interface": [5, -0.001]}},
@@ -41,7 +45,7 @@ def test_each_way_is_read() -> None:
     "values",
     [
         {"campaign": "random", "random_starts": "20"},
-        {"campaign": "grid", "grid": GRID, "pack": "7"},
+        {"campaign": "grid", "grid": GRID, "pack": "7", "throttle": "2"},
         {"campaign": "starts", "starts": STARTS},
     ],
 )
@@ -49,6 +53,14 @@ def test_a_job_fills_the_form_with_what_makes_it_again(values: dict[str, str]) -
     document = read(**values)
     assert read(**campaign_fields(document)) == document
     CampaignSchema().load(document["campaign"])
+
+
+def test_one_task_at_once_is_carried_where_the_form_has_no_field_for_it() -> None:
+    request = {"elements": [{"label": "one"}], "pack": 1, "throttle": 1}
+    assert json.loads(of_job(make_job(request=request), None)["carried"]) == {
+        "elements": [{"label": "one"}],
+        "throttle": 1,
+    }
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,11 @@ def test_a_grid_is_asked_for_in_the_form_and_seen_over_its_values(
 
     page.set_viewport_size({"width": 1280, "height": 800})
     page.fill("#grid", "m: 2 to 3 in 3")
+    page.fill("#throttle", "4")
+    form.settle(page)
+    form.send(page)
+    assert "more than its tasks: at most 3" in form.wrong(page, "throttle")
+    page.fill("#throttle", "2")
     form.settle(page)
     form.send(page)
     job = fits.api.wait(form.job_of(page))
@@ -56,3 +61,4 @@ def test_a_grid_is_asked_for_in_the_form_and_seen_over_its_values(
     page = window.open(f"/fits/new?from={job['id']}")
     expect(page.get_by_label("Over a grid")).to_be_checked()
     expect(page.locator("#grid")).to_have_value("m: 2, 2.5, 3")
+    expect(page.locator("#throttle")).to_have_value("2")

@@ -10,7 +10,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from bumps_remote.array import choose_pack
+from bumps_remote.array import choose_pack, choose_throttle
 from bumps_remote.commands.common import answer, common, connect, print_json
 from bumps_remote.commands.elements import mode_of, read_campaign, read_elements
 from bumps_remote.commands.outcome import default_folder, follow, free_folder, report
@@ -154,6 +154,8 @@ _OPTIONS = (
     click.option("--pack", type=WHOLE,
                  help="With --array, --grid, --from-starts: so many fits to a process; else so "
                  "many as make 20."),
+    click.option("--throttle", type=WHOLE, metavar="N",
+                 help="With these: at most so many processes at once, as Slurm's --array=0-99%N."),
     click.option("--no-auto", is_flag=True, help="Take along only the model and --data."),
     click.option("--cluster", help="Where to run."),
     click.option("--proposal", metavar="NAME",
@@ -308,6 +310,7 @@ def _wanted(ctx: click.Context, given: Mapping[str, Any], *, quiet: bool) -> Wan
         elements=elements,
         campaign=campaign,
         pack=given["pack"] if campaign else choose_pack(len(elements), given["pack"]),
+        throttle=choose_throttle(given["throttle"], several=bool(campaign or elements)),
     )
 
 
