@@ -18,6 +18,7 @@ from gateway.datasets.blobs import BlobStore
 from gateway.datasets.models import Dataset, FileRef
 from gateway.datasets.store import DatasetStore
 from gateway.jobs import words
+from gateway.jobs.gone import LINE, read_line
 from gateway.jobs.models import Job, Stage
 from gateway.jobs.rubbish import Rubbish
 from gateway.jobs.store import JobStore
@@ -105,12 +106,16 @@ class Rebuild:
         self._deleted.add(name)
         try:
             rubbish = from_document(Rubbish, document)
+            line = document.get(LINE)
+            if line is not None:
+                read_line(line)
         except (KeyError, TypeError, ValueError):
             self._damaged.append(f"jobs/{name} (deleted)")
             rubbish = Rubbish(
                 id=name, owner="", cluster="", deleted=now(), directories=(), swept=True
             )
-        self._jobs.restore_deleted(rubbish)
+            line = None
+        self._jobs.restore_deleted(rubbish, line)
 
     def _dataset(self, document: Document) -> bool:
         dataset = from_document(Dataset, document)

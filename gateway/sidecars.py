@@ -102,6 +102,21 @@ class Sidecars:
         """Whether a record was deleted."""
         return self._place(id, _DELETED).exists()
 
+    def cut_buried(self, id: str, name: str) -> None:
+        """Take one thing out of what is known of a deleted record.
+
+        Raises
+        ------
+        NoSpaceError
+            When the disk takes no more; the file is as it was.
+        """
+        if not self.is_buried(id):
+            return
+        document = self._read(id, _DELETED)
+        if document.pop(name, None) is not None:
+            with self.prepared(id, _DELETED, document) as unfinished:
+                unfinished.keep()
+
     def remove(self, id: str) -> None:
         """Remove all versions of a record that is not made again; none is no error."""
         for mark in self._marks(id):

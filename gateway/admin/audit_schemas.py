@@ -48,6 +48,19 @@ class HandedSchema(Schema):
     seed = fields.Integer(required=True)
     problem_digest = fields.String(required=True)
     correlation_id = fields.String(required=True)
+    proposal = fields.String(
+        required=True, metadata={"description": "under which it was submitted; or empty"}
+    )
+    started = Instant(required=True, allow_none=True)
+    ended = Instant(required=True, allow_none=True)
+    core_hours = fields.Float(
+        required=True, metadata={"description": "what it took; 0 until it has ended"}
+    )
+    deleted = Instant(
+        required=True,
+        allow_none=True,
+        metadata={"description": "when the job was deleted: this line stays for 400 days then"},
+    )
 
 
 class HandedPageSchema(Schema):

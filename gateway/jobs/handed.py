@@ -1,13 +1,12 @@
 """What was handed to schedulers, for an audit: who, what, when, by which script, under which id.
 
-It reads keys of `gateway.jobs.store`, newest first and a bounded number at once. Nothing is written
-for it: all of it stands in the jobs' records, so a store that is built again from files has it too.
-Of a deleted job what is left is the line of its deletion in the trail.
+It reads keys of `gateway.jobs.store`, newest first and a bounded number at once. All of it stands
+in the jobs' records, and of deleted ones in what `gateway.jobs.gone` keeps; so a store that is
+built again from files has it too.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,13 +14,13 @@ from typing import Any
 
 import redis
 
-from gateway.jobs.models import Attempt, Job
-from gateway.records import from_document
+from gateway.jobs import gone
+from gateway.jobs.gone import Recorded
+from gateway.jobs.models import Attempt
+from gateway.jobs.usage import core_hours
 
 MOST_LOOKED_AT = 2_000
 """Jobs that one page looks at: what a narrow filter leaves out costs time, too."""
-
-_SCAN = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +59,14 @@ class Handed:
     seed: int
     problem_digest: str
     correlation_id: str
+    proposal: str
+    started: datetime | None
+    ended: datetime | None
+    core_hours: float
+    """What it took; 0 until it has ended."""
+
+    deleted: datetime | None
+    """When its owner deleted the job; None while it is there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,33 +86,25 @@ def handed(
     """
     rows: list[Handed] = []
     jobs = 0
-    for looked_at, job in enumerate(_newest(client, wanted, after), 1):
+    for looked_at, found in enumerate(_newest(client, wanted, after), 1):
+        job = found.job
         if wanted.cluster in (None, job.cluster) and wanted.user in (None, job.owner):
             jobs += 1
-            rows.extend(_row(job, attempt) for attempt in reversed(job.attempts))
+            rows.extend(_row(found, attempt) for attempt in reversed(job.attempts))
         if jobs >= limit or looked_at >= MOST_LOOKED_AT:
             return HandedPage(rows=rows, last=None if wanted.job else job.id)
     return HandedPage(rows=rows, last=None)
 
 
-def _newest(client: redis.Redis, wanted: HandedFilter, after: str | None) -> Iterator[Job]:
-    store: Any = client
+def _newest(client: redis.Redis, wanted: HandedFilter, after: str | None) -> Iterator[Recorded]:
     if wanted.job:
-        text = store.hget(f"job:{wanted.job}", "record")
-        if text is not None:
-            yield from_document(Job, json.loads(text))
-        return
-    index = f"jobs:of:{wanted.user}" if wanted.user else "jobs"
-    high = f"({after}" if after else "+"
-    while ids := store.zrevrangebylex(index, high, "-", start=0, num=_SCAN):
-        with store.pipeline(transaction=False) as pipe:
-            for job_id in ids:
-                pipe.hget(f"job:{job_id}", "record")
-            yield from (from_document(Job, json.loads(text)) for text in pipe.execute() if text)
-        high = f"({ids[-1]}"
+        found = gone.find(client, wanted.job)
+        return iter(() if found is None else (found,))
+    return gone.newest(client, owner=wanted.user, high=f"({after}" if after else "+")
 
 
-def _row(job: Job, attempt: Attempt) -> Handed:
+def _row(found: Recorded, attempt: Attempt) -> Handed:
+    job = found.job
     return Handed(
         asked=attempt.asked,
         user=job.owner,
@@ -126,4 +125,9 @@ def _row(job: Job, attempt: Attempt) -> Handed:
         seed=job.seed,
         problem_digest=job.problem.digest,
         correlation_id=job.correlation_id,
+        proposal=attempt.proposal,
+        started=attempt.started,
+        ended=attempt.ended,
+        core_hours=core_hours(attempt) if attempt.state.final else 0.0,
+        deleted=found.deleted,
     )

@@ -17,7 +17,8 @@ key                                 type    holds
 ==================================  ======  ====================================================
 
 A record changes only by compare-and-set on its version, in one script with all its indexes. What
-only a job that lives needs is in `gateway.jobs.live_store`.
+only a job that lives needs is in `gateway.jobs.live_store`, what stays of deleted ones in
+`gateway.jobs.gone`.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ import redis
 from gateway.errors import ConflictError, InvalidError, NoSpaceError, NotFoundError
 from gateway.faults import crash_point
 from gateway.jobs.admission import ANY, Admission, Full, Replayed, Room
+from gateway.jobs.gone import LINE, GoneStore, line_of
 from gateway.jobs.live_store import live_keys
 from gateway.jobs.models import Job
 from gateway.jobs.parsed import Parsed, read_job
@@ -66,6 +68,7 @@ class JobStore:
         self._read = client.register_script(READ)
         self._seen = client.register_script(SEEN)
         self._parsed = Parsed()
+        self._gone = GoneStore(client)
 
     # ---- records
 
@@ -264,12 +267,16 @@ class JobStore:
             When it has changed since: it may run again.
         """
         rubbish = rubbish_of(job)
+        line = _text(line_of(job, rubbish.deleted))
         answer = self._delete(
             keys=[
                 *(f"job:{job.id}", "jobs", "jobs:active", "jobs:deleted", "jobs:rubbish"),
                 *live_keys(job.id),
             ],
-            args=[job.id, job.version, job.owner, _text(to_document(rubbish)), _KEYS_TTL_S],
+            args=[
+                *(job.id, job.version, job.owner, _text(to_document(rubbish)), _KEYS_TTL_S),
+                *(line, int(rubbish.deleted.timestamp())),
+            ],
         )
         if answer == "stale":
             raise StaleError(f"job {job.id} has changed since it was read: look at it again")
@@ -280,12 +287,22 @@ class JobStore:
     def bury(self, rubbish: Rubbish) -> None:
         """Write into a file that a job was deleted; whatever is written of it later is void."""
         if rubbish.swept or not self._sidecars.is_buried(rubbish.id):
-            self._sidecars.bury(rubbish.id, to_document(rubbish))
+            line = self._gone.find(rubbish.id)
+            known = {} if line is None else {LINE: line}
+            self._sidecars.bury(rubbish.id, {**to_document(rubbish), **known})
 
-    def restore_deleted(self, rubbish: Rubbish) -> None:
+    def let_lines_go(self, count: int) -> None:
+        """Drop some of what stays of deleted jobs, when it was kept for long enough."""
+        for job_id in self._gone.overdue(count):
+            self._sidecars.cut_buried(job_id, LINE)
+            self._gone.drop(job_id)
+
+    def restore_deleted(self, rubbish: Rubbish, line: Document | None = None) -> None:
         """Bring back from its file that a job was deleted, and what of it is still to be swept."""
         if not self._redis.sadd("jobs:deleted", rubbish.id):
             return
+        if line is not None:
+            self._gone.restore(line)
         kept_s = int(_KEYS_TTL_S - (now() - rubbish.deleted).total_seconds())
         with self._redis.pipeline(transaction=True) as pipe:
             if not rubbish.swept:

@@ -83,7 +83,8 @@ return redis.call('SREM', KEYS[2], ARGV[1])
 """
 
 # KEYS: job, jobs, jobs:active, jobs:deleted, jobs:rubbish, and what else goes with the job
-# ARGV: id, version as read, owner, what is to be removed from disk, seconds that keys are kept
+# ARGV: id, version as read, owner, what is to be removed from disk, seconds that keys are kept,
+# what stays of it (see gateway.jobs.gone), the second of its deletion
 # The keys stay for a while without their job: a late retry must not make it again.
 DELETE = """
 local now = redis.call('HMGET', KEYS[1], 'version', 'state')
@@ -99,6 +100,10 @@ redis.call('ZREM', 'jobs:of:' .. ARGV[3] .. ':' .. now[2], ARGV[1])
 redis.call('SREM', KEYS[3], ARGV[1])
 redis.call('SADD', KEYS[4], ARGV[1])
 redis.call('RPUSH', KEYS[5], ARGV[4])
+redis.call('HSET', 'gone', ARGV[1], ARGV[6])
+redis.call('ZADD', 'gone:ids', 0, ARGV[1])
+redis.call('ZADD', 'gone:of:' .. ARGV[3], 0, ARGV[1])
+redis.call('ZADD', 'gone:when', ARGV[7], ARGV[1])
 return 'deleted'
 """
 

@@ -44,6 +44,7 @@ class Sweeper:
         for rubbish in self._store.rubbish(_AT_ONCE):
             left = self._remove(rubbish)
             self._store.swept(rubbish, left)
+        self._store.let_lines_go(_AT_ONCE)
 
     def _remove(self, rubbish: Rubbish) -> Rubbish | None:
         """Remove what one job left; answer what is to be tried again."""

@@ -2,30 +2,27 @@
 
 It reads keys of `gateway.jobs.store`: the ids of jobs are in the order in which they were made, so
 a period is a range of them, and each job is in one day: that of its submission, or of the preview
-that gave it its id. Jobs that were deleted are not counted.
+that gave it its id. Jobs that were deleted count as long as `gateway.jobs.gone` keeps their lines.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
 
 import redis
 
 from gateway.errors import InvalidError
 from gateway.ids import lowest_id
+from gateway.jobs import gone
 from gateway.jobs.line import cpus_of_task
 from gateway.jobs.models import Attempt, Job
-from gateway.records import from_document
 from scheduler.base import JobState
 
 MOST_DAYS = 366
 _MOST_JOBS = 50_000
-_SCAN = 200
 _HOUR = 3600.0
 
 
@@ -118,14 +115,7 @@ def usage(client: redis.Redis, period: Period) -> Sequence[Usage]:
 
 
 def _jobs(client: redis.Redis, period: Period) -> Iterator[Job]:
-    store: Any = client
-    low, high = period.ids
-    if store.zlexcount("jobs", f"[{low}", f"({high}") > _MOST_JOBS:
+    low, high = (f"[{period.ids[0]}", f"({period.ids[1]}")
+    if gone.count(client, low, high) > _MOST_JOBS:
         raise InvalidError.at("/query/since", f"more than {_MOST_JOBS} jobs: ask for fewer days")
-    start = f"[{low}"
-    while ids := store.zrangebylex("jobs", start, f"({high}", start=0, num=_SCAN):
-        with store.pipeline(transaction=False) as pipe:
-            for job_id in ids:
-                pipe.hget(f"job:{job_id}", "record")
-            yield from (from_document(Job, json.loads(text)) for text in pipe.execute() if text)
-        start = f"({ids[-1]}"
+    return (found.job for found in gone.newest(client, low=low, high=high))

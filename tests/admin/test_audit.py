@@ -99,12 +99,39 @@ def test_a_page_looks_at_a_bounded_number_of_jobs(
 
 def test_what_was_deleted_leaves_its_line_in_the_trail(live: LiveGateway, api: Api) -> None:
     boss = Api(live, "boss")
-    job = api.wait(api.submit(kind="dummy", options={"seconds": 0})["id"])
+    job = api.wait(api.submit(kind="dummy", options={"seconds": 0}, title=SECRET)["id"])
+    path = f"/admin/audit?job={job['id']}"
+    [before] = boss.http.get(path).json()["items"]
+    used = boss.http.get("/admin/usage").json()["items"]
     assert api.http.delete(f"/jobs/{job['id']}").status_code == 204
-    assert boss.http.get("/admin/audit", params={"job": job["id"]}).json()["items"] == []
+    answer = boss.http.get(path)
+    [after] = answer.json()["items"]
+    assert after.pop("deleted") > after["asked"]
+    assert after == {name: value for name, value in before.items() if name != "deleted"}
+    assert after["native_id"] == job["native_id"]
+    assert SECRET not in answer.text
+    assert boss.http.get("/admin/usage").json()["items"] == used
     trail = boss.http.get("/me/audit?everybody=true").json()["items"]
     [line] = [row for row in trail if row["subject"] == job["id"]]
     assert (line["user"], line["action"]) == (api.name, "job.delete")
+
+
+def test_deleted_jobs_stand_among_the_others_in_their_order(site: Site, root: Browser) -> None:
+    jobs = [make_job(owner=owner, title=SECRET) for owner in ("ada", "bob", "ada", "ada")]
+    for job in jobs:
+        site.services.job_store.add(job)
+    for job in (jobs[0], jobs[2]):
+        site.services.job_store.delete(job)
+    ids = [job.id for job in reversed(jobs)]
+    first = root.get(f"{PATH}?limit=2").json
+    rest = root.get(f"{PATH}?cursor={first['next_cursor']}").json
+    assert [row["job"] for row in first["items"] + rest["items"]] == ids
+    mine = root.get(f"{PATH}?user=ada").json["items"]
+    assert [bool(row["deleted"]) for row in mine] == [False, True, True]
+    page = root.get("/admin/audit").text
+    assert f'href="/jobs/{jobs[1].id}"' in page
+    assert f'href="/jobs/{jobs[0].id}"' not in page, "it is not there any more"
+    assert page.count(">deleted ") == 2
 
 
 def test_the_table_runs_no_formula(site: Site, root: Browser) -> None:

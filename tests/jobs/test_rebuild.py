@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -16,6 +17,7 @@ from gateway.datasets.service import Files
 from gateway.datasets.store import DatasetStore
 from gateway.errors import ConflictError, NotFoundError
 from gateway.ids import new_id
+from gateway.jobs import gone
 from gateway.jobs.log_folder import LogFolder
 from gateway.jobs.models import Job, dataset_id
 from gateway.jobs.places import FixedSchedulers
@@ -152,6 +154,44 @@ def test_the_key_of_a_job_that_was_deleted_long_ago_is_free_again(site: Site) ->
     site.jobs.add(make_job(), KEY, HASH)
     with pytest.raises(ConflictError, match="was given before"):
         site.jobs.add(make_job(id=gone.id))
+
+
+def test_what_stays_of_a_deleted_job_is_in_its_file_until_its_time_is_over(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = site.ended()
+    site.jobs.delete(job)
+    kept = gone.find(site.redis, job.id)
+    assert kept is not None
+    assert (kept.job.title, kept.job.keys, kept.job.attempt.dataset) == ("", {}, None)
+    for swept in (False, True):
+        if swept:
+            site.sweep()
+        site.lose()
+        site.rebuild()
+        assert gone.find(site.redis, job.id) == kept, f"swept: {swept}"
+
+    monkeypatch.setattr(gone, "KEPT", timedelta(seconds=-2))
+    site.sweep()
+    assert gone.find(site.redis, job.id) is None
+    assert [key for key in site.redis.keys("*") if "gone" in str(key)] == []
+    [(_, document)] = Sidecars(site.root / "jobs").buried()
+    assert "line" not in document
+    site.lose()
+    assert "1 that were deleted stay deleted" in site.rebuild()
+
+
+def test_a_damaged_line_of_a_deleted_job_is_named_and_it_stays_deleted(site: Site) -> None:
+    job = site.ended()
+    site.jobs.delete(job)
+    [path] = (site.root / "jobs").rglob("*.deleted.json")
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps({**document, "line": {"id": job.id}}))
+    site.lose()
+    assert f"jobs/{job.id} (deleted)" in site.rebuild()
+    with pytest.raises(NotFoundError):
+        site.jobs.get(job.id)
+    assert gone.find(site.redis, job.id) is None
 
 
 def test_what_was_swept_is_not_swept_again(site: Site) -> None:
