@@ -10,6 +10,7 @@ import click
 from gateway.cli_reported import reported
 from gateway.policy.file import PolicyFile
 from gateway.policy.models import Policy
+from gateway.policy.ration import number
 from gateway.policy.reading import PolicyError, read_policy
 from gateway.policy.service import Policies, Standing
 from gateway.settings import Settings, load_settings
@@ -103,7 +104,7 @@ def _standing(standing: Standing) -> str:
     words = [
         f"{most.jobs} jobs at once" if most.jobs else "",
         f"{most.cpus} processors at once" if most.cpus else "",
-        f"{standing.core_hours:,.1f} of {most.core_hours:,.1f} core-hours {window}"
+        f"{number(standing.core_hours)} of {number(most.core_hours)} core-hours {window}"
         if most.core_hours
         else "",
         f"{standing.submitted} of {most.submissions_per_hour} submissions this hour"

@@ -88,6 +88,7 @@ def open_gateway(settings: Settings) -> Gateway:
         file=PolicyFile(state),
         submissions=SubmissionStore(client),
         spent=Spent(client),
+        living=job_store.active,
         audit=accounts.audit,
     )
     live = LiveStore(client, settings.limits.ended_events_s)

@@ -28,8 +28,8 @@ shown               ``present`` to programs; to people ``job_view``, ``result_vi
                     ``alarm`` say what never starts, ``in_its_place`` asks for another;
                     ``listing`` finds, ``parameter_table``
                     and ``bundle`` write files
-watched             ``census`` counts, ``usage`` sums up and ``handed`` lists what ran, for
-                    administrators; ``spent`` keeps sums for the limits of `gateway.policy`
+watched             ``census`` counts, ``ran`` and ``usage`` sum up and ``handed`` lists what ran,
+                    for administrators; ``spent`` keeps sums for the limits of `gateway.policy`
 forgotten           ``rubbish`` remembers what a deleted job left, ``sweep`` removes it; ``gone``
                     keeps a line of it for audit and usage
 kept over versions  ``store_scripts`` are the steps that are whole or not at all, ``migrations``

@@ -10,7 +10,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
@@ -104,10 +104,14 @@ class Collector:
         """Read the exit files of all tasks; those that are missing or damaged are left out."""
         directory = PurePosixPath(job.attempt.directory)
         documents = (
-            read_document(scheduler.read(directory, f"exit.{task}.json", 0, _EXIT_BYTES))
+            (task, read_document(scheduler.read(directory, f"exit.{task}.json", 0, _EXIT_BYTES)))
             for task in range(job.attempt.tasks)
         )
-        return [record for document in documents if (record := read_exit(document))]
+        return [
+            replace(record, task=task)
+            for task, document in documents
+            if (record := read_exit(document))
+        ]
 
     def _listing(self, scheduler: Scheduler, job: Job, faults: list[str]) -> list[FileEntry]:
         """List results and manifests, with results first: they are what has to fit."""

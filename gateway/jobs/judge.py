@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gateway.datasets.models import Dataset
-from gateway.jobs import words
+from gateway.jobs import ran, words
 from gateway.jobs.campaign import Best, best_of
 from gateway.jobs.collect import Collected, read_chisq, read_verdict
 from gateway.jobs.forecast import measured
@@ -28,10 +28,12 @@ def close(
     """Write down how the current attempt of a job has ended."""
     attempt = job.attempt
     first = collected.results[0] if collected.results else {}
-    ended = [record.ended for record in exits if record.ended]
+    ended = [min(record.ended, now()) for record in exits if record.ended]
     best = _best(job, collected)
+    times = [(record.task, record.started, record.ended) for record in exits]
     closed = replace(
         attempt,
+        **ran.told(attempt, times),
         collected=True,
         dataset=dataset.id if dataset else None,
         ended=max(ended) if ended else attempt.ended or now(),

@@ -133,7 +133,16 @@ class Attempt:
     signal: int | None = None
     restarts: int = 0
     elapsed_s: float | None = None
-    """How long all its tasks ran, together; None until a scheduler told it of each."""
+    """How long all its tasks ran, together; None until that is known of each."""
+
+    tasks_s: float = 0.0
+    """Of an array: how long those tasks ran, together, whose end is known."""
+
+    tasks_ended: str = ""
+    """Which these are: a bit each, in hexadecimal."""
+
+    running_since: datetime | None = None
+    """When the tasks of an array that run began, on average."""
 
     max_rss_bytes: int | None = None
     """The most memory that it was seen to take; None where nobody measured."""

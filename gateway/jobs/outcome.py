@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.jobs import line, words
+from gateway.jobs import line, ran, words
 from gateway.jobs.line import InLine
 from gateway.jobs.models import Attempt, Job, Stage, Tracking, Wish
 from gateway.records import now
@@ -39,6 +39,8 @@ class ExitRecord:
 
     rc: int
     ended: datetime | None
+    started: datetime | None = None
+    task: int = 0
 
 
 def read_exit(document: Any) -> ExitRecord | None:
@@ -48,11 +50,14 @@ def read_exit(document: Any) -> ExitRecord | None:
     rc = document.get("rc")
     if type(rc) is not int or not 0 <= rc <= _MOST_STATUS:
         return None
-    end = document.get("end")
-    ended = None
-    if isinstance(end, int | float) and 0 < end < 1 << 34:
-        ended = datetime.fromtimestamp(end, UTC)
-    return ExitRecord(rc=rc, ended=ended)
+    ended, started = _instant(document.get("end")), _instant(document.get("start"))
+    return ExitRecord(rc=rc, ended=ended, started=started)
+
+
+def _instant(value: Any) -> datetime | None:
+    if not isinstance(value, int | float) or not 0 < value < 1 << 34:
+        return None
+    return datetime.fromtimestamp(value, UTC)
 
 
 def observe(job: Job, reports: Sequence[JobReport]) -> Job:
@@ -75,6 +80,7 @@ def observe(job: Job, reports: Sequence[JobReport]) -> Job:
         task_states=_counts(job.attempt, reports, counts),
         started=min(started) if started else job.attempt.started,
         elapsed_s=_elapsed_s(job.attempt, reports),
+        **ran.seen(job.attempt, reports),
         restarts=max(report.restarts for report in reports),
         max_rss_bytes=max(taken) if taken else job.attempt.max_rss_bytes,
         exit_code=leading.exit_code,

@@ -16,7 +16,7 @@ import redis
 
 from gateway.errors import InvalidError
 from gateway.ids import lowest_id
-from gateway.jobs import gone
+from gateway.jobs import ran
 from gateway.jobs.line import cpus_of_task
 from gateway.jobs.models import Attempt, Job
 from scheduler.base import JobState
@@ -69,7 +69,7 @@ class Usage:
     """Of attempts that did not complete and that no other has continued."""
 
     estimated: int = 0
-    """Arrays of which only first start and last end are known: counted as if none had waited."""
+    """Arrays with tasks of unknown length: these count from the first start to the last end."""
 
     def add(self, attempt: Attempt, *, continued: bool) -> None:
         """Count an attempt, if it has ended."""
@@ -85,12 +85,7 @@ class Usage:
 
 def core_hours(attempt: Attempt) -> float:
     """Say what an attempt took: the time of all its tasks, times the processors of each."""
-    elapsed_s = attempt.elapsed_s
-    if elapsed_s is None:
-        if attempt.started is None or attempt.ended is None:
-            return 0.0
-        elapsed_s = (attempt.ended - attempt.started).total_seconds() * attempt.tasks
-    return max(0.0, elapsed_s) * cpus_of_task(attempt.resources) / _HOUR
+    return ran.in_all_s(attempt) * cpus_of_task(attempt.resources) / _HOUR
 
 
 def usage(client: redis.Redis, period: Period) -> Sequence[Usage]:

@@ -36,6 +36,25 @@ def under_proposal(
     return _with(resources, given)
 
 
+def no_longer(policy: Policy, user: str, name: str, cluster: str, today: date) -> str:
+    """Say why a job that was taken under a proposal may not go now; empty when it may."""
+    if not name:
+        return ""
+    proposal = policy.proposals.get(name)
+    again = "cancel this job and run it again under another, or under none"
+    if proposal is None:
+        return f"there is no proposal {name} any more: {again}"
+    if name not in policy.proposals_of(user):
+        return f"you are no longer in the proposal {name}: {again}"
+    if today > proposal.last:
+        return f"the proposal {name} ended on {proposal.last}: {again}"
+    if today < proposal.first:
+        return f"the proposal {name} begins on {proposal.first} now; it goes on then"
+    if proposal.clusters and cluster not in proposal.clusters:
+        return f"the proposal {name} is not for the cluster {cluster} any more: {again}"
+    return ""
+
+
 def _with(resources: Resources, values: Mapping[str, str | None]) -> Resources:
     """Set what a proposal may decide."""
     kept = {option: getattr(resources, option) for option in GIVEN}

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
+from gateway.jobs import ran
 from gateway.jobs.line import cpus_of, cpus_of_task
 from gateway.jobs.models import Attempt, Job, Stage
 from gateway.jobs.spent import Spent
 from gateway.policy import windows
 from gateway.policy.models import Holder, Policy
+from gateway.policy.proposals import no_longer
 
 _HOUR = 3_600.0
 
@@ -29,12 +31,13 @@ class Ration:
         self._cpus: Counter[str] = Counter()
         self._hours: dict[str, float] = defaultdict(float)
         self._turn: dict[str, str] = {}
+        self._refused: dict[tuple[str, str, str], str] = {}
         living = list(jobs)
         for job in living:
             if job.attempt.stage is not Stage.NONE:
                 self.add(job)
-                self._add_running(job)
-        self._add_spent(living, spent)
+        holders = {one.key: one for job in living for one in self._holders(job)}
+        self._hours |= used_hours(policy, list(holders.values()), living, spent, moment)
 
     def add(self, job: Job) -> None:
         """Count a job that is, or goes, over there."""
@@ -44,7 +47,17 @@ class Ration:
 
     def full(self, job: Job) -> str:
         """Say which limit this job would break; empty for none."""
+        if gone := self._no_proposal(job):
+            return gone
         return next((why for one in self._holders(job) if (why := self._why(one, job))), "")
+
+    def _no_proposal(self, job: Job) -> str:
+        """Say why a job may no longer go under its proposal; empty when it may."""
+        key = job.owner, job.attempt.proposal, job.cluster
+        if key not in self._refused:
+            today = self._moment.astimezone(UTC).date()
+            self._refused[key] = no_longer(self._policy, *key, today)
+        return self._refused[key]
 
     def _why(self, holder: Holder, job: Job) -> str:
         """Say it of one holder.
@@ -78,25 +91,44 @@ class Ration:
             self._known[key] = [one for one in found if _limits_jobs(one)]
         return self._known[key]
 
-    def _add_running(self, job: Job) -> None:
-        for holder in self._holders(job):
-            if holder.allowance.core_hours:
-                self._hours[holder.key] += running_hours(job.attempt, holder, self._moment)
-
-    def _add_spent(self, jobs: Iterable[Job], spent: Spent) -> None:
-        holders = {one.key: one for job in jobs for one in self._holders(job)}
-        for key, hours in spent_hours(list(holders.values()), spent, self._moment).items():
-            self._hours[key] += hours
-
 
 def _limits_jobs(holder: Holder) -> bool:
     most = holder.allowance
     return bool(most.jobs or most.cpus or most.core_hours)
 
 
-def spent_hours(holders: Iterable[Holder], spent: Spent, moment: datetime) -> Mapping[str, float]:
-    """Read what holders have used whose core-hours are limited, by their keys."""
-    limited = [one for one in holders if one.allowance.core_hours]
+def used_hours(
+    policy: Policy,
+    holders: Iterable[Holder],
+    jobs: Iterable[Job],
+    spent: Spent,
+    moment: datetime,
+) -> dict[str, float]:
+    """Say what holders have used until now whose core-hours are limited, by their keys.
+
+    Parameters
+    ----------
+    jobs
+        All that live: of these it counts how far they have come.
+    """
+    limited = {one.key: one for one in holders if one.allowance.core_hours}
+    if not limited:
+        return {}
+    total = dict(_spent_hours(list(limited.values()), spent, moment))
+    known: dict[tuple[str, str], list[Holder]] = {}
+    for job in jobs:
+        if job.attempt.started is None:
+            continue
+        key = job.owner, job.attempt.proposal
+        if key not in known:
+            known[key] = [one for one in policy.holders(*key) if one.key in limited]
+        for one in known[key]:
+            total[one.key] += _running_hours(job.attempt, one, moment)
+    return total
+
+
+def _spent_hours(limited: list[Holder], spent: Spent, moment: datetime) -> Mapping[str, float]:
+    """Read what jobs have used that have ended."""
     proposals = spent.of_proposals([one.name for one in limited if one.until_the_end])
     found = {f"proposal:{name}": hours for name, hours in proposals.items()}
     for window in windows.WINDOWS:
@@ -107,16 +139,12 @@ def spent_hours(holders: Iterable[Holder], spent: Spent, moment: datetime) -> Ma
     return found
 
 
-def running_hours(attempt: Attempt, holder: Holder, moment: datetime) -> float:
+def _running_hours(attempt: Attempt, holder: Holder, moment: datetime) -> float:
     """Say what a job that lives has used until now, of what counts for a holder."""
-    if attempt.started is None:
-        return 0.0
-    since = attempt.started
-    if window := _window(holder):
-        since = max(since, windows.midnight(windows.begin(window, moment)))
-    waiting = attempt.task_states.get("PENDING", 0)
-    seconds = max(0.0, ((attempt.ended or moment) - since).total_seconds())
-    return seconds * max(1, attempt.tasks - waiting) * cpus_of_task(attempt.resources) / _HOUR
+    window = _window(holder)
+    since = windows.midnight(windows.begin(window, moment)) if window else None
+    seconds = ran.until_now_s(attempt, since, moment)
+    return seconds * cpus_of_task(attempt.resources) / _HOUR
 
 
 def used_up(holder: Holder, moment: datetime) -> str:

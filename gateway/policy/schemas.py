@@ -17,7 +17,7 @@ class LimitSchema(Schema):
     cpus = fields.Integer(required=True, metadata={"description": "of these jobs together"})
     core_hours = fields.Float(required=True)
     core_hours_used = fields.Float(
-        required=True, metadata={"description": "by jobs that have ended"}
+        required=True, metadata={"description": "until now, also by jobs that run"}
     )
     window = fields.String(
         required=True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from gateway.jobs.spent import Spent
 from gateway.policy.file import UNREADABLE, NoPolicyError, PolicyFile
 from gateway.policy.models import Holder, Policy, Proposal
 from gateway.policy.proposals import under_proposal
-from gateway.policy.ration import Halt, Ration, spent_hours, used_up
+from gateway.policy.ration import Halt, Ration, used_hours, used_up
 from gateway.policy.store import SubmissionStore
 from gateway.records import now
 
@@ -37,7 +37,7 @@ class Standing:
 
     holder: Holder
     core_hours: float
-    """Of jobs that have ended, where core-hours are limited."""
+    """Used until now, also by what runs, where core-hours are limited."""
 
     submitted: int
     """In this hour, where that is limited."""
@@ -47,11 +47,18 @@ class Policies:
     """Groups, limits and proposals, as they hold now."""
 
     def __init__(
-        self, *, file: PolicyFile, submissions: SubmissionStore, spent: Spent, audit: Audit
+        self,
+        *,
+        file: PolicyFile,
+        submissions: SubmissionStore,
+        spent: Spent,
+        living: Callable[[], Sequence[Job]],
+        audit: Audit,
     ) -> None:
         self._file = file
         self._submissions = submissions
         self._spent = spent
+        self._living = living
         self._audit = audit
 
     def current(self) -> Policy:
@@ -112,19 +119,25 @@ class Policies:
 
     def why_waits(self, user: str, proposal: str) -> str:
         """Say why a job would wait however few there are: its core-hours are used up."""
-        moment = now()
-        holders = [
-            one for one in self.current().holders(user, proposal) if one.allowance.core_hours
-        ]
-        hours = spent_hours(holders, self._spent, moment)
+        moment, policy = now(), self.current()
+        holders = policy.holders(user, proposal)
+        hours = self._used(policy, holders, moment)
         for one in holders:
-            if hours[one.key] >= one.allowance.core_hours:
+            if one.key in hours and hours[one.key] >= one.allowance.core_hours:
                 return used_up(one, moment)
         return ""
 
+    def _used(
+        self, policy: Policy, holders: Sequence[Holder], moment: datetime
+    ) -> Mapping[str, float]:
+        """Say what has been used where core-hours are limited, as jobs that wait are told it."""
+        limited = [one for one in holders if one.allowance.core_hours]
+        living = self._living() if limited else ()
+        return used_hours(policy, limited, living, self._spent, moment)
+
     # ---- when jobs go to clusters
 
-    def ration(self, jobs: Iterable[Job]) -> Ration | Halt | None:
+    def ration(self, jobs: Sequence[Job]) -> Ration | Halt | None:
         """Say what each may still have; None when nothing is limited.
 
         Parameters
@@ -136,7 +149,9 @@ class Policies:
             policy = self.current()
         except NoPolicyError:
             return Halt(UNREADABLE)
-        return Ration(policy, jobs, self._spent, now()) if policy.limits_jobs else None
+        if policy.limits_jobs or any(job.attempt.proposal for job in jobs):
+            return Ration(policy, jobs, self._spent, now())
+        return None
 
     # ---- to be shown
 
@@ -162,7 +177,7 @@ class Policies:
         holders = list(policy.holders(user))
         for name in self.proposals_of(user):
             holders += [one for one in policy.holders(user, name) if one.until_the_end]
-        hours = spent_hours(holders, self._spent, moment)
+        hours = self._used(policy, holders, moment)
         return [
             Standing(
                 holder=one,

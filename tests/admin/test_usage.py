@@ -10,14 +10,19 @@ import pytest
 from gateway.errors import InvalidError
 from gateway.ids import lowest_id
 from gateway.jobs import outcome
+from gateway.jobs.collect import Collected
+from gateway.jobs.judge import close
 from gateway.jobs.models import Job, Stage
+from gateway.jobs.outcome import ExitRecord
 from gateway.jobs.usage import Period, core_hours
+from gateway.records import now
 from scheduler.base import JobReport, JobState
 from tests.jobs.making import make_attempt, make_job
 from tests.live import Api, LiveGateway
 from tests.web.site import Browser, Site
 
 DAY = datetime(2026, 3, 10, 12, tzinfo=UTC)
+NOTHING = Collected(files=(), complete=True, results=(), faults=())
 URL = "/api/v1/admin/usage?since=2026-03-10&until=2026-03-10"
 
 
@@ -112,6 +117,41 @@ def test_tasks_are_added_up_once_each_has_ended() -> None:
     assert core_hours(whole.attempt) == 4
     assert outcome.observe(whole, [report(1, 3)]).attempt.elapsed_s == 4 * 3600, "once known"
     assert core_hours(make_attempt(ended=DAY)) == 0, "what never ran used nothing"
+
+
+def test_exit_files_tell_how_long_tasks_ran_that_nobody_saw_end() -> None:
+    rows = [_row(0, JobState.RUNNING), _row(1, JobState.COMPLETED, 2)]
+    job = outcome.observe(make_job(tasks=4, stage=Stage.SUBMITTED), rows)
+    exits = [_exit(0, 0, 1), _exit(1, 1, 1.1), _exit(2, 1, 4), _exit(3, 4, 10)]
+
+    def used(*exits: ExitRecord) -> tuple[float, bool]:
+        attempt = close(job, NOTHING, exits, None).attempt
+        return core_hours(attempt), attempt.elapsed_s is None
+
+    assert used(*exits) == (1 + 2 + 3 + 6, False), "what was seen, its own file does not shorten"
+    assert used(*exits[:2], exits[3]) == (1 + 2 + 6 + 10, True), "one of whom nobody knows"
+    late = replace(exits[3], ended=datetime(2400, 1, 1, tzinfo=UTC))
+    assert used(*exits[:3], late)[0] < (now() - DAY).total_seconds() / 3600 + 10
+
+
+def test_of_an_array_that_was_cancelled_only_what_began_is_counted() -> None:
+    rest = replace(_row(0, JobState.CANCELLED), task=None, started=None)
+    job = make_job(tasks=1000, stage=Stage.SUBMITTED)
+    job = outcome.observe(job, [_row(0, JobState.CANCELLED, 2), _row(1, JobState.RUNNING), rest])
+    job = outcome.observe(job, [_row(1, JobState.CANCELLED, 3), rest])
+    attempt = close(job, NOTHING, (), None).attempt
+    assert core_hours(attempt) == 5
+
+
+def _row(task: int, state: JobState, hours: float | None = None) -> JobReport:
+    end = None if hours is None else DAY + timedelta(hours=hours)
+    return JobReport(native_id="7", task=task, marker="m", state=state,
+                     raw_state=state.value, started=DAY, ended=end)  # fmt: skip
+
+
+def _exit(task: int, begun: float, ended: float) -> ExitRecord:
+    start, end = (DAY + timedelta(hours=hours) for hours in (begun, ended))
+    return ExitRecord(rc=0, ended=end, started=start, task=task)
 
 
 def test_a_job_that_ran_is_in_the_report(live: LiveGateway, api: Api) -> None:

@@ -157,6 +157,54 @@ def test_who_has_used_up_the_groups_hours_waits_and_then_goes(live: LiveGateway)
     bob.wait(held["id"])
 
 
+def test_what_runs_counts_wherever_it_is_told_what_was_used(live: LiveGateway) -> None:
+    ada = live.user()
+    hold(live, f"[limits.users.{ada.name}]\ncore_hours = 0.0001")
+    runs = ada.submit(kind="dummy", options={"seconds": 60})
+    eventually(
+        lambda: ada.http.get("/me/policy").json()["limits"][0]["core_hours_used"] > 0.0001,
+        what="the hours of the job that runs to be counted",
+    )
+    note = ada.http.post("/jobs/preview", json=DUMMY).json()["warnings"]
+    assert "you have used all of your 0.0001 core-hours until" in note[0]
+    said = re.search(r"([0-9.]+) of 0\.0001 core-hours", _shown(live, ada.name))
+    assert said
+    assert float(said[1]) > 0.0001
+    held = ada.submit(**DUMMY)
+    eventually(
+        lambda: "all of your 0.0001 core-hours" in ada.job(held["id"])["reason_text"],
+        what=lambda: str(ada.job(held["id"])),
+    )
+    ada.cancel_all()
+    ada.wait(runs["id"])
+
+
+def _shown(live: LiveGateway, user: str) -> str:
+    return live.command("policy", "show", "--user", user)
+
+
+def test_a_job_whose_proposal_is_gone_waits_with_words_and_can_be_cancelled(
+    live: LiveGateway,
+) -> None:
+    ada = live.user()
+    hold(live, grant("hp-1", ada.name))
+    first = ada.submit(kind="dummy", options={"seconds": 60})
+    after = {"kind": "afterany", "jobs": [first["id"]]}
+    late = ada.submit(**DUMMY, proposal="hp-1", after=after)
+    hold(live, "")
+    ada.http.post(f"/jobs/{first['id']}/cancel")
+    eventually(
+        lambda: "there is no proposal hp-1 any more" in ada.job(late["id"])["reason_text"],
+        what=lambda: str(ada.job(late["id"])),
+    )
+    assert ada.job(late["id"])["submission"] == "none"
+    ada.http.post(f"/jobs/{late['id']}/cancel")
+    assert ada.wait(late["id"])["state"] == "CANCELLED"
+    again = ada.http.post(f"/jobs/{late['id']}/rerun", json={"proposal": ""})
+    assert again.status_code == 202, again.text
+    ada.wait(late["id"])
+
+
 def test_too_many_submissions_in_an_hour_are_refused_until_the_next(live: LiveGateway) -> None:
     ada, bob = live.user(), live.user()
     hold(

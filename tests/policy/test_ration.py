@@ -9,14 +9,16 @@ from typing import Any
 import pytest
 import redis as redis_client
 
+from gateway.jobs import outcome
 from gateway.jobs.line import LineLimits, in_line
 from gateway.jobs.models import Job, Stage
+from gateway.jobs.ran import until_now_s
 from gateway.jobs.spent import Spent
 from gateway.jobs.store import JobStore
 from gateway.policy import windows
 from gateway.policy.ration import Ration
 from gateway.sidecars import Sidecars
-from scheduler.base import JobState
+from scheduler.base import JobReport, JobState
 from tests.jobs.making import make_job
 from tests.policy.documents import policy
 
@@ -113,6 +115,45 @@ def test_what_runs_counts_as_far_as_it_has_come(redis: redis_client.Redis) -> No
     assert why(redis, text, [array, job], week + timedelta(hours=3)) == {}
 
 
+def test_tasks_of_a_running_array_count_only_as_long_as_they_ran(
+    redis: redis_client.Redis,
+) -> None:
+    begun, text = NOW - timedelta(hours=10), "[limits.each_user]\ncore_hours = 20"
+    array, job = there("ada", started=begun, tasks=1000), make("ada", 1)
+    ended = [report(task, begun, 0.02) for task in range(499)]
+    runs, rest = report(499, NOW - timedelta(hours=8), None), waiting(range(500, 1000))
+    array = outcome.observe(array, [*ended, runs, rest])
+    for moment, hours in ((NOW, 9.98 + 8), (NOW + timedelta(hours=2), 9.98 + 10)):
+        # Slurm without accounting forgets what has ended: what was seen stays counted, once.
+        array = outcome.observe(array, [*ended[400:], runs, rest])
+        assert until_now_s(array.attempt, None, moment) == pytest.approx(hours * 3600)
+    assert why(redis, text, [array, job]) == {}
+    assert job.id in why(redis, text, [array, job], NOW + timedelta(hours=3))
+
+
+def test_of_a_running_array_only_this_weeks_part_counts(redis: redis_client.Redis) -> None:
+    week = windows.midnight(windows.begin("week", NOW))
+    array = there("ada", started=week - timedelta(hours=30), tasks=3)
+    rows = [report(0, week - timedelta(hours=30), 8.0), report(1, week - timedelta(hours=20), None)]
+    array = outcome.observe(array, [*rows, waiting(range(2, 3))])
+    moment, text = week + timedelta(hours=10), "[limits.each_user]\ncore_hours = 12.1"
+    assert until_now_s(array.attempt, week, moment) == pytest.approx((10 + 8 * 10 / 40) * 3600)
+    job = make("ada", 1)
+    assert why(redis, text, [array, job], moment) == {}
+
+
+def report(task: int, begun: datetime, hours: float | None) -> JobReport:
+    ended = None if hours is None else begun + timedelta(hours=hours)
+    state = JobState.COMPLETED if ended else JobState.RUNNING
+    return JobReport(native_id="7", task=task, marker="m", state=state, raw_state=state.value,
+                     started=begun, ended=ended)  # fmt: skip
+
+
+def waiting(tasks: range) -> JobReport:
+    return JobReport(native_id="7", task=None, marker="m", state=JobState.PENDING,
+                     raw_state="PENDING", tasks_waiting=tuple(tasks))  # fmt: skip
+
+
 def test_a_proposal_has_its_hours_once(redis: redis_client.Redis, store: JobStore) -> None:
     text = f"[proposals.hp]\n{GRANT}core_hours = 5\njobs = 1\n"
     under, without = make("ada", 1, proposal="hp"), make("ada", 2)
@@ -137,3 +178,29 @@ def test_a_tick_costs_the_same_however_many_jobs_are_done(
         use(store, make("ada", 0), 1)
     assert asked() == few
     assert few <= 10
+
+
+def test_who_waits_under_a_proposal_that_is_over_is_told_and_others_go(
+    redis: redis_client.Redis,
+) -> None:
+    text = f"[proposals.hp]\n{GRANT}clusters = ['local']\n"
+    late, other = make("ada", 1, proposal="hp"), make("ada", 2)
+    again = "cancel this job and run it again under another, or under none"
+    last = datetime(2026, 11, 30, 23, 59, tzinfo=UTC)
+    assert why(redis, text, [late, other], last) == {}, "its last day is its own"
+    assert why(redis, text, [late, other], last + timedelta(minutes=1)) == {
+        late.id: f"the proposal hp ended on 2026-11-30: {again}"
+    }
+    assert why(redis, "", [late, other]) == {late.id: f"there is no proposal hp any more: {again}"}
+    assert why(redis, text.replace("ada", "eve"), [late]) == {
+        late.id: f"you are no longer in the proposal hp: {again}"
+    }
+    assert why(redis, text.replace("'local'", "'hpc'"), [late]) == {
+        late.id: f"the proposal hp is not for the cluster local any more: {again}"
+    }
+    early = text.replace("2026-11-01", "2026-11-28")
+    assert why(redis, early, [late]) == {
+        late.id: "the proposal hp begins on 2026-11-28 now; it goes on then"
+    }
+    runs = there("ada", proposal="hp")
+    assert why(redis, text, [runs], last + timedelta(days=9)) == {}, "what runs is left alone"
