@@ -16,7 +16,7 @@ import redis
 
 from gateway.errors import InvalidError
 from gateway.ids import lowest_id
-from gateway.jobs import ran
+from gateway.jobs import gone, ran
 from gateway.jobs.line import cpus_of_task
 from gateway.jobs.models import Attempt, Job
 from scheduler.base import JobState
