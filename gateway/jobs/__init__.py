@@ -22,7 +22,8 @@ ended               ``collect`` fetches what is left, ``judge`` says what it com
                     closes the attempt; ``backoff`` spaces what fails; ``documents`` reads JSON of
                     strangers, ``parsed`` keeps records that were read
 shown               ``present`` to programs; to people ``job_view``, ``result_view``,
-                    ``element_view``, in the words of ``words``, ``page_words`` and ``concise``;
+                    ``element_view``, ``neighbours``, in the words of ``words``, ``page_words`` and
+                    ``concise``;
                     ``advise`` (``advice_schema``) computes the next request, ``forecast``
                     (``forecaster``, ``forecast_store``) how long it takes; ``pending`` and
                     ``alarm`` say what never starts, ``in_its_place`` asks for another;

@@ -20,6 +20,7 @@ from gateway.jobs.element_view import ended_grid, running_grid
 from gateway.jobs.kinds import kinds
 from gateway.jobs.listing import JobFilter, find_jobs
 from gateway.jobs.models import Attempt, Job, Progress, Wish
+from gateway.jobs.neighbours import neighbours_of
 from gateway.jobs.plan import script_sha256
 from gateway.jobs.present import API
 from gateway.jobs.reported import of_this_attempt
@@ -106,6 +107,7 @@ def job_page(services: Gateway, who: Identity, job_id: str, asked: Mapping[str, 
     results = _results(services, job, attempt)
     element = _element(services, attempt, results, asked.get("element"))
     result = element or (results.result if results else None)
+    neighbours = neighbours_of(services.job_store, job)
     following = next_request(job, progress, services.settings.clusters.get(job.cluster))
     return {
         "job": job,
@@ -122,6 +124,7 @@ def job_page(services: Gateway, who: Identity, job_id: str, asked: Mapping[str, 
         "element": _index(asked.get("element")) if element else None,
         "advice": words.advice(job, result, following) if attempt is job.attempt else "",
         "following": following,
+        "neighbours": neighbours,
         "alarm": alarm_of(job),
         "instead": instead_of(job, services.settings.clusters.get(job.cluster)),
         "plots": _plots(job, attempt, results, _index(asked.get("element")) if element else None),
@@ -135,7 +138,10 @@ def job_page(services: Gateway, who: Identity, job_id: str, asked: Mapping[str, 
         "api": f"{API}/{job.id}",
         "file_url": file_url,
         "live": not job.final,
-        "version": [*job.stamp, progress.t if progress else None, attempt.number, who.user],
+        "version": [
+            *(*job.stamp, progress.t if progress else None, attempt.number, who.user),
+            *neighbours.version,
+        ],
     }
 
 

@@ -14,7 +14,9 @@ from fitters.bumps_options import METHODS
 from gateway.accounts.models import Identity
 from gateway.clusters.shared import shared_account_note
 from gateway.errors import GatewayError, InvalidError, NotFoundError
+from gateway.jobs.dependencies import KINDS as ENDINGS
 from gateway.jobs.kinds import find_kind
+from gateway.jobs.neighbours import offered
 from gateway.jobs.service import Preview
 from gateway.problems import library
 from gateway.problems.form_errors import by_field, of_typed
@@ -27,7 +29,7 @@ from gateway.services import Gateway
 _PROBLEMS = 200
 _MORE = ("r.partition", "r.account", "r.qos", "r.nodes", "r.ntasks", "r.mem_per_cpu", "r.gres",
          "r.gpus", "r.gpus_per_node", "r.constraint", "r.reservation", "r.licenses", "r.wckey",
-         "r.nice", "r.mail_type", "r.mail_user", "r.exclusive", "r.mpi")  # fmt: skip
+         "r.nice", "r.mail_type", "r.mail_user", "r.exclusive", "r.mpi", "after")  # fmt: skip
 
 
 @dataclass(kw_only=True)
@@ -166,6 +168,8 @@ def _places(services: Gateway, who: Identity, values: Values) -> Document:
         "cluster": clusters[known],
         "account_note": shared_account_note(clusters[known]),
         "drain_note": services.drains.why(known),
+        "before": offered(services.job_store, who.user),
+        "endings": [(kind, f"each {words}") for kind, words in ENDINGS.items()],
         **_proposals(services, who, known, values.get("proposal", "")),
         "more_open": any(values.get(name) for name in _MORE),
     }

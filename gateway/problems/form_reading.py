@@ -13,6 +13,7 @@ names                      mean
 ``f.N.name``, ``.digest``  uploaded files of a script
 ``fit``, ``o.METHOD.NAME``  the method, and the options of each
 ``r.NAME``                 resources by Slurm's names
+``after``, ``after_kind``  ids of the jobs that it runs after, and how they have to end
 ``campaign``, ``grid`` ..    many fits in one job; see `gateway.problems.form_campaign`
 =========================  =========================================================================
 """
@@ -160,6 +161,8 @@ def job_document(values: Values, problem: Document | None) -> Document:
         document["seed"] = number(values["seed"])
     if (simulated := _simulated(values, str(document["mode"]))) is not None:
         document["simulate"] = simulated
+    if jobs := values.get("after", "").replace(",", " ").split():
+        document["after"] = {"kind": values.get("after_kind") or "afterok", "jobs": jobs}
     for name in ("cluster", "proposal", "parent"):
         if values.get(name):
             document[name] = values[name]

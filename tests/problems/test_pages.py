@@ -186,6 +186,20 @@ def test_a_job_of_another_kind_has_its_own_settings(plain: Plain, api: Api) -> N
     assert api.wait(answer.headers["location"].rpartition("/")[2])["state"] == "COMPLETED"
 
 
+def test_a_fit_runs_after_others_without_any_script(plain: Plain, api: Api) -> None:
+    first = api.submit(kind="dummy", options={"seconds": 60, "steps": 600})["id"]
+    form = {**filled(plain), "do": "fit", "after": f"{first} {'0' * 26}"}
+    wrong = post(plain, form)
+    assert wrong.status_code == 422
+    said = wrong.text.partition('id="wrong-after"')[2].partition("</small>")[0]
+    assert "You have no job" in said
+    answer = post(plain, {**form, "after": f" {first},{first} ", "after_kind": "afternotok"})
+    job = answer.headers["location"].rpartition("/")[2]
+    assert api.job(job)["after"] == {"kind": "afternotok", "jobs": [first]}
+    assert api.http.post(f"/jobs/{first}/cancel").status_code == 202
+    assert api.wait(job)["state"] == "COMPLETED"
+
+
 @pytest.mark.alone
 def test_typing_beside_many_rows_does_not_read_them_again(plain: Plain, fits: Fits) -> None:
     rows = "".join(f"{x} {2 * x + 1} 0.5\n" for x in range(190_000))

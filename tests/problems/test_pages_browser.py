@@ -265,6 +265,34 @@ def test_a_problem_is_kept_shown_edited_and_fitted(window: Window, page: Page, f
     expect(page.locator(".problems .title")).to_have_text(["A straight line"])
 
 
+def test_a_fit_runs_after_another_and_both_pages_say_so(page: Page, fits: Fits) -> None:
+    first = fits.waiting()
+    page.reload()
+    form.paste(page, form.line_data())
+    page.check("#fit-lm")
+    page.get_by_text("jobs to run after").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(f"#after-jobs option[value='{first}']")).to_have_count(1)
+    page.get_by_label("Run after other jobs").fill(f"{first}, 1234")
+    form.settle(page)
+    assert "'1234' is not an id" in form.wrong(page, "after")
+    page.get_by_label("Run after other jobs").fill(first)
+    page.get_by_label("And begin when").select_option("afterany")
+    form.settle(page)
+    form.send(page)
+    job = form.job_of(page)
+    before = page.locator("#runs-after")
+    expect(before).to_contain_text("Runs when each of these ends: waits (")
+    before.get_by_role("link").click()
+    page.wait_for_url(f"**/jobs/{first}")
+    expect(page.locator("#waiting-for-it").get_by_role("link")).to_have_attribute(
+        "href", f"/jobs/{job}"
+    )
+    assert fits.api.http.post(f"/jobs/{first}/cancel").status_code == 202
+    assert fits.api.wait(job)["state"] == "COMPLETED"
+    expect(page.locator("#waiting-for-it")).to_have_count(0)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
 def test_the_form_fits_every_width_and_is_accessible(
