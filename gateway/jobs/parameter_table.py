@@ -12,6 +12,7 @@ from gateway.jobs.result_view import ElementView, ParameterRow, ResultsView
 
 _COLUMNS = ("parameter", "value", "uncertainty", "low", "high", "start", "at_limit", "mean",
             "median", "low_68", "high_68", "low_95", "high_95")  # fmt: skip
+_MORE_FIXED = "more fixed ones, in parameters.json"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
         **{sign: "\\" + sign for sign in "&%$#_{}"}}  # fmt: skip
@@ -32,16 +33,29 @@ def to_csv(results: ResultsView) -> str:
     text = io.StringIO()
     writer = csv.writer(text)
     head = ("element", "label", "status", "chisq") if results.elements else ()
-    held = [safe_cell(f"fixed {name}") for name in results.fixed]
+    held = [*map(_held, results.fixed), *([_MORE_FIXED] if results.fixed_left_out else [])]
     writer.writerow((*head, *held, *_COLUMNS))
     if results.result:
         writer.writerows(_csv_row((), row) for row in results.result.parameters)
     for item in results.elements:
-        values = (item.result.fixed.get(name) for name in results.fixed)
+        values = _csv_held(item, results)
         start = (item.index, item.result.label, item.result.status, item.result.chisq, *values)
         rows = item.result.parameters or (ParameterRow(label="", value=None),)
         writer.writerows(_csv_row(start, row) for row in rows)
     return text.getvalue()
+
+
+def _held(name: str) -> Cell:
+    return safe_cell(f"fixed {name}")
+
+
+def _csv_held(item: ElementView, results: ResultsView) -> list[Cell]:
+    """Give what an element held, and how much of it has no column."""
+    held = item.result.fixed
+    values: list[Cell] = [held.get(name) for name in results.fixed]
+    if results.fixed_left_out:
+        values.append(len(held) - sum(name in held for name in results.fixed))
+    return values
 
 
 def _csv_row(start: Sequence[Cell], row: ParameterRow) -> list[Cell]:
@@ -93,19 +107,19 @@ def to_latex(results: ResultsView) -> str:
         rows = results.result.parameters if results.result else ()
         body = [f"{tex(row.label)} & {_tex_value(row)}" for row in rows]
     lines = "".join(f"  {line} \\\\\n" for line in body)
+    said = f"% {results.left_out}\n" if results.left_out else ""
     return (
-        f"\\begin{{tabular}}{{{columns}}}\n  \\hline\n  {head} \\\\\n  \\hline\n"
+        f"{said}\\begin{{tabular}}{{{columns}}}\n  \\hline\n  {head} \\\\\n  \\hline\n"
         f"{lines}  \\hline\n\\end{{tabular}}\n"
     )
 
 
 def _tex_element(item: ElementView, results: ResultsView) -> str:
-    values = {row.label: _tex_value(row) for row in item.result.parameters}
     chisq = "" if item.result.chisq is None else f"{item.result.chisq:.4g}"
     held = [
         f"${item.result.fixed[n]:.10g}$" if n in item.result.fixed else "" for n in results.fixed
     ]
-    fitted = [values.get(name, "") for name in results.labels]
+    fitted = [_tex_value(row) if (row := item.row(name)) else "" for name in results.labels]
     return " & ".join([tex(item.result.label or str(item.index)), chisq, *held, *fitted])
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -23,6 +24,9 @@ _TRACEBACK = 20_000
 _PARAMETERS = 2_000
 _ELEMENTS = 20_000
 _FIXED = 50
+_FIXED_COLUMNS, _FITTED_COLUMNS = 50, 100
+"""Of a table of all elements: names are as many as a job likes, and each is a cell in each row."""
+
 _DIGITS = 5
 _MOST_DIGITS = 15
 Interval = tuple[float | None, float | None]
@@ -124,7 +128,11 @@ class ElementView:
 
     def row(self, label: str) -> ParameterRow | None:
         """Find a parameter; None when this element has no such one."""
-        return next((row for row in self.result.parameters if row.label == label), None)
+        return self._rows.get(label)
+
+    @cached_property
+    def _rows(self) -> Mapping[str, ParameterRow]:
+        return {row.label: row for row in reversed(self.result.parameters)}  # the first one counts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,13 +152,35 @@ class ResultsView:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The parameters that any element has, in the order in which they come."""
-        rows = (row.label for item in self.elements for row in item.result.parameters)
-        return tuple(dict.fromkeys(rows))
+        """The first parameters that any element has, in the order in which they come."""
+        return self._labels[:_FITTED_COLUMNS]
 
     @property
     def fixed(self) -> tuple[str, ...]:
-        """The parameters that any element held, in the order in which they come."""
+        """The first parameters that any element held, in the order in which they come."""
+        return self._fixed[:_FIXED_COLUMNS]
+
+    @property
+    def fixed_left_out(self) -> int:
+        """How many more any element held."""
+        return len(self._fixed) - len(self.fixed)
+
+    @property
+    def left_out(self) -> str:
+        """Say what a table of `fixed` and `labels` does not have; empty when it has all."""
+        counts = {"fixed": self.fixed_left_out, "fitted": len(self._labels) - len(self.labels)}
+        parts = [f"{count} {what}" for what, count in counts.items() if count]
+        said = f"left out here: {' and '.join(parts)} parameters; parameters.json has all"
+        return said if parts else ""
+
+    # The rows of a table ask for them, and elements are many.
+    @cached_property
+    def _labels(self) -> tuple[str, ...]:
+        rows = (row.label for item in self.elements for row in item.result.parameters)
+        return tuple(dict.fromkeys(rows))
+
+    @cached_property
+    def _fixed(self) -> tuple[str, ...]:
         names = (name for item in self.elements for name in item.result.fixed)
         return tuple(dict.fromkeys(names))
 

@@ -8,6 +8,9 @@ import pytest
 
 from tests.jobs.making_pages import Fits
 from tests.live import LiveGateway
+from tests.web.fixtures import make
+
+__all__ = ["make"]
 
 
 @pytest.fixture(scope="module")
