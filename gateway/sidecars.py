@@ -43,6 +43,10 @@ class Unfinished:
         with told_when_full():
             self._path.replace(self._place)
 
+    def take_back(self) -> None:
+        """Remove it although it was kept; one that has made it old stays."""
+        self._place.unlink(missing_ok=True)
+
     def discard(self) -> None:
         """Remove it, unless it was kept."""
         self._path.unlink(missing_ok=True)

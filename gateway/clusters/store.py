@@ -28,7 +28,7 @@ import structlog
 
 from gateway.clusters.models import ClusterAccount, Contact, Drain, Survey
 from gateway.errors import NoSpaceError
-from gateway.keepsakes import Keepsakes
+from gateway.keepsakes import Keepsakes, Stored
 from gateway.records import Document, from_document, time_text, to_document
 
 _log = structlog.get_logger("clusters")
@@ -84,10 +84,9 @@ class DrainStore:
 
     def put(self, cluster: str, drain: Drain) -> None:
         """Remember it, in place of what was there; also where the disk is full."""
-        document = to_document(drain)
-        self._redis.hset("clusters:drained", cluster, json.dumps(document))
+        self._redis.hset("clusters:drained", cluster, json.dumps(to_document(drain)))
         try:
-            self._files.keep(cluster, {"cluster": cluster, **document})
+            self._files.keep(cluster, self._stored(cluster))
         except NoSpaceError as error:
             _log.warning("a lost store will not know of it", drained=cluster, error=str(error))
 
@@ -99,8 +98,15 @@ class DrainStore:
 
     def remove(self, cluster: str) -> None:
         """Forget it."""
-        self._files.drop(cluster)
-        self._redis.hdel("clusters:drained", cluster)
+        with self._files.dropped(cluster, self._stored(cluster)):
+            self._redis.hdel("clusters:drained", cluster)
+
+    def _stored(self, cluster: str) -> Stored:
+        def look() -> Document | None:
+            found = self.find(cluster)
+            return None if found is None else {"cluster": cluster, **to_document(found)}
+
+        return look
 
     def find(self, cluster: str) -> Drain | None:
         """Read it; None where a cluster is not drained."""
@@ -165,6 +171,11 @@ class SurveyStore:
         """List the clusters that somebody asked about, first come first."""
         found = self._redis.hgetall("clusters:probe-wanted")
         return sorted(found, key=lambda name: (found[name], name))
+
+    def find(self, cluster: str) -> Survey:
+        """Read what one can do, with one question; not whether somebody waits for a look."""
+        text = self._redis.hget("clusters:probed", cluster)
+        return Survey() if text is None else from_document(Survey, json.loads(text))
 
     def all(self) -> dict[str, Survey]:
         """Read all, by cluster."""

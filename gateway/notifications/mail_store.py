@@ -16,7 +16,7 @@ from typing import Any
 
 import redis
 
-from gateway.keepsakes import Keepsakes
+from gateway.keepsakes import Keepsakes, Stored
 from gateway.notifications.models import MailAddress
 from gateway.records import Document, from_document, to_document
 
@@ -37,12 +37,13 @@ class MailStore:
 
     def put(self, address: MailAddress) -> None:
         """Remember an address in place of what was there."""
+        user, stored = address.user, self._stored(address.user)
         if not address.verified:
-            self._files.drop(address.user)
-            self._redis.set(_key(address.user), _text(address))
+            with self._files.dropped(user, stored):
+                self._redis.set(_key(user), _text(address))
             return
-        with self._files.prepared(address.user, to_document(address)) as file:
-            self._redis.set(_key(address.user), _text(address))
+        with self._files.prepared(user, to_document(address), stored) as file:
+            self._redis.set(_key(user), _text(address))
             file.keep()
 
     def restore(self, document: Document) -> bool:
@@ -68,14 +69,13 @@ class MailStore:
                     pipe.execute()
                 except redis.WatchError:
                     continue
-                if changed.verified:
-                    self._files.keep(user, to_document(changed))
+                self._files.keep(user, self._stored(user))
                 return changed
 
     def remove(self, user: str) -> bool:
         """Forget an address; False when there was none."""
-        self._files.drop(user)
-        return bool(self._redis.delete(_key(user)))
+        with self._files.dropped(user, self._stored(user)):
+            return bool(self._redis.delete(_key(user)))
 
     def count_code(self, user: str) -> int:
         """Count a code that is to be sent; answer how many it were within an hour."""
@@ -83,6 +83,13 @@ class MailStore:
             pipe.set(f"mail:codes:{user}", 0, ex=_HOUR_S, nx=True)
             pipe.incr(f"mail:codes:{user}")
             return int(pipe.execute()[1])
+
+    def _stored(self, user: str) -> Stored:
+        def look() -> Document | None:
+            found = self.find(user)
+            return to_document(found) if found and found.verified else None
+
+        return look
 
 
 def _key(user: str) -> str:

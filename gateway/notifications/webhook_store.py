@@ -14,7 +14,7 @@ from typing import Any
 
 import redis
 
-from gateway.keepsakes import Keepsakes
+from gateway.keepsakes import Keepsakes, Stored
 from gateway.notifications.models import Webhook
 from gateway.records import Document, from_document, to_document
 
@@ -37,7 +37,7 @@ class WebhookStore:
         """Remember a new one; False when its user has as many as may be."""
         document = to_document(hook)
         text = json.dumps(document, separators=(",", ":"))
-        with self._files.prepared(hook.id, document) as file:
+        with self._files.prepared(hook.id, document, self._stored(hook.user, hook.id)) as file:
             if not self._add(keys=[_key(hook.user)], args=[hook.id, text, most]):
                 return False
             file.keep()
@@ -63,8 +63,15 @@ class WebhookStore:
         """Forget one; False when the user has none of this id."""
         if self.find(user, id) is None:
             return False
-        self._files.drop(id)
-        return bool(self._redis.hdel(_key(user), id))
+        with self._files.dropped(id, self._stored(user, id)):
+            return bool(self._redis.hdel(_key(user), id))
+
+    def _stored(self, user: str, id: str) -> Stored:
+        def look() -> Document | None:
+            found = self.find(user, id)
+            return None if found is None else to_document(found)
+
+        return look
 
 
 def _key(user: str) -> str:

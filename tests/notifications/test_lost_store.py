@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ from gateway.backup import back_up
 from gateway.errors import NoSpaceError
 from gateway.keepsakes import KINDS, Keepsakes
 from gateway.notifications.ends import Ends
+from gateway.notifications.mail_store import MailStore
 from gateway.notifications.models import end_of
 from gateway.rebuild import rebuild
 from gateway.restoring import restore
-from gateway.sidecars import Sidecars
+from gateway.sidecars import Sidecars, Unfinished
 from scheduler.base import JobState
 from tests.jobs.making import make_job
 from tests.notifications.receiver import Receiver, receiver
@@ -109,6 +111,129 @@ def test_what_was_taken_away_or_never_confirmed_does_not_come_back(
     assert "drains: 0 restored" in house.rebuild()
 
 
+def between(
+    monkeypatch: pytest.MonkeyPatch, place: type, name: str, act: Callable[[], object], nth: int = 1
+) -> list[int]:
+    """Have something done just before the nth call of a method: another process came between."""
+    real, calls = getattr(place, name), []
+
+    def held_up(*args: Any, **named: Any) -> Any:
+        calls.append(1)
+        if len(calls) == nth:
+            act()
+        return real(*args, **named)
+
+    monkeypatch.setattr(place, name, held_up)
+    return calls
+
+
+RECORDS = ("webhook", "mail", "changed mail", "drain")
+
+
+class Record:
+    """One record of each kind: written, and taken away."""
+
+    def __init__(self, kind: str, house: House, sink: Sink) -> None:
+        self.kind = kind
+        self.services = house.site.services
+        self.state = self.services.settings.state_directory
+        self.hook = ""
+        if "mail" in kind:
+            house.known(sink)
+            self.address = self.services.mails.get("ada")
+
+    def write(self, word: str = "FAILED") -> None:
+        mails = MailStore(self.services.redis, Keepsakes(self.state, "mails"))
+        states = (JobState(word),)
+        if self.kind == "webhook":
+            made = self.services.webhooks.add("ada", word, "https://example.org/", states)
+            self.hook = made.webhook.id
+        elif self.kind == "mail":
+            mails.put(replace(self.address, states=states))
+        elif self.kind == "changed mail":
+            mails.change("ada", lambda known: replace(known, states=states))
+        else:
+            self.services.drains.drain("local", word, "root")
+
+    def remove(self) -> None:
+        if self.kind == "webhook":
+            for hook in self.services.webhooks.all("ada"):
+                self.services.webhooks.remove("ada", hook.id)
+        elif "mail" in self.kind:
+            self.services.mails.remove("ada")
+        else:
+            self.services.drains.resume("local", "root")
+
+    def words(self) -> list[str]:
+        """Say what the store has."""
+        if self.kind == "webhook":
+            return [hook.label for hook in self.services.webhooks.all("ada")]
+        if "mail" in self.kind:
+            found = self.services.mails.find("ada")
+            return [state.value for state in found.states] if found else []
+        return [drain.reason for drain in self.services.drains.all().values()]
+
+
+@pytest.fixture
+def record(house: House, places: tuple[Receiver, Sink], request: pytest.FixtureRequest) -> Record:
+    return Record(request.param, house, places[1])
+
+
+@pytest.mark.parametrize("record", RECORDS, indirect=True)
+def test_what_is_taken_away_before_its_writer_has_kept_its_file_does_not_come_back(
+    house: House, record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record.write()
+    between(monkeypatch, Unfinished, "keep", record.remove)
+    record.write("TIMEOUT")
+    assert record.words() == []
+    house.lose()
+    house.rebuild()
+    assert record.words() == []
+
+
+@pytest.mark.parametrize("record", RECORDS[1:], indirect=True)
+def test_what_is_written_while_it_is_taken_away_does_not_come_back_either(
+    house: House, record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record.write()
+    verb = "hdel" if record.kind == "drain" else "delete"
+    between(monkeypatch, type(record.services.redis), verb, lambda: record.write("TIMEOUT"))
+    record.remove()
+    assert record.words() == []
+    house.lose()
+    house.rebuild()
+    assert record.words() == []
+
+
+@pytest.mark.parametrize("record", [kind for kind in RECORDS if kind != "webhook"], indirect=True)
+def test_of_two_writers_the_file_is_of_the_one_whom_the_store_has(
+    house: House, record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record.write()
+    between(monkeypatch, Unfinished, "keep", lambda: record.write("CANCELLED"))
+    record.write("TIMEOUT")
+    kept = record.words()
+    assert kept == ["CANCELLED"]
+    house.lose()
+    house.rebuild()
+    assert record.words() == kept
+
+
+@pytest.mark.parametrize("record", ["mail", "drain"], indirect=True)
+def test_what_is_written_anew_once_it_was_taken_away_stays(
+    house: House, record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record.write()
+    calls = between(monkeypatch, Sidecars, "remove", lambda: record.write("TIMEOUT"), nth=2)
+    record.remove()
+    assert len(calls) >= 2, "once before the store forgets, and once after"
+    assert record.words() == ["TIMEOUT"]
+    house.lose()
+    house.rebuild()
+    assert record.words() == ["TIMEOUT"]
+
+
 def test_a_full_disk_keeps_no_administrator_from_draining(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,9 +262,10 @@ def test_they_are_in_a_backup(house: House, places: tuple[Receiver, Sink], tmp_p
 @pytest.mark.parametrize("name", ["../../x", "b.a", "a/b", "é" * 99, ".deleted"])
 def test_any_name_has_a_file_of_its_own_beneath_its_folder(tmp_path: Path, name: str) -> None:
     files = Keepsakes(tmp_path, "drains")
-    files.keep(name, {"cluster": name})
-    files.keep(f"{name}2", {"cluster": "another"})
+    files.keep(name, lambda: {"cluster": name})
+    files.keep(f"{name}2", lambda: {"cluster": "another"})
     found = [document["cluster"] for _, document in Sidecars(tmp_path / "sidecars" / "drains")]
     assert sorted(found) == sorted([name, "another"])
-    files.drop(name)
+    with files.dropped(name, lambda: None):
+        assert len(list(tmp_path.rglob("*.json"))) == 1
     assert len(list(tmp_path.rglob("*.json"))) == 1
