@@ -59,9 +59,13 @@ def list_queue(query: dict[str, Any]) -> tuple[dict[str, Any], int, dict[str, st
 @bp.output(UsageReportSchema)
 @needs(Scope.ADMIN)
 def report_usage(period: Period) -> Document:
-    """Sum up the core-hours of jobs that were submitted in a period, and what came to nothing."""
-    rows = usage(gateway().redis, period)
-    return {"since": period.since, "until": period.until, "items": rows}
+    """Sum up the core-hours of jobs that were submitted in a period, and what came to nothing.
+
+    By user, cluster and proposal; by kind; by group. Of very many jobs the newest are counted, and
+    ``left_out`` says how many are not.
+    """
+    found = usage(gateway().redis, period, gateway().policies.groups_of)
+    return {**vars(found), "since": period.since, "until": period.until, "items": found.rows}
 
 
 @bp.get("/admin/clusters/<cluster>/probe")

@@ -157,14 +157,9 @@ class UsageQuery(Schema):
         return Period(since=data.get("since") or until - _USUAL, until=until)
 
 
-class UsageSchema(Schema):
-    """What one user's jobs, submitted in the period, have used of one cluster until now."""
+class SumSchema(Schema):
+    """What jobs that were submitted in the period have used until now, and what came of it."""
 
-    user = fields.String(required=True)
-    cluster = fields.String(required=True)
-    proposal = fields.String(
-        required=True, metadata={"description": "under which they were submitted; or empty"}
-    )
     ended = fields.Dict(
         keys=fields.String(),
         values=fields.Integer(),
@@ -179,10 +174,40 @@ class UsageSchema(Schema):
         required=True,
         metadata={"description": "of these, of attempts that did not complete nor were continued"},
     )
+    wasted = fields.Dict(
+        keys=fields.String(),
+        values=fields.Float(),
+        required=True,
+        metadata={"description": "the same, by the state in which they ended"},
+    )
+    success_rate = fields.Float(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "how many of the attempts that ended completed, from 0 to 1, without "
+            "those that were continued or were cancelled before they began; null: there are none"
+        },
+    )
     estimated = fields.Integer(
         required=True,
         metadata={"description": "arrays counted from first start to last end, as an upper bound"},
     )
+
+
+class UsageSchema(SumSchema):
+    """What one user's jobs have used of one cluster."""
+
+    user = fields.String(required=True)
+    cluster = fields.String(required=True)
+    proposal = fields.String(
+        required=True, metadata={"description": "under which they were submitted; or empty"}
+    )
+
+
+class ShareSchema(SumSchema):
+    """What the jobs of one kind, or of one group, have used."""
+
+    name = fields.String(required=True)
 
 
 class UsageReportSchema(Schema):
@@ -191,3 +216,19 @@ class UsageReportSchema(Schema):
     since = fields.Date(required=True)
     until = fields.Date(required=True)
     items = fields.List(fields.Nested(UsageSchema), required=True)
+    kinds = fields.List(fields.Nested(ShareSchema), required=True)
+    groups = fields.List(
+        fields.Nested(ShareSchema),
+        required=True,
+        metadata={"description": "by the policy as it is now; who is in two counts in both"},
+    )
+    total = fields.Nested(SumSchema, required=True)
+    left_out = fields.Integer(
+        required=True,
+        metadata={"description": "older jobs of the period that were too many to be counted"},
+    )
+    counted_from = Instant(
+        required=True,
+        allow_none=True,
+        metadata={"description": "when the oldest that was counted was made; null: all were"},
+    )

@@ -8,9 +8,11 @@ that gave it its id. Jobs that were deleted count as long as `gateway.jobs.gone`
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
+from itertools import islice
 
 import redis
 
@@ -22,7 +24,9 @@ from gateway.jobs.models import Attempt, Job
 from scheduler.base import JobState
 
 MOST_DAYS = 366
-_MOST_JOBS = 50_000
+MOST_JOBS = 50_000
+"""Of a period: the newest, as many as are read in a request."""
+
 _HOUR = 3600.0
 
 
@@ -53,34 +57,82 @@ def _lowest(day: date) -> str:
 
 
 @dataclass(kw_only=True)
-class Usage:
-    """What one user's jobs, submitted in a period, have used of one cluster until now."""
+class Sum:
+    """What jobs that were submitted in a period have used until now, and what came of it."""
+
+    ended: Counter[str] = field(default_factory=Counter)
+    """Attempts that have ended, by state."""
+
+    core_hours: float = 0.0
+    wasted: dict[str, float] = field(default_factory=dict)
+    """Core-hours of attempts that did not complete and that no other has continued, by state."""
+
+    estimated: int = 0
+    """Arrays with tasks of unknown length: these count from the first start to the last end."""
+
+    succeeded: int = 0
+    judged: int = 0
+    """Attempts that tell of success: no other has continued them, and they were not cancelled
+    before they began."""
+
+    @property
+    def wasted_core_hours(self) -> float:
+        """All of what was wasted."""
+        return sum(self.wasted.values())
+
+    @property
+    def success_rate(self) -> float | None:
+        """How many of those that tell of it completed; None when there are none."""
+        return self.succeeded / self.judged if self.judged else None
+
+    def add(self, attempt: Attempt, *, continued: bool) -> None:
+        """Count an attempt, if it has ended."""
+        if not attempt.final:
+            return
+        state, used = attempt.state.value, core_hours(attempt)
+        self.ended[state] += 1
+        self.core_hours += used
+        self.estimated += bool(used) and attempt.tasks > 1 and attempt.elapsed_s is None
+        if continued:
+            return
+        done = attempt.state is JobState.COMPLETED
+        self.succeeded += done
+        self.judged += attempt.state is not JobState.CANCELLED or attempt.started is not None
+        if used and not done:
+            self.wasted[state] = self.wasted.get(state, 0.0) + used
+
+
+@dataclass(kw_only=True)
+class Usage(Sum):
+    """What one user's jobs have used of one cluster."""
 
     user: str
     cluster: str
     proposal: str = ""
     """Under which they were submitted; empty: under none."""
 
-    ended: Counter[str] = field(default_factory=Counter)
-    """Attempts that have ended, by state."""
 
-    core_hours: float = 0.0
-    wasted_core_hours: float = 0.0
-    """Of attempts that did not complete and that no other has continued."""
+@dataclass(kw_only=True)
+class Share(Sum):
+    """What the jobs of one kind, or of one group, have used."""
 
-    estimated: int = 0
-    """Arrays with tasks of unknown length: these count from the first start to the last end."""
+    name: str
+    """Empty: of users that are in no group."""
 
-    def add(self, attempt: Attempt, *, continued: bool) -> None:
-        """Count an attempt, if it has ended."""
-        if not attempt.final:
-            return
-        self.ended[attempt.state.value] += 1
-        used = core_hours(attempt)
-        self.core_hours += used
-        self.estimated += bool(used) and attempt.tasks > 1 and attempt.elapsed_s is None
-        if attempt.state is not JobState.COMPLETED and not continued:
-            self.wasted_core_hours += used
+
+@dataclass(kw_only=True)
+class Report:
+    """A period, most used first; who is in two groups counts in both."""
+
+    rows: Sequence[Usage]
+    kinds: Sequence[Share]
+    groups: Sequence[Share]
+    total: Sum
+    left_out: int
+    """So many older jobs of the period are not in it: it would take too long."""
+
+    counted_from: datetime | None
+    """When the oldest job that is in it was made; None when all are."""
 
 
 def core_hours(attempt: Attempt) -> float:
@@ -88,29 +140,53 @@ def core_hours(attempt: Attempt) -> float:
     return ran.in_all_s(attempt) * cpus_of_task(attempt.resources) / _HOUR
 
 
-def usage(client: redis.Redis, period: Period) -> Sequence[Usage]:
-    """Sum up a period, most used first.
+def usage(client: redis.Redis, period: Period, groups_of: Callable[[str], Sequence[str]]) -> Report:
+    """Sum up a period, of its newest jobs when there are very many.
 
-    Raises
-    ------
-    InvalidError
-        When there are too many jobs in it.
+    Parameters
+    ----------
+    groups_of
+        Says in which groups a user is.
     """
-    found: dict[tuple[str, str, str], Usage] = {}
-    for job in _jobs(client, period):
-        continued = {attempt.resumed_from for attempt in job.attempts}
-        for attempt in job.attempts:
+    rows: dict[tuple[str, str, str], Usage] = {}
+    kinds: dict[str, Share] = {}
+    groups: dict[str, Share] = {}
+    total = Sum()
+    member_of = cache(groups_of)
+    low, high = f"[{period.ids[0]}", f"({period.ids[1]}"
+    left_out = max(0, gone.count(client, low, high) - MOST_JOBS)
+    oldest: datetime | None = None
+    for found in islice(gone.newest(client, low=low, high=high), MOST_JOBS):
+        job, oldest = found.job, found.job.created
+        shares = [total, _share(kinds, job.kind)]
+        shares += [_share(groups, name) for name in member_of(job.owner) or ("",)]
+        for attempt, continued in _attempts(job):
             key = job.owner, job.cluster, attempt.proposal
-            if key not in found:
-                found[key] = Usage(user=key[0], cluster=key[1], proposal=key[2])
-            found[key].add(attempt, continued=attempt.number in continued)
-    return sorted(
-        found.values(), key=lambda row: (-row.core_hours, row.user, row.cluster, row.proposal)
+            if key not in rows:
+                rows[key] = Usage(user=key[0], cluster=key[1], proposal=key[2])
+            for one in (rows[key], *shares):
+                one.add(attempt, continued=continued)
+    return Report(
+        rows=sorted(
+            rows.values(), key=lambda row: (-row.core_hours, row.user, row.cluster, row.proposal)
+        ),
+        kinds=_most_first(kinds),
+        groups=_most_first(groups),
+        total=total,
+        left_out=left_out,
+        counted_from=oldest if left_out else None,
     )
 
 
-def _jobs(client: redis.Redis, period: Period) -> Iterator[Job]:
-    low, high = (f"[{period.ids[0]}", f"({period.ids[1]}")
-    if gone.count(client, low, high) > _MOST_JOBS:
-        raise InvalidError.at("/query/since", f"more than {_MOST_JOBS} jobs: ask for fewer days")
-    return (found.job for found in gone.newest(client, low=low, high=high))
+def _attempts(job: Job) -> list[tuple[Attempt, bool]]:
+    """Give the attempts of a job, and whether another has continued each."""
+    continued = {attempt.resumed_from for attempt in job.attempts}
+    return [(attempt, attempt.number in continued) for attempt in job.attempts]
+
+
+def _share(found: dict[str, Share], name: str) -> Share:
+    return found.setdefault(name, Share(name=name))
+
+
+def _most_first(found: dict[str, Share]) -> list[Share]:
+    return sorted(found.values(), key=lambda one: (-one.core_hours, one.name))

@@ -101,7 +101,7 @@ def test_a_cluster_is_drained_at_every_width(
         if step == "usage":
             page.goto(f"{origin}/admin")
             page.get_by_role("link", name="Usage").click()
-            page.get_by_role("link", name="As CSV").wait_for()
+            page.get_by_role("link", name="by kind").wait_for()
         page.screenshot(path=tmp_path / f"{step}-{width}-{scheme}.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, step
         found = Axe().run(page).response["violations"]

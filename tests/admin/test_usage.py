@@ -68,12 +68,12 @@ def test_hours_are_summed_by_user_and_cluster_and_waste_is_told(site: Site, root
     table = root.get(URL.replace("/api/v1/admin/usage", "/admin/usage.csv"))
     assert table.content_type.startswith("text/csv")
     assert table.text.splitlines()[1:] == [
-        "ada,local,,COMPLETED=2 FAILED=1 TIMEOUT=1,19.5000,0.5000,0",
-        "bob,other,,COMPLETED=1,3.0000,0.0000,1",
-        "bob,local,,CANCELLED=1,1.0000,1.0000,0",
+        "ada,local,,COMPLETED=2 FAILED=1 TIMEOUT=1,19.5000,0.5000,FAILED=0.5000,0.6667,0",
+        "bob,other,,COMPLETED=1,3.0000,0.0000,,1.0000,1",
+        "bob,local,,CANCELLED=1,1.0000,1.0000,CANCELLED=1.0000,0.0000,0",
     ]
     page = root.get(URL.replace("/api/v1", "")).text
-    assert "<b>23.50</b>" in page
+    assert "23.50" in page[page.index("<tfoot>") :]
     assert "No jobs" in root.get("/admin/usage?since=2025-01-01&until=2025-01-02").text
 
 
