@@ -54,7 +54,9 @@ def policy_set(file: Path) -> None:
 def policy_show(*, user: str | None) -> None:
     """Show the policy that holds, as it was written."""
     if user is None:
-        text = PolicyFile(load_settings(with_secret=False).state_directory).text()
+        file = PolicyFile(load_settings(with_secret=False).state_directory)
+        _check(file)
+        text = file.text()
         click.echo(text.rstrip("\n") or "# no policy: nothing is limited over all clusters")
         return
     policies = _policies(load_settings())
@@ -63,6 +65,16 @@ def policy_show(*, user: str | None) -> None:
         click.echo(_standing(standing))
     for name, one in policies.proposals_of(user).items():
         click.echo(f"proposal {name}: {one.first} to {one.last} {one.title}".rstrip())
+
+
+def _check(file: PolicyFile) -> None:
+    try:
+        file.checked()
+    except PolicyError as error:
+        raise PolicyError(
+            f"the policy is damaged, so nothing new is taken until it is mended: {error}; put a "
+            "whole one there with 'bumps-gateway policy set FILE'"
+        ) from error
 
 
 def _policies(settings: Settings) -> Policies:
@@ -75,8 +87,12 @@ def _read(settings: Settings, file: Path) -> tuple[Policy, str]:
     """Read a file, also for what only these settings can tell."""
     try:
         text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PolicyError(f"{file}: {error}") from error
+    except FileNotFoundError as error:
+        raise PolicyError(f"there is no file {file}: give the name of a policy file") from error
+    except OSError as error:
+        raise PolicyError(f"{file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise PolicyError(f"{file} is no text in UTF-8 ({error.reason})") from error
     found = read_policy(text, str(file))
     for name, proposal in found.proposals.items():
         if strange := sorted(set(proposal.clusters) - set(settings.clusters)):

@@ -165,9 +165,11 @@ class JobService:
         job = self._own(request.identity, id, Right.WRITE)
         added = self._in_its_place.made_before(job)
         if added is None:
-            self._files.require_room(job.owner)
-            made = self._new_job(*self._in_its_place.plan(request, job))
-            added, _ = self._accept(made, key_of(job), key_of(job))
+            with self._policies.turn(request.identity.user) as turn:
+                self._files.require_room(job.owner)
+                made = self._new_job(*self._in_its_place.plan(request, job))
+                added, replayed = self._accept(made, key_of(job), key_of(job))
+                turn.used = not replayed
         if not job.final and job.wish is not Wish.CANCEL:
             self.cancel(request.identity, id)
         return added

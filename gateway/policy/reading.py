@@ -62,6 +62,8 @@ def _read(tree: Mapping[str, Any]) -> Policy:
     own = _table(limits, "groups", "limits.groups")
     _check_known(own, groups, "limits.groups")
     users = _table(limits, "users", "limits.users")
+    _check_windows("user", each_user, users)
+    _check_windows("group", each_group, own)
     return Policy(
         groups=groups,
         proposals=proposals,
@@ -69,6 +71,23 @@ def _read(tree: Mapping[str, Any]) -> Policy:
         each_group=build_table(Allowance, each_group, "limits.each_group"),
         users=_named(Allowance, _over(each_user, users), "limits.users", _check_user_name),
         group_limits=_named(Allowance, _over(each_group, own), "limits.groups", _check_user_name),
+    )
+
+
+def _check_windows(kind: str, each: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Refuse a window of no core-hours: whoever wrote it believes that something is limited."""
+    tables = [table for table in own.values() if isinstance(table, dict)]
+    if "window" in each and not any("core_hours" in table for table in (each, *tables)):
+        raise _no_hours(f"each_{kind}")
+    for name, table in own.items():
+        if isinstance(table, dict) and "window" in table and "core_hours" not in {**each, **table}:
+            raise _no_hours(f"{kind}s.{name}")
+
+
+def _no_hours(table: str) -> PolicyError:
+    return PolicyError(
+        f"[limits.{table}] has a window and no core_hours, so nothing is limited: give "
+        f"limits.{table}.core_hours, or leave window out"
     )
 
 

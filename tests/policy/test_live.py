@@ -242,6 +242,20 @@ def test_too_many_submissions_in_an_hour_are_refused_until_the_next(live: LiveGa
 def test_a_damaged_policy_lets_nothing_new_through_and_loses_nothing(live: LiveGateway) -> None:
     ada = live.user()
     hold(live, "[limits.each_user]\njobs = 1")
+def test_what_is_asked_for_instead_is_a_submission_too(live: LiveGateway) -> None:
+    ada = live.user()
+    job = ada.submit(kind="dummy", options={"seconds": 60})
+    hold(live, f"[limits.users.{ada.name}]\nsubmissions_per_hour = 1")
+    other = ada.submit(**DUMMY)  # the only one that is counted: before it nobody had a limit
+    answer = ada.http.post(f"/jobs/{job['id']}/instead")
+    assert (answer.status_code, "submissions_per_hour" in answer.text) == (429, True)
+    assert not ada.job(job["id"])["final"], "what is not replaced goes on"
+    hold(live, "")
+    assert ada.http.post(f"/jobs/{job['id']}/instead").status_code == 409
+    ada.wait(other["id"])
+    ada.cancel_all()
+
+
     first, second = (ada.submit(kind="dummy", options={"seconds": n}) for n in (60, 0))
     ada.wait_for_state(first["id"], "RUNNING")
     place = live.state / "policy.toml"
@@ -251,6 +265,9 @@ def test_a_damaged_policy_lets_nothing_new_through_and_loses_nothing(live: LiveG
     answer = ada.http.post("/jobs", json=DUMMY)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "60")
     ada.http.post(f"/jobs/{first['id']}/cancel")
+    shown = refused(live, "policy", "show")
+    assert f"the policy is damaged, so nothing new is taken until it is mended: {place}" in shown
+    assert "[limits" not in shown.replace(str(place), "").split("Error:")[0]
     ada.wait(first["id"])
     eventually(
         lambda: "cannot be read" in ada.job(second["id"])["reason_text"],
@@ -272,7 +289,11 @@ def test_commands_name_what_is_wrong_and_change_nothing(live: LiveGateway, tmp_p
     assert "proposals.hp.clusters: there is no cluster 'nowhere'; known: local" in refused(
         live, "policy", "set", str(wrong)
     )
-    assert "missing.toml" in refused(live, "policy", "set", str(tmp_path / "missing.toml"))
+    for command in ("check", "set"):
+        missing = refused(live, "policy", command, str(tmp_path / "missing.toml"))
+        assert missing.startswith(f"Error: there is no file {tmp_path / 'missing.toml'}: give")
+    wrong.write_bytes(b"\xff\xfe")
+    assert f"{wrong} is no text in UTF-8" in refused(live, "policy", "check", str(wrong))
     assert live.command("policy", "show") == "[limits.each_user]\njobs = 7  # why\n"
 
 

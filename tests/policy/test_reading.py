@@ -25,6 +25,13 @@ def test_what_is_said_of_one_is_laid_over_what_is_said_of_each() -> None:
     assert found.groups_of("eve") == ()
 
 
+def test_the_window_of_each_is_for_those_who_have_core_hours() -> None:
+    text = '[limits.each_user]\nwindow = "day"\n[limits.users.bob]\ncore_hours = 3'
+    assert policy(text).users["bob"] == Allowance(core_hours=3, window="day")
+    free = '[limits.each_user]\ncore_hours = 3\n[limits.users.bob]\nwindow = "day"'
+    assert policy(free).users["bob"] == Allowance(core_hours=3, window="day")
+
+
 def test_without_a_word_everything_is_allowed() -> None:
     assert not policy("").limits_jobs
     assert policy().limits_jobs
@@ -40,6 +47,9 @@ def test_without_a_word_everything_is_allowed() -> None:
         ("core_hours = 1000", "core_hours = inf", "core_hours = inf: give 0"),
         ("core_hours = 1000", "core_hours = nan", "core_hours = nan: give 0"),
         ('window = "week"', 'window = "year"', "window = 'year': choose day, week, month"),
+        ("core_hours = 1000", "", "[limits.groups.imaging] has a window and no core_hours"),
+        ("jobs = 1\n", 'window = "day"\n', "give limits.users.bob.core_hours, or leave window out"),
+        ("jobs = 3", 'window = "day"', "[limits.each_user] has a window and no core_hours"),
         ("[limits.groups.imaging]", "[limits.groups.x]", "limits.groups: there is no [groups.x]"),
         ('["imaging"]', '["nobody"]', "proposals.hp-117.groups: there is no [groups.nobody]"),
         ('["ada", "bob"]', '["ada", "Bob!"]', "groups.imaging.members[1]: 'Bob!' is not a name"),
