@@ -87,6 +87,9 @@ class ClusterSettings:
     max_jobs_per_user: int = 0
     max_cpus_per_user: int = 0
     checkpoint_s: float = 300.0
+    exclusive: bool = False
+    """Whether jobs may ask for whole nodes, which limits on processors do not see."""
+
     partitions: tuple[str, ...] = ()
     prolog: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)

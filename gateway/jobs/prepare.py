@@ -322,3 +322,4 @@ def _warnings(
         if dof <= 0:
             found.append(f"{problem.n_points} points cannot fix {problem.n_parameters} parameters.")
     return found
+        exclusive=cluster.exclusive,

@@ -109,6 +109,9 @@ class Limits:
     partitions: tuple[str, ...] = ()
     """Those that may be asked for; empty when the site checks that itself."""
 
+    exclusive: bool = True
+    """Whether a job may have a node alone: all its processors, however few it asks for."""
+
 
 def check_limits(resources: Resources, limits: Limits, tasks: int = 1) -> list[FieldError]:
     """Compare what is asked with what a site gives; an empty list is agreement."""
@@ -116,6 +119,7 @@ def check_limits(resources: Resources, limits: Limits, tasks: int = 1) -> list[F
         *_time_errors(resources, limits),
         *_size_errors(resources, limits, tasks),
         *_partition_errors(resources, limits),
+        *_exclusive_errors(resources, limits),
     ]
 
 
@@ -174,6 +178,17 @@ def _partition_errors(resources: Resources, limits: Limits) -> list[FieldError]:
     strange = [one for one in resources.partition.split(",") if one not in limits.partitions]
     text = f"{', '.join(strange)} is not open to this gateway: choose "
     return [_error("partition", text, ", ".join(limits.partitions))] if strange else []
+
+
+def _exclusive_errors(resources: Resources, limits: Limits) -> list[FieldError]:
+    """Refuse whole nodes where they are not given: no limit would see their other processors."""
+    if not resources.exclusive or limits.exclusive:
+        return []
+    detail = (
+        "this site gives nobody a node alone (exclusive, in its cluster's settings): leave this "
+        "out, and ask for the processors that the job uses"
+    )
+    return [FieldError(pointer="/resources/exclusive", detail=detail)]
 
 
 def _exceeds(asked: int | None, most: int | None) -> bool:

@@ -171,6 +171,7 @@ def test_two_ways_to_ask_for_the_same_are_refused(one: str, other: str) -> None:
         (Resources(partition="short,night"), 1, "/resources/partition"),
         (Resources(nodes=2), 1, "/resources/nodes"),
         (Resources(), 101, "/pack"),
+        (Resources(exclusive=True, cpus_per_task=4), 1, "/resources/exclusive"),
     ],
 )
 def test_more_than_a_site_gives_is_named_with_its_limit(
@@ -183,14 +184,19 @@ def test_more_than_a_site_gives_is_named_with_its_limit(
         max_array=100,
         max_nodes=1,
         partitions=("short", "long"),
+        exclusive=False,
     )
     (error,) = check_limits(asked, limits, tasks)
     assert error.pointer == pointer
-    assert any(limit in error.detail for limit in ("0-01:00:00", "4", "8192M", "100", "1", "short"))
+    assert any(
+        limit in error.detail
+        for limit in ("0-01:00:00", "4", "8192M", "100", "1", "short", "a node alone")
+    )
 
 
 def test_what_a_site_gives_may_be_asked() -> None:
-    asked = Resources(time=timedelta(hours=1), cpus_per_task=4, mem=GIB, partition="short")
+    asked = Resources(time=timedelta(hours=1), cpus_per_task=4, mem=GIB, partition="short",
+                      exclusive=True)  # fmt: skip
     limits = Limits(max_time=timedelta(hours=1), max_cpus_per_job=4, max_memory_bytes=GIB,
                     partitions=("short",), max_array=1)  # fmt: skip
     assert check_limits(asked, limits) == []

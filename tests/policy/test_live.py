@@ -220,6 +220,9 @@ def test_too_many_submissions_in_an_hour_are_refused_until_the_next(live: LiveGa
         "pointer": "/resources/cpus_per_task",
         "detail": "3 processors are more than you may have at once: at most 2",
     }
+    whole = ada.http.post("/jobs", json={**DUMMY, "resources": {"exclusive": True}})
+    assert whole.status_code == 422, "one processor asked for, and all of a node taken"
+    assert [error["pointer"] for error in whole.json()["errors"]] == ["/resources/exclusive"]
     job = ada.submit("one-key", **DUMMY)
     assert ada.submit("one-key", **DUMMY)["id"] == job["id"]
     ada.http.post("/jobs/preview", json=DUMMY)
@@ -239,9 +242,6 @@ def test_too_many_submissions_in_an_hour_are_refused_until_the_next(live: LiveGa
     assert ada.submit("one-key", **DUMMY)["id"] == job["id"], "a known key is answered all the same"
 
 
-def test_a_damaged_policy_lets_nothing_new_through_and_loses_nothing(live: LiveGateway) -> None:
-    ada = live.user()
-    hold(live, "[limits.each_user]\njobs = 1")
 def test_what_is_asked_for_instead_is_a_submission_too(live: LiveGateway) -> None:
     ada = live.user()
     job = ada.submit(kind="dummy", options={"seconds": 60})
@@ -256,18 +256,21 @@ def test_what_is_asked_for_instead_is_a_submission_too(live: LiveGateway) -> Non
     ada.cancel_all()
 
 
+def test_a_damaged_policy_lets_nothing_new_through_and_loses_nothing(live: LiveGateway) -> None:
+    ada = live.user()
+    hold(live, "[limits.each_user]\njobs = 1")
     first, second = (ada.submit(kind="dummy", options={"seconds": n}) for n in (60, 0))
     ada.wait_for_state(first["id"], "RUNNING")
     place = live.state / "policy.toml"
     kept = place.read_text()
     place.write_text("[limits")
     assert "policy.toml" in refused(live, "doctor")
-    answer = ada.http.post("/jobs", json=DUMMY)
-    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "60")
-    ada.http.post(f"/jobs/{first['id']}/cancel")
     shown = refused(live, "policy", "show")
     assert f"the policy is damaged, so nothing new is taken until it is mended: {place}" in shown
     assert "[limits" not in shown.replace(str(place), "").split("Error:")[0]
+    answer = ada.http.post("/jobs", json=DUMMY)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "60")
+    ada.http.post(f"/jobs/{first['id']}/cancel")
     ada.wait(first["id"])
     eventually(
         lambda: "cannot be read" in ada.job(second["id"])["reason_text"],
