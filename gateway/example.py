@@ -59,5 +59,4 @@ def leave_example(settings: Settings, user: str) -> Job:
         }
     )
     request = Request(identity=who, correlation_id=new_id(), key=_KEY, request_hash=_KEY)
-    job, _ = services.jobs.submit(request, wanted)
-    return job
+    return services.jobs.submit(request, wanted).job

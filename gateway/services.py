@@ -92,6 +92,7 @@ def open_gateway(settings: Settings) -> Gateway:
         audit=accounts.audit,
     )
     live = LiveStore(client, settings.limits.ended_events_s)
+    surveys = Surveys(SurveyStore(client), settings, accounts.audit)
     notification_store = NotificationStore(client)
     return Gateway(
         settings=settings,
@@ -101,7 +102,7 @@ def open_gateway(settings: Settings) -> Gateway:
         drains=drains,
         contacts=Contacts(ContactStore(client)),
         policies=policies,
-        surveys=Surveys(SurveyStore(client), settings, accounts.audit),
+        surveys=surveys,
         blobs=blobs,
         datasets=datasets,
         files=files,
@@ -122,6 +123,7 @@ def open_gateway(settings: Settings) -> Gateway:
             logins=cluster_accounts,
             closings=drains,
             policies=policies,
+            surveys=surveys,
             forecaster=Forecaster(ForecastStore(client), settings),
         ),
         notification_store=notification_store,

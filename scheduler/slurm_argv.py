@@ -126,9 +126,9 @@ def show_config() -> list[str]:
 
 
 def sinfo(separator: str) -> list[str]:
-    """Ask for the partitions."""
+    """Ask for the partitions, hidden ones and those of other groups too: one may submit there."""
     fields = ",".join(f"{name}:{separator}" for name in SINFO_FIELDS)
-    return ["sinfo", "--noheader", f"--Format={fields}"]
+    return ["sinfo", "--all", "--noheader", f"--Format={fields}"]
 
 
 def sinfo_help() -> list[str]:

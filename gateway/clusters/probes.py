@@ -44,6 +44,10 @@ class Surveys:
         """Read what was found, by cluster."""
         return self._store.all()
 
+    def known(self, cluster: str, /) -> Survey:
+        """Read what was found of a cluster of the settings, for each job that is asked for."""
+        return self._store.find(cluster)
+
     def find(self, cluster: str) -> Survey:
         """Read what was found of one cluster; of one that nobody has looked at, nothing.
 

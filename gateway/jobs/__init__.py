@@ -5,11 +5,12 @@ Besides the files that each part has (``models``, ``schemas``, ``store``, ``serv
 
 =================== ============================================================================
 asked for           ``resources``, ``resource_schema``, ``number_field`` and ``kinds``: what may be
-                    asked; ``ranks``: by whom several machines;
+                    asked; ``ranks``: by whom several machines; ``surveyed``: what its cluster can;
                     ``campaign`` (``campaign_schema``): many fits of one problem;
                     ``prepare`` checks it, ``plan`` and ``script`` write what will run,
                     ``planner`` makes the attempt of it; ``drafts`` proves what was previewed;
-                    ``asking`` says who asks, ``admission`` whether there is room, ``again``
+                    ``new_job_schema`` is the answer; ``asking`` says who asks, ``admission``
+                    whether there is room, ``again``
                     (``again_schema``) adds further attempts
 brought on          ``reconcile`` is the loop: ``line`` and ``dependencies`` (``after_schema``) say
                     who waits, ``inquiry`` finds out at the ``pace`` of a cluster, ``decide`` says

@@ -21,6 +21,7 @@ from gateway.jobs.documents import result_documents
 from gateway.jobs.listing import JobFilter, find_jobs
 from gateway.jobs.live_store import READ_AT_ONCE
 from gateway.jobs.models import Job, Progress
+from gateway.jobs.new_job_schema import NewJobSchema
 from gateway.jobs.plan import script_sha256
 from gateway.jobs.present import API, present, told_accuracy, told_forecast
 from gateway.jobs.schemas import (
@@ -85,12 +86,13 @@ def preview_job(wanted: JobRequest) -> Document:
 
 @bp.post("/jobs")
 @bp.input(JobRequestSchema, arg_name="wanted")
-@bp.output(JobSchema, status_code=202)
+@bp.output(NewJobSchema, status_code=202)
 @answers(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, headers=("Idempotency-Key",))
 def create_job(wanted: JobRequest) -> tuple[Document, int, dict[str, str]]:
     """Queue a job: 202, and its state is at the Location. The same key makes the same job."""
-    job, replayed = gateway().jobs.submit(_request(wanted.raw), wanted)
-    return _accepted(job, replayed=replayed)
+    made = gateway().jobs.submit(_request(wanted.raw), wanted)
+    document, status, headers = _accepted(made.job, replayed=made.replayed)
+    return {**document, "warnings": list(made.warnings)}, status, headers
 
 
 @bp.get("/jobs")

@@ -10,6 +10,7 @@ from typing import Protocol
 from fitters.bumps_options import METHODS, OptionsError
 from gateway.accounts.models import Identity
 from gateway.cluster_settings import ClusterSettings
+from gateway.clusters.models import Survey
 from gateway.datasets.service import Files
 from gateway.errors import FieldError, InvalidError
 from gateway.jobs.campaign import Known, campaign_errors, check_throttle, fit_pack, pack_warning
@@ -19,7 +20,8 @@ from gateway.jobs.plan import Wanted, with_defaults
 from gateway.jobs.ranks import check_ranks
 from gateway.jobs.resources import Limits, Resources, check_limits, parse_time
 from gateway.jobs.schemas import JobRequest
-from gateway.records import Document
+from gateway.jobs.surveyed import Compared, Surveyed, compare
+from gateway.records import Document, now
 from gateway.settings import Settings
 
 _SEEDS = 2**31
@@ -80,6 +82,9 @@ class Prepared:
     cluster: str
     problem: ProblemRef
     warnings: tuple[str, ...]
+    notes: tuple[FieldError, ...] = ()
+    """Those of the warnings that are about one field."""
+
     proposal: str = ""
     """What it is submitted under; empty: under none."""
 
@@ -102,8 +107,14 @@ class Preparer:
     """Turns requests into what is planned."""
 
     def __init__(
-        self, problems: Problems, files: Files, settings: Settings, rules: Rules | None = None
+        self,
+        problems: Problems,
+        files: Files,
+        settings: Settings,
+        rules: Rules | None = None,
+        surveys: Surveyed | None = None,
     ) -> None:
+        self._surveys = surveys
         self._rules = rules  # None: what an administrator adopts was not asked for here
         self._problems = problems
         self._files = files
@@ -143,9 +154,8 @@ class Preparer:
         wanted = replace(_wanted(identity, request, naming, problem, options), pack=pack)
         errors.extend(check_throttle(request.throttle, len(wanted.elements), wanted.tasks))
         errors.extend(_rank_errors(request, cluster, options))
-        errors.extend(
-            check_limits(with_defaults(request.resources, cluster), _limits(cluster), wanted.tasks)
-        )
+        compared = self._compared(name, request.resources, wanted.tasks)
+        errors.extend(compared.errors)
         if errors:
             raise InvalidError(errors)
         return Prepared(
@@ -153,7 +163,8 @@ class Preparer:
             cluster=name,
             problem=problem.ref,
             proposal=request.proposal or "",
-            warnings=tuple(_warnings(request, options, problem, pack)),
+            warnings=(*_warnings(request, options, problem, pack), *compared.sentences),
+            notes=compared.notes,
         )
 
     def _cluster(self, name: str) -> ClusterSettings:
@@ -162,6 +173,15 @@ class Preparer:
             known = ", ".join(self._settings.clusters)
             raise InvalidError.at("/cluster", f"{name[:64]!r} is no cluster here; known: {known}")
         return cluster
+
+    def _compared(self, name: str, asked: Resources, tasks: int) -> Compared:
+        """Hold what is asked against the site's settings and what its cluster was found to be."""
+        cluster = self._settings.clusters[name]
+        resources = with_defaults(asked, cluster)
+        survey = self._surveys.known(name) if self._surveys else Survey()
+        found = compare(resources, survey, cluster, now())
+        wrong = check_limits(resources, _limits(cluster), tasks)
+        return replace(found, errors=(*wrong, *found.errors))
 
     def _by_rules(
         self, request: JobRequest, user: str, cluster: str, errors: list[FieldError]

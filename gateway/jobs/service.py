@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import structlog
 
@@ -15,7 +16,7 @@ from gateway.accounts.models import Identity
 from gateway.accounts.rights import Right, require_own
 from gateway.datasets.blobs import BlobStore
 from gateway.datasets.service import Files
-from gateway.errors import ConflictError, InvalidError, NotFoundError
+from gateway.errors import ConflictError, FieldError, InvalidError, NotFoundError
 from gateway.faults import crash_point
 from gateway.ids import new_id
 from gateway.jobs import drafts, line
@@ -32,6 +33,7 @@ from gateway.jobs.planner import Logins, Planner, Users
 from gateway.jobs.prepare import Naming, Prepared, Preparer, ProblemForJob, Problems
 from gateway.jobs.schemas import JobRequest
 from gateway.jobs.store import JobStore
+from gateway.jobs.surveyed import Surveyed
 from gateway.policy.service import Policies
 from gateway.records import now
 from gateway.settings import Settings
@@ -48,6 +50,18 @@ class Preview:
     warnings: tuple[str, ...]
     tasks: int
     outlook: Outlook
+    notes: tuple[FieldError, ...] = ()
+    """Those of the warnings that are about one field."""
+
+
+class Submitted(NamedTuple):
+    """What came of a request for a job."""
+
+    job: Job
+    replayed: bool
+    """Whether its key had made the job before."""
+
+    warnings: tuple[str, ...] = ()
 
 
 class JobService:
@@ -67,6 +81,7 @@ class JobService:
         logins: Logins,
         closings: line.Closings,
         policies: Policies,
+        surveys: Surveyed,
         forecaster: Forecaster,
     ) -> None:
         self._policies = policies
@@ -75,7 +90,7 @@ class JobService:
         self._forecaster = forecaster
         self._files = files
         self._blobs = blobs
-        self._preparer = Preparer(problems, files, settings, policies)
+        self._preparer = Preparer(problems, files, settings, policies, surveys)
         self._settings = settings
         self._wake = wake
         self._planner = Planner(blobs, settings, users, logins)
@@ -122,19 +137,20 @@ class JobService:
             warnings=(*prepared.warnings, *self._notes(prepared), *outlook.warnings),
             tasks=prepared.wanted.tasks,
             outlook=outlook,
+            notes=prepared.notes,
         )
 
-    def submit(self, request: Request, wanted: JobRequest) -> tuple[Job, bool]:
+    def submit(self, request: Request, wanted: JobRequest) -> Submitted:
         """Accept a job; answer it, and whether the key had made it before."""
         user = request.identity.user
         if earlier := self._admit(request):
-            return earlier, True
+            return Submitted(earlier, replayed=True)
         with self._policies.turn(user) as turn:
-            job, replayed = self._submit(request, wanted)
-            turn.used = not replayed
-        return job, replayed
+            submitted = self._submit(request, wanted)
+            turn.used = not submitted.replayed
+        return submitted
 
-    def _submit(self, request: Request, wanted: JobRequest) -> tuple[Job, bool]:
+    def _submit(self, request: Request, wanted: JobRequest) -> Submitted:
         user = request.identity.user
         self._files.require_room(user)
         draft = drafts.read(self._settings.secret_key, wanted.draft, user) if wanted.draft else None
@@ -145,7 +161,8 @@ class JobService:
         if draft and script_sha256(plan) != draft.sha256:
             raise ConflictError("the job has changed since its preview: look at a new preview")
         job = self._new_job(wanted, prepared, plan)
-        return self._accept(job, request.key, request.request_hash)
+        job, replayed = self._accept(job, request.key, request.request_hash)
+        return Submitted(job, replayed=replayed, warnings=prepared.warnings)
 
     def resume(self, request: Request, id: str, change: Again) -> Job:
         """Continue the last attempt with what it had: more samples, more time."""

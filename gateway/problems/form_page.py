@@ -76,6 +76,7 @@ class FormPage:
             "lenient": self.lenient,
             "alert": self.alert,
             "errors": self.said(),
+            "hints": by_field(self.script.notes, values) if self.script else {},
             "tab": values.get("tab", "curve"),
             "key": values.get("key") or secrets.token_hex(16),
             "is_fit": kind == "fit",

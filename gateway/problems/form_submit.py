@@ -85,8 +85,7 @@ def submit(services: Gateway, sender: Sender, look: Look, sent: Values) -> Job:
     if look.values.get("kind", "fit") == "fit":
         reference = keep_problem(services, sender.identity, look, sent)
     wanted = replace(_load(look.values, reference), draft=sent.get("draft") or None)
-    job, _ = services.jobs.submit(_request(sender, sent), wanted)
-    return job
+    return services.jobs.submit(_request(sender, sent), wanted).job
 
 
 def keep_problem(services: Gateway, who: Identity, look: Look, sent: Values) -> dict[str, Any]:

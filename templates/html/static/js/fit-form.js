@@ -81,6 +81,15 @@ function take(fresh) {
     replacePart(old, document.importNode(part, true));
   }
   for (const node of fresh.querySelectorAll("small.wrong")) markField(node.id.slice(6), node.hidden ? "" : node.textContent);
+  for (const node of fresh.querySelectorAll("small.hint")) hint(node);
+}
+
+function hint(fresh) {
+  const old = document.getElementById(fresh.id);
+  if (!old || old.textContent === fresh.textContent) return;
+  if (old.hidden && !fresh.hidden) uncover(old);
+  old.textContent = fresh.textContent;
+  old.hidden = fresh.hidden;
 }
 
 function replacePart(old, part) {
