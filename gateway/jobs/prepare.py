@@ -322,6 +322,7 @@ def _limits(cluster: ClusterSettings) -> Limits:
         max_cpus_per_job=cluster.most_cpus,
         max_array=cluster.max_array,
         partitions=cluster.partitions,
+        exclusive=cluster.exclusive,
     )
 
 
@@ -342,4 +343,3 @@ def _warnings(
         if dof <= 0:
             found.append(f"{problem.n_points} points cannot fix {problem.n_parameters} parameters.")
     return found
-        exclusive=cluster.exclusive,
