@@ -13,19 +13,21 @@ from pathlib import Path
 
 from benchmarks.browser import measure_browser
 from benchmarks.fits import measure_fits, measure_packed
+from benchmarks.forecasts import measure_forecasts
 from benchmarks.life import EVENTS_S, measure_ends, measure_memory, measure_starts
 from benchmarks.measure import Row, save, table
 from benchmarks.requests import measure_requests
 from benchmarks.slurm import measure_slurm
 from tests.live import LiveGateway, live_gateway
 
-_PARTS = ("starts", "requests", "memory", "ends", "browser", "fits", "packed", "slurm")
+_PARTS = ("starts", "requests", "memory", "ends", "browser", "fits", "packed", "forecasts", "slurm")
 _LIVE: dict[str, Callable[[LiveGateway], list[Row]]] = {
     "memory": measure_memory,
     "ends": measure_ends,
     "browser": measure_browser,
     "fits": measure_fits,
     "packed": measure_packed,
+    "forecasts": measure_forecasts,
 }
 
 
