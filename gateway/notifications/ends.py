@@ -5,15 +5,17 @@ them. So whatever can end was written down first. What was written down and live
 ended: it is told after the round, and struck out in the same step. A kill at any point leaves it
 written down for the next process; a second look finds that it was told.
 
-A job that will not start by itself is told in the same way, once for each reason that it has.
+A job that will not start by itself is told in the same way, once for each reason that it has, and
+with the others of its owner that do not start for the same.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from gateway.jobs.alarm import alarm_of
+from gateway.jobs.alarm import Alarm, alarm_of
 from gateway.jobs.models import Job
 from gateway.notifications.models import Delivery, Notification, end_of, stuck
 from gateway.notifications.store import NotificationStore
@@ -48,7 +50,7 @@ class Ends:
         """What this process knows to be written down; None before it has looked."""
 
         self._ended: set[str] = set()
-        self._stuck: dict[str, Notification] = {}
+        self._stuck: dict[str, tuple[Job, Alarm]] = {}
         self._known_stuck: set[str] = set()
 
     def see(self, active: Sequence[Job]) -> None:
@@ -63,7 +65,7 @@ class Ends:
         going_on = {_member(job, job.attempt.number) for job in active if not job.final}
         self._ended = self._watched - going_on
         self._stuck = {
-            f"{_member(job, job.attempt.number)}:{alarm.reason}": stuck(job, alarm)
+            f"{_member(job, job.attempt.number)}:{_word(alarm)}": (job, alarm)
             for job in active
             if (alarm := alarm_of(job))
         }
@@ -80,11 +82,20 @@ class Ends:
                 known.discard(member)
 
     def _tell_stuck(self) -> None:
-        """Tell what will not start, once: the store knows what was told by another process."""
-        for member in sorted(self._stuck.keys() - self._known_stuck):
-            told = self._stuck[member]
-            self._store.tell(member, told, self._messages(told))
-        self._known_stuck = set(self._stuck)
+        """Tell what will not start, once: the store knows what was told by another process.
+
+        A partition that is closed keeps a thousand jobs at once: that is one message to each user.
+        """
+        bundles = defaultdict[tuple[str, str], list[str]](list)
+        for member in self._store.untold(sorted(self._stuck.keys() - self._known_stuck)):
+            job, alarm = self._stuck[member]
+            bundles[job.owner, _word(alarm)].append(member)
+        late: set[str] = set()
+        for first, *others in bundles.values():
+            told = stuck([self._stuck[one][0] for one in (first, *others)], self._stuck[first][1])
+            if not self._store.tell(first, told, self._messages(told), others):
+                late.update((first, *others))  # another process told of some: the rest comes next
+        self._known_stuck = self._stuck.keys() - late
 
     def _told(self, member: str, job: Job | None, number: int) -> bool:
         """Tell of an attempt; False when it has not ended after all."""
@@ -102,3 +113,8 @@ class Ends:
 
 def _member(job: Job, number: int) -> str:
     return f"{job.id}:{number}"
+
+
+def _word(alarm: Alarm) -> str:
+    """Give the reason without what follows it: which machines it names changes all the time."""
+    return alarm.reason.partition(",")[0].strip()

@@ -137,14 +137,18 @@ class Mails:
         known = self._store.find(told.user) if self.offered else None
         if known is None or not known.wants(told):
             return []
+        name = told.title or told.job
+        if told.others:
+            name += f" and {told.others} more"
         lines = [
-            f"{told.title or told.job}: {told.state.value}",
+            f"{name}: {told.state.value}",
             told.text,
             told.verdict.text if told.verdict else "",
-            f"{self._settings.url}/jobs/{told.job}",
+            *(f"{self._settings.url}/jobs/{job}" for job in (told.job, *told.also)),
+            f"The first {1 + len(told.also)} are named." if told.others > len(told.also) else "",
         ]
         text = "\n\n".join(line for line in lines if line)
-        subject = f"{told.state.value}: {told.title or told.job}"
+        subject = f"{told.state.value}: {name}"
         return [_mail(known, told.id, told.event, subject, f"{text}\n")]
 
     def _digest(self, user: str, code: str) -> str:

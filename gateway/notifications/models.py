@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -10,6 +11,9 @@ from gateway.jobs.alarm import Alarm
 from gateway.jobs.models import Attempt, Job, Verdict
 from gateway.records import now
 from scheduler.base import JobState
+
+_NAMED = 9
+"""Jobs that a message names besides its first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +34,11 @@ class Notification:
 
     verdict: Verdict | None
     made: datetime
+    others: int = 0
+    """How many more jobs the same holds for."""
+
+    also: tuple[str, ...] = ()
+    """The first of those."""
 
     @property
     def event(self) -> str:
@@ -61,10 +70,14 @@ def end_of(job: Job, attempt: Attempt) -> Notification:
     )
 
 
-def stuck(job: Job, alarm: Alarm) -> Notification:
-    """Say that the current attempt of a job will not start by itself, and what to do."""
-    told = end_of(job, job.attempt)
-    return replace(told, text=f"{alarm.text} {alarm.advice}")
+def stuck(jobs: Sequence[Job], alarm: Alarm) -> Notification:
+    """Say that jobs of one user will not start by themselves for one reason, and what to do."""
+    first, *others = jobs
+    text = f"{alarm.text} {alarm.advice}"
+    if count := len(others):
+        text += f" The same holds for {count} more job{'s' if count > 1 else ''} of yours."
+    also = tuple(job.id for job in others[:_NAMED])
+    return replace(end_of(first, first.attempt), text=text, others=count, also=also)
 
 
 @dataclass(frozen=True, kw_only=True)

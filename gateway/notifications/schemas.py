@@ -28,6 +28,12 @@ class NotificationSchema(Schema):
     text = fields.String(required=True, metadata={"description": "how it ended, in plain words"})
     verdict = fields.Nested(VerdictSchema, required=True, allow_none=True)
     made = Instant(required=True)
+    others = fields.Integer(
+        required=True, metadata={"description": "how many more jobs do not start for the same"}
+    )
+    also = fields.List(
+        fields.String(), required=True, metadata={"description": "the first of those, by id"}
+    )
     read = fields.Boolean(required=True)
     links = fields.Dict(required=True)
 

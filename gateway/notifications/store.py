@@ -4,7 +4,8 @@
 key                                      type    holds
 =======================================  ======  ===============================================
 ``notifications:watched``                set     ``{job}:{attempt}`` of what may end at any time
-``notifications:told:{job}:{attempt}``   string  id of its notification, for a month
+``notifications:told:{job}:{attempt}``   string  id of its notification, for a month; with
+                                                 ``:{reason}`` that of why it does not start
 ``notifications:of:{user}``              zset    ids of a user's notifications, by their text
 ``notifications:texts:{user}``           hash    id -> the notification (JSON)
 ``notifications:unread:{user}``          set     ids that were not read yet
@@ -35,14 +36,17 @@ _TELL = (
     PUT
     + """
 redis.call('SREM', KEYS[1], ARGV[1])
-if not redis.call('SET', KEYS[2], ARGV[2], 'NX', 'EX', ARGV[5]) then return 0 end
-redis.call('ZADD', KEYS[3], 0, ARGV[2])
-redis.call('HSET', KEYS[4], ARGV[2], ARGV[3])
-redis.call('SADD', KEYS[5], ARGV[2])
-for _, old in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1 - ARGV[4])) do
-    redis.call('ZREM', KEYS[3], old)
-    redis.call('HDEL', KEYS[4], old)
-    redis.call('SREM', KEYS[5], old)
+for n = 5, #KEYS do
+    if redis.call('EXISTS', KEYS[n]) == 1 then return 0 end
+end
+for n = 5, #KEYS do redis.call('SET', KEYS[n], ARGV[2], 'EX', ARGV[5]) end
+redis.call('ZADD', KEYS[2], 0, ARGV[2])
+redis.call('HSET', KEYS[3], ARGV[2], ARGV[3])
+redis.call('SADD', KEYS[4], ARGV[2])
+for _, old in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1 - ARGV[4])) do
+    redis.call('ZREM', KEYS[2], old)
+    redis.call('HDEL', KEYS[3], old)
+    redis.call('SREM', KEYS[4], old)
 end
 for n = 6, #ARGV, 4 do
     put(ARGV[n], ARGV[n + 1], ARGV[n + 2], ARGV[n + 3])
@@ -73,17 +77,35 @@ class NotificationStore:
         """Remember no longer that something was alive, and tell nothing of it."""
         self._redis.srem("notifications:watched", member)
 
+    def untold(self, members: Sequence[str]) -> list[str]:
+        """List those of which nothing was told."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for member in members:
+                pipe.exists(_told(member))
+            return [one for one, told in zip(members, pipe.execute(), strict=True) if not told]
+
     def tell(
-        self, member: str, notification: Notification, messages: Sequence[Delivery] = ()
+        self,
+        member: str,
+        notification: Notification,
+        messages: Sequence[Delivery] = (),
+        also: Sequence[str] = (),
     ) -> bool:
         """Keep a notification of what was watched, and have messages of it sent.
 
-        False when it was told before: then nothing is kept, and nothing sent.
+        False when it was told before, or anything else that this tells of: then nothing is kept,
+        and nothing sent.
+
+        Parameters
+        ----------
+        also
+            What else is told with it.
         """
         user = notification.user
         keys = [
-            *("notifications:watched", f"notifications:told:{member}"),
+            "notifications:watched",
             *(f"notifications:{part}:{user}" for part in ("of", "texts", "unread")),
+            *map(_told, (member, *also)),
         ]
         text = json.dumps(to_document(notification), separators=(",", ":"))
         args: list[str | float] = [member, notification.id, text, KEPT, _TOLD_S]
@@ -124,3 +146,7 @@ class NotificationStore:
     def mark_all_read(self, user: str) -> None:
         """Note that a user has read all there are."""
         self._redis.delete(f"notifications:unread:{user}")
+
+
+def _told(member: str) -> str:
+    return f"notifications:told:{member}"

@@ -109,6 +109,8 @@ class Webhooks:
             "state": told.state.value,
             "text": told.text,
             "verdict": to_document(told.verdict),
+            "others": told.others,
+            "also": list(told.also),
             "links": {"job": f"{url}/api/v1/jobs/{told.job}", "page": f"{url}/jobs/{told.job}"},
         }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import redis as redis_client
 from gateway.jobs.models import Job, Stage, Verdict
 from gateway.jobs.store import JobStore
 from gateway.notifications.ends import Ends
+from gateway.notifications.models import Delivery, Notification
 from gateway.notifications.store import KEPT, NotificationStore
 from gateway.sidecars import Sidecars
 from scheduler.base import JobState
@@ -25,6 +27,7 @@ class Desk:
     """A store of jobs and one of notifications, and reconcilers that come and go."""
 
     def __init__(self, client: redis_client.Redis, folder: Path) -> None:
+        self.client = client
         self.jobs = JobStore(client, Sidecars(folder))
         self.store = NotificationStore(client)
         self.ends = self.another()
@@ -186,3 +189,79 @@ def test_a_job_that_will_not_start_is_told_once_for_each_reason(desk: Desk) -> N
     desk.end(job)
     desk.round()  # what was said of its waiting does not keep its end from being told
     assert [state for _, _, state in desk.told()] == ["PENDING", "PENDING", "COMPLETED"]
+
+
+def waiting(desk: Desk, reason: str, count: int = 1, **changes: object) -> list[Job]:
+    return [desk.accept(stage=Stage.SUBMITTED, reason=reason, **changes) for _ in range(count)]
+
+
+def test_other_machines_of_the_same_reason_are_no_other_reason(desk: Desk) -> None:
+    (job,) = waiting(desk, "ReqNodeNotAvail,_UnavailableNodes:n1")
+    desk.round()
+    for reason in (
+        "ReqNodeNotAvail,_UnavailableNodes:n[1-2]",
+        "ReqNodeNotAvail, UnavailableNodes:n3",
+        "ReqNodeNotAvail",
+    ):
+        desk.jobs.replace(desk.jobs.get(job.id).with_attempt(reason=reason))
+        desk.round()
+        desk.ends = desk.another()
+        desk.round()
+    assert desk.told() == [(job.id, 1, "PENDING")]
+
+
+def test_many_jobs_that_wait_for_the_same_are_one_message_to_each_user(desk: Desk) -> None:
+    jobs = waiting(desk, "PartitionDown", 300)
+    other = waiting(desk, "PartitionTimeLimit")
+    bobs = waiting(desk, "PartitionDown", 2, owner="bob")
+    sent: list[Notification] = []
+
+    def messages(told: Notification) -> Sequence[Delivery]:
+        sent.append(told)
+        return ()
+
+    desk.ends = Ends(desk.store, desk.jobs, messages)
+    for _ in range(2):
+        desk.round()
+    ids = sorted(job.id for job in jobs)
+    found = {(told.user, told.job): told for told in sent}
+    assert len(sent) == 3 == len(found)
+    told = found["ada", ids[0]]
+    assert (told.others, list(told.also)) == (299, ids[1:10])
+    assert told.text.endswith(" The same holds for 299 more jobs of yours.")
+    assert (found["ada", other[0].id].others, found["ada", other[0].id].also) == (0, ())
+    assert "more job" not in found["ada", other[0].id].text
+    first, second = sorted(job.id for job in bobs)
+    assert found["bob", first].also == (second,)
+    assert found["bob", first].text.endswith(" The same holds for 1 more job of yours.")
+    assert len(desk.told()) == 2 == desk.store.unread("ada")
+
+    more = waiting(desk, "PartitionDown")
+    desk.ends = desk.another()  # which knows only what the store does
+    desk.round()
+    assert [job for job, _, _ in desk.told()][2:] == [more[0].id]
+
+
+def test_what_another_process_told_meanwhile_is_told_neither_again_nor_never(desk: Desk) -> None:
+    told, untold = sorted(waiting(desk, "PartitionDown", 2), key=lambda job: job.id)
+    quick = desk.another()
+
+    class Race(NotificationStore):
+        """The other process tells of one job just before this one writes."""
+
+        def tell(
+            self,
+            member: str,
+            notification: Notification,
+            messages: Sequence[Delivery] = (),
+            also: Sequence[str] = (),
+        ) -> bool:
+            quick.see([told])
+            quick.tell()
+            return super().tell(member, notification, messages, also)
+
+    slow = Ends(Race(desk.client), desk.jobs)
+    for _ in range(3):
+        slow.see(desk.jobs.active())
+        slow.tell()
+    assert desk.told() == [(told.id, 1, "PENDING"), (untold.id, 1, "PENDING")]

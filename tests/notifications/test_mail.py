@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from gateway.jobs.models import Stage
+from gateway.notifications.ends import Ends
 from gateway.notifications.models import end_of
 from gateway.settings import SettingsError, load_settings
 from scheduler.base import JobState
@@ -156,6 +158,30 @@ def test_a_silent_server_and_one_with_a_strange_certificate_are_left(
     desk.go(deadline_s=0.5)
     assert time.monotonic() - begun < 3
     assert sink.mails == []
+
+
+def test_jobs_that_wait_for_the_same_are_one_mail_that_links_the_first(
+    desk: Desk, sink: Sink
+) -> None:
+    desk.known(sink)
+    services = desk.site.services
+    jobs = [make_job(stage=Stage.SUBMITTED, reason="PartitionDown", title="a") for _ in range(40)]
+    for job in jobs:
+        services.job_store.add(job)
+    ends = Ends(services.notification_store, services.job_store, services.mails.messages)
+    for _ in range(2):
+        ends.see(services.job_store.active())
+        ends.tell()
+    for _ in range(3):
+        desk.go()
+    [mail] = sink.mails
+    assert mail["Subject"] == "[bumps-gateway] PENDING: a and 39 more"
+    text = mail.get_content()
+    ids = sorted(job.id for job in jobs)
+    assert re.findall(r"/jobs/(\w+)", text) == ids[:10]
+    assert "Its partition is closed." in text
+    assert "The same holds for 39 more jobs of yours." in text
+    assert "The first 10 are named." in text
 
 
 def test_a_removed_address_gets_nothing_that_waits(desk: Desk, sink: Sink) -> None:

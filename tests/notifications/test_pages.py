@@ -9,7 +9,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser as Chromium
 
 from gateway.ids import new_id
-from gateway.notifications.models import end_of
+from gateway.jobs.alarm import alarm_of
+from gateway.jobs.models import Stage
+from gateway.notifications.models import Notification, end_of, stuck
 from scheduler.base import JobState
 from tests.jobs.making import make_job
 from tests.web.chromium import served
@@ -62,6 +64,36 @@ def test_nobody_reads_or_marks_those_of_others(site: Site, ada: Browser) -> None
     assert bob.send("POST", f"/api/v1/notifications/{told}/read").status_code == 404
     assert bob.send("POST", "/api/v1/notifications/read").status_code == 204
     assert ada.get("/api/v1/notifications").json["unread"] == 1
+
+
+def closed(count: int) -> Notification:
+    """Make what is told of jobs in a closed partition."""
+    jobs = [make_job(stage=Stage.SUBMITTED, reason="PartitionDown") for _ in range(count)]
+    alarm = alarm_of(jobs[0])
+    assert alarm
+    return stuck(jobs, alarm)
+
+
+def test_jobs_that_wait_for_the_same_are_one_entry_with_the_first_of_them(
+    site: Site, ada: Browser
+) -> None:
+    told = closed(12)
+    assert site.services.notification_store.tell("x:1", told)
+    [item] = ada.get("/api/v1/notifications").json["items"]
+    assert (item["others"], item["also"]) == (11, list(told.also))
+    assert len(told.also) == 9
+    page = " ".join(ada.get("/notifications").text.split())
+    for job in (told.job, *told.also):
+        assert f'href="/jobs/{job}"' in page
+    assert "and 11 more:" in page
+    assert f"{told.also[-1]}</a> …" in page
+
+
+def test_one_job_that_waits_alone_is_an_entry_as_any(site: Site, ada: Browser) -> None:
+    assert site.services.notification_store.tell("x:1", closed(1))
+    [item] = ada.get("/api/v1/notifications").json["items"]
+    assert (item["others"], item["also"]) == (0, [])
+    assert "0 more" not in ada.get("/notifications").text
 
 
 def test_the_bell_counts_and_the_page_works_without_script(site: Site, ada: Browser) -> None:
