@@ -187,6 +187,7 @@ def test_elements_have_a_grid_a_table_and_a_page_each(plain: Plain, fits: Fits) 
     text = plain.get(f"/jobs/{job}").text
     assert "2 elements" in text
     assert text.count('><a href="?element=') == 4  # in the grid and in the table
+    assert "appear here" not in text, "it has made all its steps"
     one = plain.get(f"/jobs/{job}?element=1").text
     assert "Element 1" in one
     assert "/files/out/1/curves.json" in one
@@ -230,6 +231,19 @@ def test_a_job_that_has_ended_cannot_be_cancelled_and_the_page_says_so(
     answer = plain.http.post(f"/jobs/{job}/cancel", data={"csrf_token": token}, headers=headers)
     assert answer.status_code == 409
     assert "has ended (CANCELLED): nothing is left to cancel" in answer.text
+
+
+def test_the_page_of_a_job_that_never_ran_promises_nothing(plain: Plain, fits: Fits) -> None:
+    first = fits.api.submit(kind="dummy", options={"seconds": 0})["id"]
+    after = {"kind": "afternotok", "jobs": [first]}
+    job = fits.api.wait(fits.api.submit(kind="dummy", options={"seconds": 0}, after=after)["id"])
+    assert job["submission"] == "none"
+    text = plain.get(f"/jobs/{job['id']}").text
+    assert "<h2>The script, never submitted</h2>" in text
+    assert "It never ran, so there is no result: " in text
+    for untrue in (", as submitted", "Its log may say why", "appear here"):
+        assert untrue not in text, untrue
+    assert "<h2>The script, as submitted</h2>" in plain.get(f"/jobs/{first}").text
 
 
 def test_a_double_click_on_run_again_makes_one_attempt(plain: Plain, fits: Fits) -> None:
