@@ -98,6 +98,8 @@ class Refused:
     """The scheduler said no, and why."""
 
     text: str
+    for_now: bool = False
+    """True when there are too many jobs for one more: it may be taken later, as another try."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +109,9 @@ class Uncertain:
     text: str
     begun: bool = True
     """False when it is known that the try was not even locked: it may be submitted again."""
+
+    for_now: bool = False
+    """True when there was no room at last word: if nothing came of it, it may be taken later."""
 
 
 Submission = Submitted | Refused | Uncertain

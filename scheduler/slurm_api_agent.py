@@ -9,7 +9,7 @@ import json
 import os
 import re
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,10 +66,15 @@ class ApiCommands(Commands):
 
     library: Library
 
-    def run(self, argv: Sequence[str], cwd: str = "/") -> Answer:
+    def run(
+        self,
+        argv: Sequence[str],
+        cwd: str = "/",
+        enough: Callable[[str], bool] = lambda _: False,
+    ) -> Answer:
         """Run one; say what the library says in the words of sbatch."""
         if argv[0] != "sbatch" or "--test-only" in argv:
-            return super().run(argv, cwd)
+            return super().run(argv, cwd, enough)
         try:
             native_id = self.library.submit(_description(argv[1:]))
         except LibraryError as error:

@@ -58,6 +58,13 @@ _REFUSAL = re.compile(
     r"invalid option|invalid --|ambiguous option|cli_filter",
     re.IGNORECASE,
 )
+_NO_ROOM = re.compile(
+    r"\b(Assoc|QOS)(Grp|Max)SubmitJobs?(Per[A-Za-z]+)?Limit\b|MaxJobCount|job queue full|"
+    "unable to accept job|resource temporarily unavailable",
+    re.IGNORECASE,
+)
+"""One job too many: slurmctld counts those that wait as well, so nothing but an end makes room."""
+
 _CUT_STATUS = (124, 137, 255)
 """What ``timeout``, SIGKILL and ssh leave."""
 
@@ -225,6 +232,19 @@ def is_communication_error(text: str) -> bool:
     return _COMMUNICATION.search(text) is not None
 
 
+def has_no_room(text: str) -> bool:
+    r"""Whether sbatch said that there are too many jobs for one more.
+
+    >>> has_no_room("sbatch: error: AssocMaxSubmitJobLimit\nsbatch: error: Batch job ...")
+    True
+    >>> has_no_room("sbatch: error: Slurm temporarily unable to accept job, sleeping and retrying")
+    True
+    >>> has_no_room("sbatch: error: QOSMaxWallDurationPerJobLimit\\n... (job submit limit, ...)")
+    False
+    """
+    return _NO_ROOM.search(text) is not None
+
+
 def is_cut(status: int) -> bool:
     """Whether a command was ended by a deadline, a signal, or with the line it ran on."""
     return status in _CUT_STATUS or status < 0
@@ -235,8 +255,8 @@ def classify(status: int, stdout: str, stderr: str) -> Submission:
 
     >>> classify(0, "Welcome to Stampede\n4711;alpha\n", "sbatch: note: no partition specified")
     Submitted(native_id='4711')
-    >>> classify(1, "", "sbatch: error: Batch job submission failed: Invalid qos specification")
-    Refused(text='sbatch: error: Batch job submission failed: Invalid qos specification')
+    >>> classify(1, "", "sbatch: error: Batch job submission failed: Invalid qos").text
+    'sbatch: error: Batch job submission failed: Invalid qos'
     >>> classify(1, "", "Batch job submission failed: Socket timed out").begun
     True
     >>> isinstance(classify(0, "", ""), Uncertain), isinstance(classify(124, "", ""), Uncertain)
@@ -247,9 +267,11 @@ def classify(status: int, stdout: str, stderr: str) -> Submission:
     if status == 0 and len(ids) == 1:
         return Submitted(native_id=ids.pop())
     text = said[:2000] or f"sbatch said nothing and left status {status}"
-    if status == 0 or ids or is_cut(status) or is_communication_error(said):
-        return Uncertain(text=text)
-    return Refused(text=text) if _REFUSAL.search(said) else Uncertain(text=text)
+    full = has_no_room(said)
+    sure = status != 0 and not ids and not is_cut(status) and not is_communication_error(said)
+    if sure and _REFUSAL.search(said):
+        return Refused(text=text, for_now=full)
+    return Uncertain(text=text, for_now=full)
 
 
 def parse_check(status: int, stderr: str) -> Check:

@@ -16,6 +16,7 @@ import os
 import select
 import subprocess
 import threading
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +34,8 @@ from scheduler.files import opened_beneath, write_whole
 _OUTPUT_BYTES = 64 << 10
 _BROKEN_CHARACTERS = 2000
 _WRITERS = 4
+_LISTEN_S = 1.0
+"""How often a command that takes long is listened to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +55,13 @@ class Commands:
     environment: Mapping[str, str]
     timeout_s: float
 
-    def run(self, argv: Sequence[str], cwd: str = "/") -> Answer:
-        """Run one, and end it when it takes too long: that is status 124.
+    def run(
+        self,
+        argv: Sequence[str],
+        cwd: str = "/",
+        enough: Callable[[str], bool] = lambda _: False,
+    ) -> Answer:
+        """Run one, and end it when it takes too long, or has said enough: that is status 124.
 
         Raises
         ------
@@ -64,26 +72,41 @@ class Commands:
         if program is None:
             raise SchedulerError(f"{argv[0]} is not on this host: where are Slurm's programs?")
         try:
-            done = subprocess.run(
+            with subprocess.Popen(
                 [program, *argv[1:]],
                 stdin=subprocess.DEVNULL,
-                capture_output=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 cwd=cwd,
                 env=dict(self.environment),
-                timeout=self.timeout_s,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            said = (error.stderr or b"").decode("utf-8", "replace")
-            text = f"{said}\n{argv[0]} did not end within {self.timeout_s:g} s".strip()
-            return Answer(status=124, stdout="", stderr=text)
+            ) as process:
+                return self._answer(process, argv[0], enough)
         except OSError as error:
             raise SchedulerError(f"{program} cannot be run: {error}") from error
-        return Answer(
-            status=done.returncode,
-            stdout=done.stdout.decode("utf-8", "replace"),
-            stderr=done.stderr.decode("utf-8", "replace"),
-        )
+
+    def _answer(
+        self, process: subprocess.Popen[bytes], name: str, enough: Callable[[str], bool]
+    ) -> Answer:
+        until = time.monotonic() + self.timeout_s
+        while True:
+            left_s = until - time.monotonic()
+            try:
+                stdout, stderr = process.communicate(timeout=max(0.0, min(left_s, _LISTEN_S)))
+            except subprocess.TimeoutExpired as error:
+                said = (error.stderr or b"").decode("utf-8", "replace")
+                is_enough = enough(said)
+                if left_s > 0 and not is_enough:
+                    continue
+                process.kill()
+                process.wait()  # and not for its pipes: what it has started may hold them
+                why = "was not waited for" if is_enough else "did not end"
+                text = f"{said}\n{name} {why} within {self.timeout_s:g} s".strip()
+                return Answer(status=124, stdout="", stderr=text)
+            return Answer(
+                status=process.returncode,
+                stdout=stdout.decode("utf-8", "replace"),
+                stderr=stderr.decode("utf-8", "replace"),
+            )
 
 
 class Submitter:
@@ -136,7 +159,9 @@ class Submitter:
                 if not self._is_heard():
                     self._stop = "the gateway is gone"
                 if self._stop:
-                    return write_outcome(Uncertain(text=f"not begun: {self._stop}", begun=False))
+                    full = slurm_text.has_no_room(self._stop)
+                    text = f"not begun: {self._stop}"
+                    return write_outcome(Uncertain(text=text, begun=False, for_now=full))
                 if not job_directory.take_lock(directory, try_number):
                     # A job can write anything into its directory: only Slurm says whose an id is.
                     return {**write_outcome(earlier(directory, try_number)), "earlier": True}
@@ -148,7 +173,8 @@ class Submitter:
 
     def _call(self, directory: Path, marker: str, try_number: int) -> Answer:
         argv = slurm_argv.sbatch(marker, str(directory), try_number)
-        answer = self._commands.run(argv, cwd=str(directory))
+        # Without room sbatch itself tries again, for two minutes in which nobody else is served.
+        answer = self._commands.run(argv, cwd=str(directory), enough=slurm_text.has_no_room)
         crash_point("slurm-submit-called")
         if answer.status != 0 and slurm_text.is_communication_error(answer.stderr):
             said = answer.stderr.strip()[:500]
@@ -162,8 +188,8 @@ def _write_down(directory: Path, try_number: int, answer: Answer) -> Submission:
     match outcome:
         case Submitted(native_id=native_id):
             return _keep(directory, try_number, native_id)
-        case Refused(text=text):
-            return _refuse(directory, try_number, text)
+        case Refused():
+            return _refuse(directory, try_number, outcome)
         case Uncertain():
             _note(directory, try_number, answer)
             return outcome
@@ -180,12 +206,12 @@ def _keep(directory: Path, try_number: int, native_id: str) -> Submission:
     return Submitted(native_id=native_id)
 
 
-def _refuse(directory: Path, try_number: int, text: str) -> Submission:
+def _refuse(directory: Path, try_number: int, refused: Refused) -> Submission:
     owner = job_directory.take_claim(directory, try_number, VOID)
     if owner != VOID:
-        return Uncertain(text=f"it was refused ({text}), but the claim is {owner}'s")
-    job_directory.write_refusal(directory, try_number, text)
-    return Refused(text=text)
+        return Uncertain(text=f"it was refused ({refused.text}), but the claim is {owner}'s")
+    job_directory.write_refusal(directory, try_number, refused.text)
+    return refused
 
 
 def earlier(directory: Path, try_number: int) -> Submission:
@@ -193,8 +219,14 @@ def earlier(directory: Path, try_number: int) -> Submission:
     if native_id := job_directory.read_native_id(directory, try_number):
         return Submitted(native_id=native_id)
     if refusal := job_directory.read_refusal(directory, try_number):
-        return Refused(text=refusal)
+        return Refused(text=refusal, for_now=_is_void_for_now(directory, try_number, refusal))
     return Uncertain(text=f"try {try_number} was begun before and left no native id")
+
+
+def _is_void_for_now(directory: Path, try_number: int, refusal: str) -> bool:
+    """Believe that another try may be made only behind the fence: a job can write a refusal."""
+    void = job_directory.read_claim(directory, try_number) == VOID
+    return void and slurm_text.has_no_room(refusal)
 
 
 def _note(directory: Path, try_number: int, answer: Answer) -> None:
@@ -212,10 +244,10 @@ def write_outcome(outcome: Submission) -> dict[str, Any]:
     match outcome:
         case Submitted(native_id=native_id):
             return {"outcome": "submitted", "native_id": native_id}
-        case Refused(text=text):
-            return {"outcome": "refused", "text": text}
-        case Uncertain(text=text, begun=begun):
-            return {"outcome": "uncertain", "text": text, "begun": begun}
+        case Refused(text=text, for_now=full):
+            return {"outcome": "refused", "text": text, "for_now": full}
+        case Uncertain(text=text, begun=begun, for_now=full):
+            return {"outcome": "uncertain", "text": text, "begun": begun, "for_now": full}
 
 
 def read_outcome(document: Mapping[str, Any]) -> Submission:
@@ -224,14 +256,15 @@ def read_outcome(document: Mapping[str, Any]) -> Submission:
     >>> read_outcome(write_outcome(Submitted(native_id="7")))
     Submitted(native_id='7')
     """
+    full = document.get("for_now") is True
     match document.get("outcome"):
         case "submitted":
             return Submitted(native_id=str(document["native_id"]))
         case "refused":
-            return Refused(text=str(document["text"]))
+            return Refused(text=str(document["text"]), for_now=full)
         case _:
             begun = document.get("begun", True) is not False
-            return Uncertain(text=str(document.get("text", "")), begun=begun)
+            return Uncertain(text=str(document.get("text", "")), begun=begun, for_now=full)
 
 
 def run_apart(

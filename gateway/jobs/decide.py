@@ -8,7 +8,8 @@ of the cases is the protocol:
 2. a try is written down before the call, so whoever finds one whose outcome is not known looks
    before trying again: at the claim, at the id file, at the scheduler by name, twice;
 3. the claim is the fence: it is taken for the job we keep before another is cancelled, and taken
-   as ``void`` before a further try, so that a late job of the earlier one exits without a trace.
+   as ``void`` before a further try, so that a late job of the earlier one exits without a trace;
+4. a try that a cluster had no room for is as void as any other, and the job as if only staged.
 """
 
 from __future__ import annotations
@@ -84,6 +85,11 @@ class NextTry:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WaitForRoom:
+    """The try is void, and there was no room for it: as before it, until there is."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Refuse:
     """Give up submitting: FAILED, with all that was said."""
 
@@ -139,6 +145,7 @@ Action = (
     | TakeClaim
     | Adopt
     | NextTry
+    | WaitForRoom
     | Refuse
     | EndCancelled
     | CancelIt
@@ -173,7 +180,12 @@ def _after_staging(job: Job, max_tries: int) -> Action:
     if job.wish is not Wish.RUN:
         return EndCancelled()
     wanted = job.attempt.try_number + 1
-    return SubmitIt(try_number=wanted) if wanted <= max_tries else Refuse()
+    return SubmitIt(try_number=wanted) if _may_try(job.attempt, max_tries) else Refuse()
+
+
+def _may_try(attempt: Attempt, max_tries: int) -> bool:
+    """Whether one more may be made: those that there was no room for do not count."""
+    return attempt.try_number - attempt.turned_away < max_tries
 
 
 def _after_a_call(job: Job, evidence: Evidence, max_tries: int) -> Action:
@@ -196,8 +208,10 @@ def _after_void(job: Job, max_tries: int) -> Action:
         return EndCancelled()
     if job.attempt.restored:
         return Refuse()
+    if job.attempt.turned_try == job.attempt.try_number:
+        return WaitForRoom()
     wanted = job.attempt.try_number + 1
-    return NextTry(try_number=wanted) if wanted <= max_tries else Refuse()
+    return NextTry(try_number=wanted) if _may_try(job.attempt, max_tries) else Refuse()
 
 
 def choose(evidence: Evidence) -> str | None:

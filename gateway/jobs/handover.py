@@ -15,6 +15,7 @@ from gateway.jobs.care import Care
 from gateway.jobs.models import Job, Stage, Wish
 from gateway.jobs.places import launch_of
 from gateway.jobs.plan import staged_job
+from gateway.jobs.room import Rooms
 from gateway.jobs.store import JobStore
 from gateway.records import now
 from scheduler.base import (
@@ -34,7 +35,8 @@ _log = structlog.get_logger("reconcile")
 class HandOver:
     """Takes jobs to their scheduler, many in one call."""
 
-    def __init__(self, store: JobStore, blobs: BlobStore, care: Care) -> None:
+    def __init__(self, store: JobStore, blobs: BlobStore, care: Care, rooms: Rooms) -> None:
+        self._rooms = rooms
         self._store = store
         self._blobs = blobs
         self._care = care
@@ -71,7 +73,7 @@ class HandOver:
             By the id of a job the number of its try.
         """
         written = self._care.replace_all(
-            self._with_directory(scheduler, jobs),
+            self._with_directory(scheduler, self._with_room(jobs)),
             lambda job: job.with_attempt(
                 stage=Stage.UNCERTAIN,
                 try_number=tries[job.id],
@@ -84,6 +86,7 @@ class HandOver:
         crash_point("try-written")
         results = self._submit(scheduler, written)
         crash_point("submit-after")
+        self._rooms.learn(written, results)
         stored = self._care.replace_all(
             written, lambda job: outcome.submitted(job, results[job.id])
         )
@@ -100,6 +103,16 @@ class HandOver:
             )
         # What was not reached is tried again in the next round, not in the next breath.
         return [job for job in stored if job.attempt.stage is not Stage.STAGED]
+
+    def _with_room(self, jobs: Sequence[Job]) -> list[Job]:
+        """Keep those back whose cluster has turned others away a moment ago, and tell them."""
+        going = self._rooms.admit(jobs)
+        for job in jobs:
+            if job.id in going or job.attempt.turned_away:
+                continue  # who was turned away itself knows more
+            if (told := outcome.kept_back(job, words.full(job.cluster))) != job:
+                self._care.safely(job, partial(self._store.replace, told))
+        return [job for job in jobs if job.id in going]
 
     def _with_directory(self, scheduler: Scheduler, jobs: Sequence[Job]) -> list[Job]:
         """Stage again what was staged long ago: its directory may be gone, or the base another.

@@ -112,6 +112,12 @@ class Attempt:
     unanswered: tuple[str, ...] = ()
     """What was said of each try whose outcome was not known: all that there is when none is."""
 
+    turned_away: int = 0
+    """How many of its tries the cluster had no room for: they are none of the few that may fail."""
+
+    turned_try: int = 0
+    """The last try of which it said so while its outcome is not known; 0: none."""
+
     native_id: str | None = None
     stop_sent: datetime | None = None
     twins: int = 0

@@ -164,16 +164,43 @@ def submitted(job: Job, result: Submission) -> Job:
                 observed=now(),
                 tracking=Tracking.FRESH,
                 tracking_since=None,
+                turned_try=0,
+                error="",
             )
+        case Refused(for_now=True, text=text):
+            # The claim of the try is void: none of it will ever run, and the next one is another.
+            return turned_away(job, text)
         case Refused(text=text):
             return refused(job, text)
+        case Uncertain(begun=False, for_now=True):
+            back = {"stage": Stage.STAGED, "try_number": job.attempt.try_number - 1}
+            return kept_back(job.with_attempt(**back), words.full(job.cluster))
         case Uncertain(begun=False, text=text):
             # The cluster was not reached and the try is as good as new: it costs none of the few.
             back = {"stage": Stage.STAGED, "try_number": job.attempt.try_number - 1}
             return stale(job.with_attempt(**back, reason_text=words.NOT_REACHED), text)
         case Uncertain(text=text):
             said = f"try {job.attempt.try_number}: {text.strip() or 'no answer'}"[:_SAID]
+            if result.for_now:
+                turned = job.attempt.try_number
+                return job.with_attempt(looked=now(), turned_try=turned, error=text[:_SAID])
             return job.with_attempt(looked=now(), unanswered=(*job.attempt.unanswered, said))
+
+
+def turned_away(job: Job, why: str) -> Job:
+    """Write down that its cluster has no room for it now: it waits here, one void try later."""
+    count = job.attempt.turned_away + 1
+    return job.with_attempt(
+        stage=Stage.STAGED,
+        turned_away=count,
+        turned_try=0,
+        looks=0,
+        reason=line.REASON,
+        reason_text=line.waits(words.turned_away(job.cluster, why, count)),
+        tracking=Tracking.FRESH,
+        tracking_since=None,
+        error=why[:_SAID],
+    )
 
 
 def refused(job: Job, why: str) -> Job:

@@ -34,6 +34,7 @@ from gateway.jobs.line import Closings, InLine, LineLimits, Rations, in_line
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.models import Job, Stage, Wish
 from gateway.jobs.places import Place, Schedulers, place_of
+from gateway.jobs.room import Rooms
 from gateway.jobs.store import JobStore
 from gateway.records import now
 from gateway.settings import Settings
@@ -109,7 +110,8 @@ class Reconciler:
         self._ends = ends
         self._live = live
         self._care = Care(store)
-        self._hand_over = HandOver(store, blobs, self._care)
+        rooms = Rooms(lambda job: settings.clusters[job.cluster].look_again_s)
+        self._hand_over = HandOver(store, blobs, self._care, rooms)
         self._follower = follower
         self._concluder = concluder
         self._schedulers = schedulers
@@ -272,6 +274,8 @@ class Reconciler:
                 return self._hand_over.adopt(scheduler, job, native_id, twins)
             case steps.LookAgain():
                 self._store.replace(job.with_attempt(looks=job.attempt.looks + 1, looked=now()))
+            case steps.WaitForRoom():
+                self._store.replace(outcome.turned_away(job, job.attempt.error))
             case steps.EndCancelled():
                 return self._store.replace(outcome.cancelled_before_start(job))
             case steps.Refuse():

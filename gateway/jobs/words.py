@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from gateway.jobs.models import Job, Tracking
 from gateway.jobs.pending import END_REASONS, waiting_for
 from gateway.records import time_text
@@ -25,6 +27,7 @@ _STATES = {
 }
 
 _KILL = 9
+_SUBMIT_LIMIT = re.compile(r"\b(?:Assoc|QOS)[A-Za-z]*Submit[A-Za-z]*Limit\b")
 
 STOPPED_BEFORE_START = "Stopped before it had started, so there is nothing to keep."
 CANCELLED_BEFORE_START = "Cancelled before it had started."
@@ -83,6 +86,30 @@ def no_room(room_bytes: int) -> str:
         f"there was room for {size_text(room_bytes)} of results: you keep nearly as much as this "
         "site allows; delete jobs that you no longer need"
     )
+
+
+def full(cluster: str) -> str:
+    """Say why a job waits whose cluster has turned others away.
+
+    >>> full("hpc")
+    'hpc takes no more jobs of this account now; it is handed over by itself when there is room'
+    """
+    return (
+        f"{cluster} takes no more jobs of this account now; "
+        "it is handed over by itself when there is room"
+    )
+
+
+def turned_away(cluster: str, said: str, count: int) -> str:
+    """Say that a cluster turned a job away for now, for which limit, and how often.
+
+    >>> turned_away("hpc", "sbatch: error: AssocMaxSubmitJobLimit ...", 2)[-45:]
+    '(AssocMaxSubmitJobLimit; turned away 2 times)'
+    """
+    limit = _SUBMIT_LIMIT.search(said)
+    why = limit[0] if limit else "it holds as many jobs as it can"
+    times = "once" if count == 1 else f"{count} times"
+    return f"{full(cluster)} ({why}; turned away {times})"
 
 
 def state_text(state: JobState) -> str:

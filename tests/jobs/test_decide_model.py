@@ -44,6 +44,8 @@ class Record:
     version: int = 0
     stage: str = "staged"
     tries: int = 0
+    turned: int = 0
+    turned_try: int = 0
     looks: int = 0
     native_id: str | None = None
     wish: str = "run"
@@ -83,6 +85,9 @@ class World:
     late_calls: int = 1
     dead_wrappers: int = 1
     unreached: int = 0
+    full: int = 0
+    """How often the scheduler has no room, and says so or leaves it open whether it made a job."""
+
     crashes: int = 1
     cancels: int = 1
     requeues: int = 1
@@ -112,6 +117,8 @@ def next_action(record: Record, sight: Sight, most_tries: int) -> Action:
     job = make_job(
         stage=Stage(record.stage),
         try_number=record.tries,
+        turned_away=record.turned,
+        turned_try=record.turned_try,
         looks=record.looks,
         native_id=record.native_id,
         wish=Wish(record.wish),
@@ -266,7 +273,7 @@ def act(world: World, who: int, mind: Mind) -> Iterator[World]:  # noqa: C901 - 
     version = mind.version
     match mind.action:
         case steps.SubmitIt(try_number=number) | steps.NextTry(try_number=number):
-            written = write(idle, version, stage="uncertain", tries=number, looks=0)
+            written = write(idle, version, stage="uncertain", tries=number, looks=0, turned_try=0)
             if written is None:
                 yield idle
             else:
@@ -284,6 +291,10 @@ def act(world: World, who: int, mind: Mind) -> Iterator[World]:  # noqa: C901 - 
             yield write(ended, version, stage="submitted", native_id=native_id) or ended
         case steps.CancelIt(native_ids=native_ids):
             yield cancel(idle, native_ids)
+        case steps.WaitForRoom():
+            turned = world.record.turned + 1
+            changes = {"stage": "staged", "turned": turned, "turned_try": 0, "looks": 0}
+            yield write(idle, version, **changes) or idle
         case steps.EndCancelled():
             yield write(idle, version, end="CANCELLED") or idle
         case steps.Refuse():
@@ -340,6 +351,15 @@ def call(world: World, who: int, version: int, number: int) -> Iterator[World]:
         yield answer(world, f"submitted {file}" if file else "uncertain")
         return
     locked = replace(world, locks=world.locks | {number})
+    if world.full:
+        fuller = replace(locked, full=world.full - 1)
+        claims = {number: "void", **dict(world.claims)}
+        void = claims[number] == "void"
+        refused = replace(fuller, claims=tuple(sorted(claims.items())))
+        yield answer(refused, "turned" if void else "uncertain")
+        yield answer(fuller, "full")  # sbatch was ended between two calls of its own
+        made = Native(id=str(len(world.natives) + 1), try_number=number)
+        yield answer(replace(fuller, natives=(*world.natives, made)), "full")
     if world.dead_wrappers:
         yield answer(replace(locked, dead_wrappers=world.dead_wrappers - 1), "uncertain")
     native = Native(id=str(len(world.natives) + 1), try_number=number)
@@ -362,6 +382,12 @@ def store_outcome(world: World, mind: Mind) -> World:
     if mind.called == "unreached":
         tries = world.record.tries - 1
         return write(world, mind.version, stage="staged", tries=tries, looks=0) or world
+    if mind.called == "turned":
+        turned = world.record.turned + 1
+        changes = {"stage": "staged", "turned": turned, "turned_try": 0, "looks": 0}
+        return write(world, mind.version, **changes) or world
+    if mind.called == "full":
+        return write(world, mind.version, turned_try=world.record.tries) or world
     native_id = mind.called.split()[1]
     return write(world, mind.version, stage="submitted", native_id=native_id) or world
 
@@ -384,8 +410,9 @@ def check(world: World) -> None:
         World(),
         # A cluster that is not reached gives the try back; all faults at once are too many states.
         World(unreached=1, dead_wrappers=0, lost_replies=0, requeues=0),
+        World(full=1, dead_wrappers=0, lost_replies=0, requeues=0, late_calls=0, crashes=0),
     ],
-    ids=["lost", "not reached"],
+    ids=["lost", "not reached", "full"],
 )
 def test_no_order_of_events_runs_two_jobs_or_loses_one(begin: World) -> None:
     before: dict[World, list[World]] = {begin: []}

@@ -6,12 +6,13 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import redis as redis_client
 
-from gateway.jobs.models import Job, Stage, Tracking
+from gateway.jobs.models import Job, Stage, Tracking, Wish
 from scheduler.base import JobState
 from scheduler.connect import connect
 from scheduler.local import stop_executor
@@ -162,3 +163,81 @@ def test_a_try_in_a_wrong_place_takes_no_try_of_another(far: Site, stage: Stage)
     assert "does not lie beneath" in held.attempt.reason_text
     assert held.attempt.try_number == bad.attempt.try_number
     assert held.version <= 3, "told once"
+
+
+@pytest.fixture
+def full(far: Site, slurm_cluster: Cluster) -> Iterator[Site]:
+    """Let Slurm take one job at a time; it is as it was afterwards."""
+    conf = slurm_cluster.folder / "slurm.conf"
+    text = conf.read_text()
+    conf.write_text(f"{text}AccountingStorageEnforce=associations,limits\n")
+    limit(slurm_cluster, "1")
+    slurm_cluster.restart_slurmctld()
+    yield far
+    slurm_cluster.clear()
+    conf.write_text(text)
+    limit(slurm_cluster, "-1")
+    slurm_cluster.restart_slurmctld()
+
+
+def limit(cluster: Cluster, jobs: str) -> None:
+    words = f"modify user root set maxsubmitjobs={jobs}"
+    cluster.run("sacctmgr", "-i", *words.split())
+
+
+@pytest.mark.slow
+def test_who_is_one_too_many_for_slurm_waits_and_then_runs(
+    full: Site, slurm_cluster: Cluster
+) -> None:
+    first, second, third = (full.planned(600.0) for _ in range(3))
+    full.store.add(first)
+    rounds(full, lambda: runs(full, first), lambda: "it does not run")
+    for job in (second, third):
+        full.store.add(job)
+
+    def turned_away(job: Job, times: int) -> bool:
+        return full.store.get(job.id).attempt.turned_away >= times
+
+    # More often than a try may fail.
+    rounds(full, lambda: turned_away(second, 5), lambda: repr(full.store.get(second.id).attempt))
+    told = full.store.get(second.id).attempt
+    assert (told.state, told.reason, told.native_id) == (JobState.PENDING, "InLine", None)
+    assert "takes no more jobs of this account now" in told.reason_text
+    assert "AssocMaxSubmitJobLimit; turned away 5 times" in told.reason_text
+    assert full.store.get(third.id).attempt.turned_away == 1, "one of those who wait tries"
+
+    full.store.change(third.id, lambda job: replace(job, wish=Wish.CANCEL))
+    assert full.end_of(third).attempt.state is JobState.CANCELLED
+    (Path(first.attempt.directory) / "go").touch()
+    assert full.end_of(first).attempt.exit_code == 0
+    rounds(full, lambda: runs(full, second), lambda: repr(full.store.get(second.id).attempt))
+    (Path(second.attempt.directory) / "go").touch()
+    assert full.end_of(second).attempt.exit_code == 0
+    made = slurm_cluster.run("squeue", "-h", "-t", "all", "-n", second.marker, "-o", "%F")
+    assert len(made.split()) == 1
+    assert len((Path(second.attempt.directory) / "starts").read_text().splitlines()) == 1
+    assert not (Path(third.attempt.directory) / "starts").exists()
+
+
+@pytest.mark.slow
+def test_a_cluster_with_as_many_jobs_as_it_holds_makes_a_job_wait(
+    far: Site, slurm_cluster: Cluster
+) -> None:
+    conf = slurm_cluster.folder / "slurm.conf"
+    text = conf.read_text()
+    conf.write_text(f"{text}MaxJobCount=1\n")
+    slurm_cluster.restart_slurmctld()
+    try:
+        far.store.add(job := far.planned())
+        rounds(
+            far,
+            lambda: far.store.get(job.id).attempt.turned_away,
+            lambda: repr(far.store.get(job.id).attempt),
+        )
+        told = far.store.get(job.id).attempt
+        assert "it holds as many jobs as it can; turned away once" in told.reason_text
+        assert (told.stage, told.unanswered) == (Stage.STAGED, ())
+    finally:
+        conf.write_text(text)
+        slurm_cluster.restart_slurmctld()
+    assert far.end_of(job).attempt.exit_code == 0
