@@ -115,6 +115,7 @@ def test_the_page_fits_and_runs_no_strangers_script(
     site: Site, browser: Chromium, tmp_path: Path, width: int, scheme: str
 ) -> None:
     tell(site, 2)
+    assert site.services.notification_store.tell("x:1", closed(12))
     dialogs: list[str] = []
     with served(site.app) as port:
         context = browser.new_context(
@@ -128,7 +129,7 @@ def test_the_page_fits_and_runs_no_strangers_script(
         page.fill("#password", PASSWORD)
         page.press("#password", "Enter")
         page.wait_for_url("**/notifications")
-        assert page.locator(".told li").count() == 2
+        assert page.locator(".told li").count() == 3
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert HOSTILE in page.inner_text(".told")
         assert Axe().run(page).violations_count == 0
