@@ -95,7 +95,8 @@ def script(problem: str, cluster: str, user: str, **words: Any) -> None:
         click.echo(f"note: {warning}", err=True)
     click.echo(f"directory: {made.directory}", err=True)
     click.echo(f"submit it with: sbatch {made.directory}/job.sh", err=True)
-    click.echo(f"then, on the gateway's host: bumps-gateway adopt {made.directory}", err=True)
+    base = settings.clusters[name].base_of(login)
+    click.echo(_how_to_adopt(base, cluster, login, asked.user, made.directory), err=True)
 
 
 @click.command()
@@ -151,6 +152,22 @@ def _site(cluster: str, base: str | None, python: str | None) -> tuple[Settings,
     if base or python:
         raise SettingsError("--cluster has its base and its python: leave out --base and --python")
     return settings, cluster
+
+
+def _how_to_adopt(base: str, cluster: str, login: str, user: str, place: PurePosixPath) -> str:
+    """Say how to bring the job under watch, where a gateway would find it; else what is needed."""
+    here = load_settings(with_secret=False).clusters
+    bases = {name: one.base_of(login) for name, one in here.items()}
+    fit = [name for name in (cluster, *bases) if bases.get(name) == base]
+    if fit:
+        words = f"adopt {place} --cluster {fit[0]} --user {user}"
+        return f"then, on the gateway's host: bumps-gateway {words}"
+    known = ", ".join(f"{name} ({path})" for name, path in bases.items())
+    return (
+        f"no gateway can adopt it: {base} is the base of no cluster of these settings, which are "
+        f"{known}. For that make it with --cluster NAME and the gateway's settings, or with --base "
+        "as they have it, and --user with your name there"
+    )
 
 
 def _request(words: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ is submitted twice runs once, and `gateway.by_hand.adopt` can bring it under wat
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -89,7 +90,9 @@ def make_directory(settings: Settings, name: str, asked: Asked) -> Made:
         with TemporaryDirectory(prefix="bumps-gateway-") as folder:
             # A store of its own that nobody keeps: what is there belongs to no gateway.
             alone = open_gateway(replace(settings, state_directory=Path(folder)))
-            return _made(alone, name, asked, _read(alone, asked))
+            problem, notes = _read(alone, asked)
+            made = _made(alone, name, asked, problem)
+            return replace(made, warnings=(*notes, *made.warnings))
     if not is_id(asked.problem):
         detail = f"{asked.problem[:200]!r} is no file here, and no id of a problem"
         raise InvalidError.at("/problem", detail)
@@ -115,6 +118,9 @@ def _made(gateway: Gateway, name: str, asked: Asked, problem: ProblemForJob) -> 
 
 def _make_base(cluster: ClusterSettings, place: Path) -> None:
     """Make what lies above the directory, which itself only its owner can enter."""
+    if cluster.ssh is not None and not Path(cluster.base).is_dir():
+        detail = f"{cluster.base} is not on this machine: run this on {cluster.ssh.host}"
+        raise InvalidError.at("/base", f"{detail}; if this is it, 'mkdir -p {cluster.base}' first")
     try:
         place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -144,8 +150,8 @@ def _who(asked: Asked) -> Identity:
 # ---- a problem from files
 
 
-def _read(gateway: Gateway, asked: Asked) -> ProblemForJob:
-    """Check a problem that lies in files, and render it as the gateway would."""
+def _read(gateway: Gateway, asked: Asked) -> tuple[ProblemForJob, list[str]]:
+    """Check a problem that lies in files, and render it as the gateway would; with notes."""
     settings, path = gateway.settings, Path(asked.problem)
     contents: dict[str, bytes] = {}
 
@@ -165,7 +171,7 @@ def _read(gateway: Gateway, asked: Asked) -> ProblemForJob:
     limits, classes = settings.limits, settings.problems.allowed_classes
     examined = examine(document, found, limits, classes)
     bundle = examined.bundle
-    return ProblemForJob(
+    problem = ProblemForJob(
         ref=ProblemRef(id=None, version=0, name=document.name, type=document.type, digest=""),
         job={
             "type": bundle.type,
@@ -177,6 +183,19 @@ def _read(gateway: Gateway, asked: Asked) -> ProblemForJob:
         n_parameters=examined.n_parameters,
         n_points=examined.n_points,
     )
+    opens = [str(name) for name in examined.details.get("opens", ())]
+    return problem, [*examined.warnings, *_left_behind(path.parent, opens, bundle.files)]
+
+
+def _left_behind(folder: Path, opens: list[str], given: Mapping[str, bytes]) -> list[str]:
+    """Say which files a script reads that lie beside it but were not given."""
+    names = {name.removeprefix("./") for name in opens if not PurePosixPath(name).is_absolute()}
+    beside = sorted(name for name in names - set(given) if (folder / name).is_file())
+    return [
+        f"{name!r} lies beside the script, but the job will not have it: make it again with "
+        f"--file {shlex.quote(f'{name}={folder / name}')}"
+        for name in beside
+    ]
 
 
 def _document(asked: Asked, path: Path, take: Take, settings: Settings) -> Document:

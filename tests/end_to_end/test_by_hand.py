@@ -19,6 +19,7 @@ from gateway.by_hand.make import Asked, make_directory
 from gateway.errors import GatewayError
 from gateway.reach import Reach
 from gateway.settings import load_settings
+from tests.clusters.making import NOBODY
 from tests.helpers import eventually
 from tests.live import Api, LiveGateway, live_gateway
 
@@ -91,7 +92,9 @@ def test_script_needs_no_gateway_and_says_how_to_go_on(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     (place,) = (tmp_path / "jobs" / "ada").glob("*/1")
     assert f"sbatch {place}/job.sh" in done.stderr
-    assert f"bumps-gateway adopt {place}" in done.stderr
+    assert "bumps-gateway adopt" not in done.stderr  # it would be refused from there
+    assert f"{tmp_path}/jobs is the base of no cluster of these settings" in done.stderr
+    assert f"local ({tmp_path}/state/" in done.stderr
     assert (place / "job.sh").read_text(encoding="utf-8") == done.stdout
     assert "#SBATCH --licenses=matlab:2\n" in done.stdout
     assert (place / "data" / "in" / "x.dat").read_text(encoding="utf-8") == "0 1 0.1\n"
@@ -100,6 +103,48 @@ def test_script_needs_no_gateway_and_says_how_to_go_on(tmp_path: Path) -> None:
     assert job["options"]["samples"] == 300
     assert place.stat().st_mode & 0o777 == 0o700
     assert not (tmp_path / "state").exists()
+
+
+def test_script_says_how_it_is_adopted_and_what_the_job_will_miss(tmp_path: Path) -> None:
+    text = "import numpy as np\nx = np.loadtxt('d.dat')\ny = np.loadtxt('gone.dat')\nproblem = x\n"
+    (tmp_path / "model.py").write_text(text, encoding="utf-8")
+    (tmp_path / "d.dat").write_text("0 1 0.1\n", encoding="utf-8")
+    base = str(tmp_path / "state" / "jobs" / "local")
+    words = ("--problem", "model.py", "--user", "ada", "--base", base)
+    done = _script(tmp_path, *words)
+    assert done.returncode == 0, done.stderr
+    (place,) = Path(base).glob("ada/*/1")
+    assert f"bumps-gateway adopt {place} --cluster local --user ada\n" in done.stderr
+    assert "note: 'd.dat' lies beside the script, but the job will not have it" in done.stderr
+    assert "note: 'gone.dat' is read but is not among the files" in done.stderr
+    assert "'gone.dat' lies beside" not in done.stderr
+
+    assert "--file d.dat=d.dat" in done.stderr
+    again = _script(tmp_path, *words, "--file", "d.dat=d.dat")
+    assert again.returncode == 0, again.stderr
+    assert "'d.dat'" not in again.stderr
+
+
+def test_a_base_of_another_machine_is_not_made_here(tmp_path: Path) -> None:
+    base = tmp_path / "scratch" / "gateway"
+    settings = tmp_path / "gateway.toml"
+    settings.write_text(
+        f'[clusters.hpc]\nscheduler = "slurm"\nbase = "{base}"\npython = "/usr/bin/python3"\n'
+        f'[clusters.hpc.ssh]\nhost = "login.example.org"\nuser = "gw"\nhost_keys = ["{NOBODY}"]\n',
+        encoding="utf-8",
+    )
+    (tmp_path / "line.json").write_text(json.dumps(LINE), encoding="utf-8")
+    words = ("--problem", "line.json", "--cluster", "hpc", "--user", "ada")
+    own = {"GATEWAY_CONFIG": str(settings)}
+    done = _script(tmp_path, *words, **own)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"/base: {base} is not on this machine: run this on login.example.org" in done.stderr
+    assert not base.parent.exists()
+
+    base.mkdir(parents=True)
+    there = _script(tmp_path, *words, **own)
+    assert there.returncode == 0, there.stderr
+    assert "--cluster hpc --user ada" in there.stderr
 
 
 @pytest.mark.parametrize(
@@ -201,11 +246,11 @@ def test_a_claim_that_lies_is_not_believed(live: LiveGateway, api: Api, tmp_path
     assert not (place / "submit.1").exists()
 
 
-def _script(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def _script(folder: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
     own = {key: text for key, text in os.environ.items() if not key.startswith("GATEWAY_")}
     return subprocess.run(
         [Path(sys.executable).parent / "bumps-gateway", "script", *words],
-        env={**own, "GATEWAY_STATE": str(folder / "state")},
+        env={**own, "GATEWAY_STATE": str(folder / "state"), **more},
         cwd=folder,
         capture_output=True,
         text=True,
