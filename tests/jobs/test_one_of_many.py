@@ -14,21 +14,18 @@ import redis as redis_client
 
 from gateway.jobs.models import Job, Stage, Tracking, Wish
 from scheduler.base import JobState
-from scheduler.connect import connect
-from scheduler.local import stop_executor
 from scheduler.shell import LocalShell
 from scheduler.slurm import Slurm, SlurmConfig
 from tests.helpers import eventually
 from tests.jobs.test_rounds import Site, make_site
-from tests.scheduler.site import AGENT_PYTHON
+from tests.scheduler.site import AGENT_PYTHON, open_local
 from tests.slurm.cluster import Cluster
 
 
 @pytest.fixture
 def here(redis: redis_client.Redis, tmp_path: Path) -> Iterator[Site]:
-    state = tmp_path / "state"
-    yield make_site(redis, tmp_path, connect("local", {"state_directory": state, "cpus": 16}))
-    stop_executor(state)
+    with open_local(tmp_path, cpus=16) as local:  # which ends what still runs
+        yield make_site(redis, tmp_path, local.scheduler)
 
 
 @pytest.fixture
