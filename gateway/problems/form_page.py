@@ -168,9 +168,9 @@ def _places(services: Gateway, who: Identity, values: Values) -> Document:
         "clusters": [(name, cluster.title or name) for name, cluster in clusters.items()],
         "cluster": clusters[known],
         "account_note": shared_account_note(clusters[known]),
-        "drain_note": services.drains.why(known),
         "before": offered(services.job_store, who.user),
         "endings": [(kind, f"each {words}") for kind, words in ENDINGS.items()],
+        "drain_note": services.drains.why(known),
         **_proposals(services, who, known, values.get("proposal", "")),
         "more_open": any(values.get(name) for name in _MORE),
     }
