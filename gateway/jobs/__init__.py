@@ -15,7 +15,8 @@ asked for           ``resources``, ``resource_schema``, ``number_field`` and ``k
 brought on          ``reconcile`` is the loop: ``line`` and ``dependencies`` (``after_schema``) say
                     who waits, ``inquiry`` finds out at the ``pace`` of a cluster, ``decide`` says
                     what to do, ``handover`` stages and submits, ``room`` says when who is turned
-                    away tries again, ``outcome`` what the record is then, ``care`` keeps faults of one job from others; ``places`` are clusters and
+                    away tries again, ``outcome`` what the record is then, ``care`` keeps
+                    faults of one job from others; ``places`` are clusters and
                     accounts; ``nudge`` wakes the loop
 followed            ``follow`` reads what running jobs write, ``reported`` what their events mean,
                     ``log_folder`` and ``live_store`` keep it while they live
