@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from gateway.jobs.models import Job, Stage, Wish
+from gateway.cluster_settings import ClusterSettings
+from gateway.jobs.models import Job, Stage, Tracking, Wish
 from scheduler.base import JobState
 
 REASON = "InLine"
@@ -35,6 +36,9 @@ class Rations(Protocol):
     def add(self, job: Job, /) -> None:
         """Count a job that goes."""
 
+    def take_back(self, job: Job, /) -> None:
+        """Count a job no more that was to go, and did not."""
+
     def full(self, job: Job, /) -> str:
         """Say which limit this job would break; empty for none."""
 
@@ -55,6 +59,19 @@ class LineLimits:
 
     closed: str = ""
     """Why nobody goes; empty when that is not so."""
+
+
+def limits_of(cluster: ClusterSettings | None, closed: str) -> LineLimits:
+    """Read what a cluster takes off its settings; one that is no more has no limits."""
+    if cluster is None:
+        return LineLimits()
+    return LineLimits(
+        jobs=cluster.max_jobs,
+        jobs_per_user=cluster.max_jobs_per_user,
+        tasks=cluster.max_tasks,
+        cpus_per_user=cluster.max_cpus_per_user,
+        closed=closed,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,12 +163,36 @@ def in_line(
         return {}
     load = _Load(limits=limits, rations=rations)
     queues: dict[str, deque[Job]] = defaultdict(deque)
-    for job in sorted(jobs, key=lambda job: (job.attempt.asked, job.id)):
+    for job in sorted(jobs, key=_first):
         if job.attempt.stage not in _here(limits):
             load.add(job)
         elif job.wish is Wish.RUN:  # who gives up waits for nothing
             queues[job.owner].append(job)
     return _let_go(load, queues)
+
+
+def let_go(jobs: Sequence[Job], waiting: Mapping[str, InLine]) -> list[str]:
+    """Name those of a place that nobody has handed over yet, and that need not wait."""
+    return [
+        job.id
+        for job in jobs
+        if job.attempt.stage is Stage.NONE and job.wish is Wish.RUN and job.id not in waiting
+    ]
+
+
+def give_back(jobs: Sequence[Job], rations: Rations) -> None:
+    """Give back the room of what was let go and is still here: its cluster did not take it.
+
+    Else a cluster that is down would keep others' jobs from one that is not.
+    """
+    for job in jobs:
+        if job.attempt.stage is Stage.NONE:
+            rations.take_back(job)
+
+
+def _first(job: Job) -> tuple[bool, str, str]:
+    """Order a line by age; who was held up when it could go lets the others go before it."""
+    return job.attempt.tracking is not Tracking.FRESH, job.attempt.asked.isoformat(), job.id
 
 
 def _here(limits: LineLimits) -> frozenset[Stage]:

@@ -30,7 +30,16 @@ from gateway.jobs.dependencies import review, waited_for, waits
 from gateway.jobs.follow import Follower, Look, ReadAlready, Running
 from gateway.jobs.handover import HandOver
 from gateway.jobs.inquiry import Inquiry, Reports
-from gateway.jobs.line import Closings, InLine, LineLimits, Rations, in_line
+from gateway.jobs.line import (
+    Closings,
+    InLine,
+    LineLimits,
+    Rations,
+    give_back,
+    in_line,
+    let_go,
+    limits_of,
+)
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.models import Job, Stage, Wish
 from gateway.jobs.places import Place, Schedulers, place_of
@@ -121,6 +130,7 @@ class Reconciler:
         self._inquiry = Inquiry(settings)
         self._follow_next: dict[Place, float] = {}
         self._unbegun_next: dict[Place, int] = {}
+        self._silent: set[Place] = set()
 
     def round(self) -> int:
         """Bring every live job on; answer how many are left alive."""
@@ -134,8 +144,12 @@ class Reconciler:
             elif job.id not in held:
                 groups[place_of(job)].append(job)
         rations = self._policy.ration([job for jobs in groups.values() for job in jobs])
-        for place, jobs in groups.items():
-            self._leased(place, jobs, in_line(jobs, self._line_limits(place), rations))
+        # Who was silent comes last: what cannot go must not have the room of what can.
+        for place, jobs in sorted(groups.items(), key=lambda group: group[0] in self._silent):
+            waiting = in_line(jobs, self._line_limits(place), rations)
+            self._leased(place, jobs, waiting)
+            if rations is not None:
+                give_back(self._store.get_many(let_go(jobs, waiting)), rations)
         return len(held) + sum(len(jobs) for jobs in groups.values())
 
     def _held(self, active: Sequence[Job]) -> set[str]:
@@ -150,19 +164,12 @@ class Reconciler:
 
     def _line_limits(self, place: Place) -> LineLimits:
         cluster = self._settings.clusters.get(place.cluster)
-        if cluster is None:
-            return LineLimits()
-        return LineLimits(
-            jobs=cluster.max_jobs,
-            jobs_per_user=cluster.max_jobs_per_user,
-            tasks=cluster.max_tasks,
-            cpus_per_user=cluster.max_cpus_per_user,
-            closed=self._closings.why(place.cluster),
-        )
+        return limits_of(cluster, self._closings.why(place.cluster))
 
     def _leased(self, place: Place, jobs: Sequence[Job], waiting: Mapping[str, InLine]) -> None:
-        ids = [job.id for job in jobs]
-        mine = self._live.lease(ids, self._token, self._settings.worker.lease_s)
+        mine = self._live.lease(
+            [job.id for job in jobs], self._token, self._settings.worker.lease_s
+        )
         try:
             # Read again under the lease: another reconciler may have moved them on.
             fresh = self._store.get_many([job.id for job in jobs if job.id in mine])
@@ -189,6 +196,7 @@ class Reconciler:
                 moving = self._one_pass(scheduler, moving, reports)
             self._follow(place, scheduler, jobs)
             if reports or scheduler.calls != before:
+                self._silent.discard(place)
                 self._contacts.answered(place.cluster)
         except (SchedulerError, OSError) as error:
             _log.warning("unreachable", cluster=place.cluster, owner=place.owner, error=str(error))
@@ -371,6 +379,7 @@ class Reconciler:
         return outcome.observe(job, evidence.reports) if evidence.reports else job
 
     def _hold_failed(self, place: Place, jobs: Sequence[Job], why: str) -> None:
+        self._silent.add(place)
         self._contacts.failed(place.cluster, why)
         self._hold(jobs, why)
 

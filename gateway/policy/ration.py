@@ -45,11 +45,21 @@ class Ration:
             self._jobs[holder.key] += 1
             self._cpus[holder.key] += cpus_of(job)
 
+    def take_back(self, job: Job) -> None:
+        """Count a job no more that was to go, and did not."""
+        for holder in self._holders(job):
+            self._jobs[holder.key] -= 1
+            self._cpus[holder.key] -= cpus_of(job)
+
     def full(self, job: Job) -> str:
         """Say which limit this job would break; empty for none."""
         if gone := self._no_proposal(job):
             return gone
-        return next((why for one in self._holders(job) if (why := self._why(one, job))), "")
+        holders = self._holders(job)
+        if why := next((why for one in holders if (why := self._why(one))), ""):
+            return why
+        # Only what nothing else keeps back may stand before smaller ones.
+        return next((why for one in holders if (why := self._why_wide(one, job))), "")
 
     def _no_proposal(self, job: Job) -> str:
         """Say why a job may no longer go under its proposal; empty when it may."""
@@ -59,18 +69,23 @@ class Ration:
             self._refused[key] = no_longer(self._policy, *key, today)
         return self._refused[key]
 
-    def _why(self, holder: Holder, job: Job) -> str:
-        """Say it of one holder.
+    def _why(self, holder: Holder) -> str:
+        """Say which limit of one holder is used up, whatever the size of the job."""
+        most, there = holder.allowance, self._jobs[holder.key]
+        if most.core_hours and self._hours[holder.key] >= most.core_hours:
+            return used_up(holder, self._moment)
+        if most.jobs and there >= most.jobs:
+            return f"{there} of {holder.whose} jobs are at clusters, as many as may be at once"
+        return ""
+
+    def _why_wide(self, holder: Holder, job: Job) -> str:
+        """Say whether it takes more processors than are left.
 
         Who does not fit is next when there is room: else small jobs would pass a large one for
         ever.
         """
         key, most = holder.key, holder.allowance
         there, cpus = self._jobs[key], self._cpus[key]
-        if most.core_hours and self._hours[key] >= most.core_hours:
-            return used_up(holder, self._moment)
-        if most.jobs and there >= most.jobs:
-            return f"{there} of {holder.whose} jobs are at clusters, as many as may be at once"
         if not most.cpus:
             return ""
         first = self._turn.get(key, job.id)
@@ -179,6 +194,9 @@ class Halt:
         self._why = why
 
     def add(self, job: Job) -> None:
+        """Count nothing."""
+
+    def take_back(self, job: Job) -> None:
         """Count nothing."""
 
     def full(self, job: Job) -> str:  # noqa: ARG002 - whichever it is

@@ -10,8 +10,8 @@ import pytest
 import redis as redis_client
 
 from gateway.jobs import outcome
-from gateway.jobs.line import LineLimits, in_line
-from gateway.jobs.models import Job, Stage
+from gateway.jobs.line import LineLimits, give_back, in_line
+from gateway.jobs.models import Job, Stage, Tracking
 from gateway.jobs.ran import until_now_s
 from gateway.jobs.spent import Spent
 from gateway.jobs.store import JobStore
@@ -84,6 +84,30 @@ def test_a_large_job_is_not_passed_by_small_ones_for_ever(redis: redis_client.Re
     assert why(redis, f"{GROUP}cpus = 6", jobs[2:]) == {}
     array = make("ada", 1, tasks=20)
     assert why(redis, f"{GROUP}cpus = 6", [array]) == {}, "alone it may be of any length"
+
+
+def test_what_never_goes_keeps_no_place_before_smaller_ones(redis: redis_client.Redis) -> None:
+    never = make("ada", 1, resources={"cpus_per_task": 64}, proposal="gone")
+    small = make("bob", 2)
+    found = why(redis, f"{GROUP}cpus = 64", [there("bob"), never, small])
+    assert list(found) == [never.id]
+
+
+def test_what_a_cluster_did_not_take_gives_its_room_back(redis: redis_client.Redis) -> None:
+    down, up, more = make("ada", 1), make("ada", 2), make("ada", 3)
+    ration = Ration(policy("[limits.each_user]\njobs = 1"), [down, up], Spent(redis), NOW)
+    assert in_line([down], LineLimits(), ration) == {}
+    assert list(in_line([up], LineLimits(), ration)) == [up.id]
+    give_back([down], ration)  # its cluster is away
+    assert in_line([up], LineLimits(), ration) == {}
+    give_back([up.with_attempt(stage=Stage.SUBMITTED)], ration)
+    assert list(in_line([more], LineLimits(), ration)) == [more.id]
+
+
+def test_who_was_held_up_lets_others_of_the_user_go_first(redis: redis_client.Redis) -> None:
+    held = make("ada", 1, tracking=Tracking.STALE)
+    other = make("ada", 2)
+    assert list(why(redis, "[limits.each_user]\njobs = 1", [held, other])) == [held.id]
 
 
 def test_core_hours_come_back_with_the_next_week(
