@@ -22,7 +22,7 @@ from redis import RedisError
 
 from gateway.datasets.blobs import BlobStore
 from gateway.jobs import decide as steps
-from gateway.jobs import outcome
+from gateway.jobs import line, outcome
 from gateway.jobs.care import Care
 from gateway.jobs.conclude import Concluder
 from gateway.jobs.decide import Evidence, decide
@@ -30,16 +30,6 @@ from gateway.jobs.dependencies import review, waited_for, waits
 from gateway.jobs.follow import Follower, Look, ReadAlready, Running
 from gateway.jobs.handover import HandOver
 from gateway.jobs.inquiry import Inquiry, Reports
-from gateway.jobs.line import (
-    Closings,
-    InLine,
-    LineLimits,
-    Rations,
-    give_back,
-    in_line,
-    let_go,
-    limits_of,
-)
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.models import Job, Stage, Wish
 from gateway.jobs.places import Place, Schedulers, place_of
@@ -80,7 +70,7 @@ class SeesJobs(Protocol):
 class Policy(Protocol):
     """What the site gives to whom."""
 
-    def ration(self, jobs: Sequence[Job], /) -> Rations | None:
+    def ration(self, jobs: Sequence[Job], /) -> line.Rations | None:
         """Say what each may still have while these live; None when nothing is limited."""
 
 
@@ -108,7 +98,7 @@ class Reconciler:
         schedulers: Schedulers,
         settings: Settings,
         ends: SeesJobs,
-        closings: Closings,
+        closings: line.Closings,
         contacts: HearsClusters,
         policy: Policy,
     ) -> None:
@@ -146,10 +136,10 @@ class Reconciler:
         rations = self._policy.ration([job for jobs in groups.values() for job in jobs])
         # Who was silent comes last: what cannot go must not have the room of what can.
         for place, jobs in sorted(groups.items(), key=lambda group: group[0] in self._silent):
-            waiting = in_line(jobs, self._line_limits(place), rations)
+            waiting = line.in_line(jobs, self._line_limits(place), rations)
             self._leased(place, jobs, waiting)
             if rations is not None:
-                give_back(self._store.get_many(let_go(jobs, waiting)), rations)
+                line.give_back(self._store.get_many(line.let_go(jobs, waiting)), rations)
         return len(held) + sum(len(jobs) for jobs in groups.values())
 
     def _held(self, active: Sequence[Job]) -> set[str]:
@@ -162,11 +152,13 @@ class Reconciler:
                     self._care.safely(job, partial(self._store.replace, seen))
         return {job.id for job in held}
 
-    def _line_limits(self, place: Place) -> LineLimits:
+    def _line_limits(self, place: Place) -> line.LineLimits:
         cluster = self._settings.clusters.get(place.cluster)
-        return limits_of(cluster, self._closings.why(place.cluster))
+        return line.limits_of(cluster, self._closings.why(place.cluster))
 
-    def _leased(self, place: Place, jobs: Sequence[Job], waiting: Mapping[str, InLine]) -> None:
+    def _leased(
+        self, place: Place, jobs: Sequence[Job], waiting: Mapping[str, line.InLine]
+    ) -> None:
         mine = self._live.lease(
             [job.id for job in jobs], self._token, self._settings.worker.lease_s
         )
@@ -177,7 +169,7 @@ class Reconciler:
         finally:
             self._live.release(mine, self._token)
 
-    def _not_waiting(self, jobs: list[Job], waiting: Mapping[str, InLine]) -> list[Job]:
+    def _not_waiting(self, jobs: list[Job], waiting: Mapping[str, line.InLine]) -> list[Job]:
         """Tell those that wait in line where they stand; give the others."""
         for job in jobs:
             if job.id in waiting and (told := outcome.in_line(job, waiting[job.id])) != job:
