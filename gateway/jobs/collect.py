@@ -6,11 +6,13 @@ links; sizes and digests are measured here; a manifest only says what ought to b
 
 from __future__ import annotations
 
+import math
 import re
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
@@ -45,6 +47,9 @@ _AHEAD = 4
 """So many times as many small files are held in memory as are being written."""
 
 
+_Keeping = tuple[FileEntry, Future[FileRef | None]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Collected:
     """What was found in the directory of an attempt that has ended."""
@@ -67,6 +72,20 @@ class Collected:
         return any(ref.path.endswith("session.h5") for ref in self.files)
 
 
+class UnfinishedError(Exception):
+    """The turn is over before all files are here; the next one goes on from there."""
+
+
+@dataclass(kw_only=True)
+class Fetched:
+    """What earlier turns have brought of one attempt."""
+
+    files: dict[FileEntry, FileRef | None] = field(default_factory=dict)
+    """None: one that could not be kept."""
+
+    faults: list[str] = field(default_factory=list)
+
+
 class Collector:
     """Brings files home."""
 
@@ -74,14 +93,40 @@ class Collector:
         self._blobs = blobs
         self._limits = limits
 
-    def collect(self, scheduler: Scheduler, job: Job) -> Collected:
-        """Fetch the results of a job that has ended; a second time finds the same."""
+    def collect(
+        self,
+        scheduler: Scheduler,
+        job: Job,
+        fetched: Fetched | None = None,
+        turn_s: float = math.inf,
+    ) -> Collected:
+        """Fetch the results of a job that has ended; a second time finds the same.
+
+        Parameters
+        ----------
+        fetched
+            What earlier turns have brought, to which this one adds.
+        turn_s
+            How long files may be fetched now; at least one is.
+
+        Raises
+        ------
+        UnfinishedError
+            When that was too short.
+        """
+        fetched = Fetched() if fetched is None else fetched
         directory = PurePosixPath(job.attempt.directory)
         faults: list[str] = []
         listing = self._listing(scheduler, job, faults)
         kept = sorted(self._wanted(job, listing, faults), key=lambda entry: entry.path)
-        found = self._fetch_all(scheduler, directory, kept, faults)
-        files = [ref for ref in found if ref is not None]
+        missing = [entry for entry in kept if entry not in fetched.files]
+        until = time.monotonic() + turn_s
+        for entry, found in self._fetch_all(scheduler, directory, missing, fetched.faults):
+            fetched.files[entry] = found
+            if time.monotonic() > until and entry is not missing[-1]:
+                raise UnfinishedError
+        faults += dict.fromkeys(fetched.faults)  # some were fetched twice, at the end of a turn
+        files = [ref for entry in kept if (ref := fetched.files[entry]) is not None]
         refs = {ref.path: ref for ref in files}
         told = 0
         for manifest in self._manifests(scheduler, job, listing, faults):
@@ -151,13 +196,13 @@ class Collector:
         directory: PurePosixPath,
         entries: Sequence[FileEntry],
         faults: list[str],
-    ) -> Iterator[FileRef | None]:
+    ) -> Iterator[tuple[FileEntry, FileRef | None]]:
         """Fetch files, one after the other, and keep small ones side by side.
 
         A disk is waited for twice with each file, and takes many of them in the time of one: a
         campaign has thousands.
         """
-        waiting: deque[Future[FileRef | None]] = deque()
+        waiting: deque[_Keeping] = deque()
         with ThreadPoolExecutor(_WRITERS) as pool:
             for entry in entries:
                 pieces: Iterable[bytes] = _pieces(scheduler, directory, entry)
@@ -166,12 +211,13 @@ class Collector:
                     # One that grows meanwhile is read like a large one.
                     pieces = [content] if len(content) <= _SMALL else pieces
                 if isinstance(pieces, list):
-                    waiting.append(pool.submit(self._keep, entry, pieces, faults))
+                    waiting.append((entry, pool.submit(self._keep, entry, pieces, faults)))
                 else:
                     yield from _results_of(waiting)
-                    yield self._keep(entry, pieces, faults)
+                    yield entry, self._keep(entry, pieces, faults)
                 if len(waiting) > _AHEAD * _WRITERS:
-                    yield waiting.popleft().result()
+                    first, kept = waiting.popleft()
+                    yield first, kept.result()
             yield from _results_of(waiting)
 
     def _keep(self, entry: FileEntry, pieces: Iterable[bytes], faults: list[str]) -> FileRef | None:
@@ -213,9 +259,10 @@ class Collector:
             yield essence
 
 
-def _results_of(waiting: deque[Future[FileRef | None]]) -> Iterator[FileRef | None]:
+def _results_of(waiting: deque[_Keeping]) -> Iterator[tuple[FileEntry, FileRef | None]]:
     while waiting:
-        yield waiting.popleft().result()
+        entry, kept = waiting.popleft()
+        yield entry, kept.result()
 
 
 def _task_of(path: str, kind: str = "result") -> int | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -16,7 +18,7 @@ from gateway.errors import NotFoundError
 from gateway.faults import crash_point
 from gateway.jobs import outcome, words
 from gateway.jobs.backoff import Backoff
-from gateway.jobs.collect import Collected, Collector
+from gateway.jobs.collect import Collected, Collector, Fetched, UnfinishedError
 from gateway.jobs.follow import Follower
 from gateway.jobs.judge import close
 from gateway.jobs.live_store import LiveStore
@@ -27,8 +29,13 @@ from gateway.records import Document, now, to_document
 from gateway.settings import LimitSettings
 from scheduler.base import Scheduler, SchedulerUnavailableError
 
+_MOST_BEGUN = 32
+_BLAMELESS = (SchedulerUnavailableError, StaleError, RedisError)
 _LEAST_BYTES = 4 << 20
 """Of results that are kept whatever a user has: they begin with the numbers of the fit."""
+
+_TURN_S = 3.0
+"""So long is fetched in a round for one owner: a hundred thousand files must not hold up others."""
 
 _log = structlog.get_logger("conclude")
 
@@ -46,6 +53,16 @@ class Concluder:
     backoff: Backoff = field(default_factory=Backoff)
     learn: Callable[[Job], None] = lambda _: None
     """Takes from a job that has ended what it tells of those to come."""
+
+    begun: dict[str, Fetched] = field(default_factory=dict)
+    """What there is already of attempts whose files take more than a turn, by dataset."""
+
+    used_s: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    """How long was fetched in this round, by owner."""
+
+    def begin_round(self) -> None:
+        """Give each owner a turn again."""
+        self.used_s.clear()
 
     def by_files(self, scheduler: Scheduler, job: Job) -> Job:
         """End a job that its scheduler has forgotten, if its exit files say how it ended."""
@@ -65,19 +82,31 @@ class Concluder:
     def conclude(self, scheduler: Scheduler, job: Job) -> Job:
         """Fetch what a job left, make its dataset, and close the attempt.
 
-        What failed is not tried again at once: each time all is fetched from the beginning.
+        What failed is not tried again at once: all is fetched from the beginning then. What takes
+        more than its owner's turn goes on in the next round; until then the job is answered as it
+        is.
         """
         name = dataset_id(job, job.attempt)
-        if self.backoff.waits(name):
+        if self.backoff.waits(name) or self.used_s[job.owner] >= _TURN_S:
             return job
-        with self.backoff.trying(name, SchedulerUnavailableError, StaleError, RedisError):
-            return self._conclude(scheduler, job)
+        begun = time.monotonic()
+        fetched = self.begun.pop(name, None) or Fetched()
+        try:
+            with self.backoff.trying(name, UnfinishedError, *_BLAMELESS):
+                return self._conclude(scheduler, job, fetched)
+        except UnfinishedError:
+            self.begun[name] = fetched
+            if len(self.begun) > _MOST_BEGUN:  # one whose job was deleted meanwhile, most likely
+                self.begun.pop(next(iter(self.begun)))
+            return job
+        finally:
+            self.used_s[job.owner] += time.monotonic() - begun
 
-    def _conclude(self, scheduler: Scheduler, job: Job) -> Job:
+    def _conclude(self, scheduler: Scheduler, job: Job, fetched: Fetched) -> Job:
         crash_point("collect-before")
         self.follower.finish(scheduler, job)
         job = self._with_memory(job)
-        collected = self._collect(scheduler, job)
+        collected = self._collect(scheduler, job, fetched)
         exits = self._collector().exits(scheduler, job)
         crash_point("collect-after-files")
         dataset = self._dataset(job, collected)
@@ -108,13 +137,13 @@ class Concluder:
             return job
         return job.with_attempt(max_rss_bytes=told.max_rss_bytes)
 
-    def _collect(self, scheduler: Scheduler, job: Job) -> Collected:
+    def _collect(self, scheduler: Scheduler, job: Job, fetched: Fetched) -> Collected:
         """Fetch as much as its owner may keep, and say when that was too little."""
-        room = self._room(job)
+        room, left_s = self._room(job), _TURN_S - self.used_s[job.owner]
         if room >= self.limits.result_bytes:
-            return self._collector().collect(scheduler, job)
+            return self._collector().collect(scheduler, job, fetched, left_s)
         limits = replace(self.limits, result_bytes=room)
-        collected = Collector(self.blobs, limits).collect(scheduler, job)
+        collected = Collector(self.blobs, limits).collect(scheduler, job, fetched, left_s)
         if collected.complete:
             return collected
         return replace(collected, faults=(words.no_room(room), *collected.faults))

@@ -126,6 +126,7 @@ class Reconciler:
         """Bring every live job on; answer how many are left alive."""
         groups: dict[Place, list[Job]] = defaultdict(list)
         active = self._store.active()
+        self._concluder.begin_round()
         self._ends.see(active)
         held = self._held(active)
         for job in active:

@@ -287,3 +287,39 @@ def test_a_job_is_believed_about_its_memory_only_where_its_scheduler_measured_no
     told = Progress(t=1.0, step=1, steps=2, chisq=None, max_rss_bytes=2 << 20)
     site.concluder.live.add_events(job.id, [], progress=told, followed={})
     assert site.concluder._with_memory(job).attempt.max_rss_bytes == kept
+
+
+def test_many_files_are_fetched_in_turns_that_hold_up_no_other_owner(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.jobs.conclude._TURN_S", 0.02)
+    large, other = site.ended([C], {0: [DONE]}), site.ended([C], {0: [DONE]}, owner="eve")
+    own = site.ended([C], {0: [DONE]})
+    out = Path(large.attempt.directory, "out")
+    out.mkdir()
+    for number in range(100):
+        (out / f"{number:03}.dat").write_text(f"curve {number}")
+    read: list[str] = []
+    plain = site.scheduler.read
+    monkeypatch.setattr(
+        site.scheduler, "read", lambda *asked: (read.append(asked[1]), plain(*asked))[1]
+    )
+
+    for rounds in range(1, 400):
+        site.concluder.begin_round()
+        seen = site.concluder.conclude(site.scheduler, large)
+        if rounds == 1:
+            assert not seen.final
+            assert site.concluder.conclude(site.scheduler, own) == own, "the turn is over"
+            assert site.concluder.conclude(site.scheduler, other).final
+        if seen.final:
+            break
+    assert rounds > 2
+    dataset = site.concluder.datasets.get(seen.attempt.dataset or "")
+    kept = {ref.path: site.concluder.blobs.read(ref.digest) for ref in dataset.files}
+    assert [kept[f"out/{n:03}.dat"] for n in range(100)] == [b"curve %d" % n for n in range(100)]
+    again = sum(path.startswith("out/") for path in read) - 100
+    assert again < 40 * rounds, "what earlier turns brought is not fetched again"
+    assert site.concluder.begun == {}
+    site.concluder.begin_round()
+    assert site.concluder.conclude(site.scheduler, own).final
