@@ -99,6 +99,7 @@ ROWS: dict[str, tuple[int | None, ...]] = {
     "POST /jobs/{job_id}/stop": _OWN_WRITE,
     "POST /jobs/{job_id}/resume": _OWN_WRITE,
     "POST /jobs/{job_id}/rerun": _OWN_WRITE,
+    "POST /jobs/{job_id}/instead": _OWN_WRITE,
     "GET /jobs/{job_id}/script": _OWN_READ,
     "GET /jobs/{job_id}/log": _OWN_READ,
     "GET /jobs/{job_id}/events": _OWN_READ,

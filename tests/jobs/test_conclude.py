@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 import redis as redis_client
@@ -301,9 +301,12 @@ def test_many_files_are_fetched_in_turns_that_hold_up_no_other_owner(
         (out / f"{number:03}.dat").write_text(f"curve {number}")
     read: list[str] = []
     plain = site.scheduler.read
-    monkeypatch.setattr(
-        site.scheduler, "read", lambda *asked: (read.append(asked[1]), plain(*asked))[1]
-    )
+
+    def count(directory: PurePosixPath, name: str, offset: int, size: int) -> bytes | None:
+        read.append(name)
+        return plain(directory, name, offset, size)
+
+    monkeypatch.setattr(site.scheduler, "read", count)
 
     for rounds in range(1, 400):
         site.concluder.begin_round()
