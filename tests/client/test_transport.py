@@ -112,7 +112,7 @@ def test_patience_ends(line: Any, site: Misbehaving) -> None:
     site.on("GET", "/thing", Reply(status=503))
 
     with pytest.raises(UnreachableError, match="503"):
-        line(Patience(total_s=0.1, first_s=0.01)).document(GET)
+        line(Patience(total_s=1.0, first_s=0.01)).document(GET)
 
     assert len(site.asked("GET", "/thing")) > 1
 
