@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
+from tests.helpers import eventually
 from tests.jobs.making_pages import Fits, Window, serious
 from tests.problems import making_form as form
 
@@ -29,7 +30,8 @@ def test_a_grid_is_asked_for_in_the_form_and_seen_over_its_values(
     form.send(page)
     assert "no parameter 'slope'" in form.wrong(page, "grid")
     page.set_viewport_size({"width": 360, "height": 800})
-    assert window.overflow() <= 0
+    # Plots are drawn anew for the width a moment after it has changed.
+    eventually(lambda: window.overflow() <= 0, what="nothing to be wider than the page")
     assert serious(page) == []
 
     page.set_viewport_size({"width": 1280, "height": 800})
