@@ -119,12 +119,7 @@ class Collector:
         faults: list[str] = []
         listing = self._listing(scheduler, job, faults)
         kept = sorted(self._wanted(job, listing, faults), key=lambda entry: entry.path)
-        missing = [entry for entry in kept if entry not in fetched.files]
-        until = time.monotonic() + turn_s
-        for entry, found in self._fetch_all(scheduler, directory, missing, fetched.faults):
-            fetched.files[entry] = found
-            if time.monotonic() > until and entry is not missing[-1]:
-                raise UnfinishedError
+        self._fetch_missing(scheduler, directory, kept, fetched, turn_s)
         faults += dict.fromkeys(fetched.faults)  # some were fetched twice, at the end of a turn
         files = [ref for entry in kept if (ref := fetched.files[entry]) is not None]
         refs = {ref.path: ref for ref in files}
@@ -189,6 +184,22 @@ class Collector:
                 faults.append(f"more than {self._limits.result_bytes} bytes of results")
                 return
             yield entry
+
+    def _fetch_missing(
+        self,
+        scheduler: Scheduler,
+        directory: PurePosixPath,
+        entries: Sequence[FileEntry],
+        fetched: Fetched,
+        turn_s: float,
+    ) -> None:
+        """Fetch what earlier turns have not; UnfinishedError when the turn is over before."""
+        missing = [entry for entry in entries if entry not in fetched.files]
+        until = time.monotonic() + turn_s
+        for entry, found in self._fetch_all(scheduler, directory, missing, fetched.faults):
+            fetched.files[entry] = found
+            if time.monotonic() > until and entry is not missing[-1]:
+                raise UnfinishedError
 
     def _fetch_all(
         self,
