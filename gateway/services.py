@@ -6,9 +6,11 @@ A web process gets all of it but the clusters: only the worker opens those.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import redis
 
+from gateway.accounts.audit import Audit
 from gateway.accounts.service import Accounts
 from gateway.clusters.contacts import Contacts
 from gateway.clusters.drains import Drains
@@ -84,13 +86,7 @@ def open_gateway(settings: Settings) -> Gateway:
     cluster_accounts = ClusterAccounts(ClusterAccountStore(client), settings, accounts.audit)
     drains = Drains(DrainStore(client, Keepsakes(state, "drains")), settings, accounts.audit)
     job_store = JobStore(client, Sidecars(state / "sidecars" / "jobs"))
-    policies = Policies(
-        file=PolicyFile(state),
-        submissions=SubmissionStore(client),
-        spent=Spent(client),
-        living=job_store.active,
-        audit=accounts.audit,
-    )
+    policies = _open_policies(state, client, job_store, accounts.audit)
     live = LiveStore(client, settings.limits.ended_events_s)
     surveys = Surveys(SurveyStore(client), settings, accounts.audit)
     notification_store = NotificationStore(client)
@@ -132,4 +128,14 @@ def open_gateway(settings: Settings) -> Gateway:
             WebhookStore(client, Keepsakes(state, "webhooks")), OutboxStore(client), settings
         ),
         mails=Mails(MailStore(client, Keepsakes(state, "mails")), OutboxStore(client), settings),
+    )
+
+
+def _open_policies(state: Path, client: redis.Redis, jobs: JobStore, audit: Audit) -> Policies:
+    return Policies(
+        file=PolicyFile(state),
+        submissions=SubmissionStore(client),
+        spent=Spent(client),
+        living=jobs.active,
+        audit=audit,
     )

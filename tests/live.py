@@ -197,6 +197,10 @@ class Api:
         eventually(lambda: self.job(id)["state"] == state, within_s=within_s, what=f"{state} {id}")
         return self.job(id)
 
+    def wait_for_field(self, id: str, name: str) -> None:
+        """Wait until something is known of a job."""
+        eventually(lambda: self.job(id)[name], what=f"{name} of {id}")
+
     def cancel_all(self) -> None:
         """Cancel what has not ended, also when the test has ended the user's own access."""
         with self.live.services() as services:

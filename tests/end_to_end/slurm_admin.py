@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from scheduler.processes import descendants, having
-from tests.helpers import eventually, processes
+from tests.helpers import processes
 from tests.live import Api, LiveGateway
 from tests.slurm.cluster import Cluster
 
@@ -46,7 +46,7 @@ def running(api: Api, *jobs: str) -> list[str]:
     for job in jobs:
         api.wait_for_state(job, "RUNNING")
     for job in jobs:
-        eventually(lambda job=job: api.job(job)["progress"], what=f"a step of {job}")  # type: ignore[misc]
+        api.wait_for_field(job, "progress")
     return [str(api.job(job)["native_id"]) for job in jobs]
 
 

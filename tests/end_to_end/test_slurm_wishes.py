@@ -106,7 +106,7 @@ def waiting(api: Api, count: int) -> tuple[str, list[str], list[str]]:
     first, *others = (str(api.submit(**LONG, resources=NARROW)["id"]) for _ in range(count + 1))
     running(api, first)
     for job in others:
-        eventually(lambda job=job: api.job(job)["native_id"], what=f"the id of {job}")  # type: ignore[misc]
+        api.wait_for_field(job, "native_id")
     return first, others, [str(api.job(job)["native_id"]) for job in others]
 
 
