@@ -103,8 +103,9 @@ def cancel(api: Api, *jobs: str) -> None:
 
 def waiting(api: Api, count: int) -> tuple[str, list[str], list[str]]:
     """Have a job that takes a whole partition and others behind it; answer them and their ids."""
-    first, *others = (str(api.submit(**LONG, resources=NARROW)["id"]) for _ in range(count + 1))
-    running(api, first)
+    first = str(api.submit(**LONG, resources=NARROW)["id"])
+    running(api, first)  # what is handed over together comes to Slurm in any order
+    others = [str(api.submit(**LONG, resources=NARROW)["id"]) for _ in range(count)]
     for job in others:
         api.wait_for_field(job, "native_id")
     return first, others, [str(api.job(job)["native_id"]) for job in others]
