@@ -23,8 +23,7 @@ run: .venv/.product ## serve on this computer, with a first user and one finishe
 	@$(BIN)/bumps-gateway run --example
 
 test: setup system compute ## run all tests; K='words' runs only those
-	$(BIN)/python -m pytest $(WORKERS) $(if $(K),$(ONLY),-m 'not alone')
-	$(if $(K),,$(BIN)/python -m pytest -m alone)
+	$(BIN)/python -m $(if $(K),pytest $(WORKERS) $(ONLY),tools.run_tests $(WORKERS))
 
 check: check-lint ## what to run before a commit: lint, types, layers, and the quick tests
 	$(BIN)/python -m pytest $(WORKERS) -m 'not slow and not compute and not browser' $(ONLY)

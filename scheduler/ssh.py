@@ -266,6 +266,8 @@ class SSHStream:
             while sent < len(data):
                 if self._lost:
                     raise ShellCutError(self._lost)
+                if self._channel.closed or self.exit_code() is not None:
+                    raise self._torn("it reads no more")
                 try:
                     sent += self._channel.send(data[sent : sent + _PIECE_BYTES])
                 except TimeoutError:
@@ -274,9 +276,6 @@ class SSHStream:
                         raise self._torn(f"not within {timeout_s:g} s") from None
                 except FAILURES as error:
                     raise self._torn("it reads no more") from error
-                else:
-                    if self._channel.closed or self.exit_code() is not None:
-                        raise self._torn("it reads no more")
 
     def receive(self, max_bytes: int, timeout_s: float) -> bytes:
         """Take what the program printed; empty when it has ended."""

@@ -16,6 +16,10 @@ ALLOWED: tuple[str, ...] = (
 )
 
 
+SKIPPED_STATUS = 10
+"""What the run ends with: another number than that of failures, which may be run again."""
+
+
 class SkipGuard:
     """Notes what is skipped and ends the run as failed."""
 
@@ -34,8 +38,8 @@ class SkipGuard:
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Fail the run."""
-        if self.skipped and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if self.skipped:
+            session.exitstatus = SKIPPED_STATUS
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say why."""

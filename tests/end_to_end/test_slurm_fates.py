@@ -110,7 +110,11 @@ class Fates:
 
 @pytest.fixture(scope="module", autouse=True)
 def fates(cluster: Cluster, site: LiveGateway, api: Api) -> Fates:
-    """Let it happen, while the first test passes: Slurm looks at such things now and then."""
+    """Let it happen, while the first test passes: Slurm looks at such things now and then.
+
+    The deaf one comes first of the tests: a controller that is restarted between telling the node
+    of the end of its time and saving that, as another test does, takes it for FAILED.
+    """
     deaf = fit(api, DEAF, time="1", **ROOM)
     fates = Fates(
         deaf=deaf,
@@ -132,6 +136,23 @@ def fit(api: Api, script: str, **resources: str) -> str:
     """Submit a fit that takes its time."""
     problem = {"id": api.script_problem(script)["id"]}
     return str(api.submit(problem=problem, options=DREAM, resources=resources)["id"])
+
+
+def test_a_fit_that_did_not_hear_of_the_end_of_its_time_goes_on_from_its_last_checkpoint(
+    cluster: Cluster, api: Api, fates: Fates
+) -> None:
+    end = api.wait(fates.deaf, within_s=100)
+    end_leftovers(cluster, end["native_id"])
+    assert (end["state"], end["resumable"]) == ("TIMEOUT", True), end
+    assert end["reason_text"] == "The time limit ran out."
+    assert end["next_request"]["verb"] == "resume"
+
+    change = {"options": {"samples": 1000}, "resources": {"time": "0:05:00"}}
+    assert api.http.post(f"/jobs/{fates.deaf}/resume", json=change).status_code == 202
+    continued = api.wait(fates.deaf)
+    assert continued["state"] == "COMPLETED", continued
+    assert [one["state"] for one in continued["attempts"]] == ["TIMEOUT", "COMPLETED"]
+    assert samples_taken_over(api, fates.deaf) > 0
 
 
 def test_what_ended_unseen_is_told_by_its_own_files_or_the_accounting_and_by_no_namesake(
@@ -180,23 +201,6 @@ def test_a_job_that_its_memory_ended_where_slurm_has_no_word_for_it_says_so(
     end = api.wait(fates.greedy)
     assert (end["state"], end["signal"]) == ("FAILED", 9)  # as Slurm without cgroups puts it
     assert "took more memory than it had asked for" in end["reason_text"]
-
-
-def test_a_fit_that_did_not_hear_of_the_end_of_its_time_goes_on_from_its_last_checkpoint(
-    cluster: Cluster, api: Api, fates: Fates
-) -> None:
-    end = api.wait(fates.deaf, within_s=100)
-    end_leftovers(cluster, end["native_id"])
-    assert (end["state"], end["resumable"]) == ("TIMEOUT", True)
-    assert end["reason_text"] == "The time limit ran out."
-    assert end["next_request"]["verb"] == "resume"
-
-    change = {"options": {"samples": 1000}, "resources": {"time": "0:05:00"}}
-    assert api.http.post(f"/jobs/{fates.deaf}/resume", json=change).status_code == 202
-    continued = api.wait(fates.deaf)
-    assert continued["state"] == "COMPLETED", continued
-    assert [one["state"] for one in continued["attempts"]] == ["TIMEOUT", "COMPLETED"]
-    assert samples_taken_over(api, fates.deaf) > 0
 
 
 def test_a_job_whose_node_died_says_so_and_runs_again_when_asked(

@@ -82,13 +82,21 @@ def told(fits: Fits, job: str, t: float) -> dict[int, dict[str, Any]]:
 def at_the_right_end(page: Page, plot: Locator) -> dict[str, float]:
     """Read what the plot says of its last point, under the mouse."""
     plot.scroll_into_view_if_needed()
-    box = plot.locator(".u-over").bounding_box()
-    assert box
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 20)
-    page.mouse.move(box["x"] + box["width"] - 1, box["y"] + 20)
-    names = plot.locator(".u-legend .u-label").all_inner_texts()
-    values = plot.locator(".u-legend .u-value").all_inner_texts()
-    return dict(zip(names, map(float, values), strict=True))
+    found: dict[str, str] = {}
+
+    def read() -> bool:
+        """Look once more: a plot that is drawn anew meanwhile says "-" until the mouse moves."""
+        box = plot.locator(".u-over").bounding_box()
+        assert box
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 20)
+        page.mouse.move(box["x"] + box["width"] - 1, box["y"] + 20)
+        names = plot.locator(".u-legend .u-label").all_inner_texts()
+        values = plot.locator(".u-legend .u-value").all_inner_texts()
+        found.update(zip(names, values, strict=True))
+        return not {"-", "--"} & set(found.values())
+
+    eventually(read, what="numbers under the mouse")
+    return {name: float(value) for name, value in found.items()}
 
 
 def shown_t(page: Page) -> float:
