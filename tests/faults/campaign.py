@@ -72,6 +72,7 @@ def at_random(
     seed: int = 1,
     make_site: SiteMaker = local_site,
     spared: Sequence[str] = (),
+    only: Sequence[str] = (),
 ) -> Outcome:
     """Hit parts at random moments, so many times in all and each as often as any other.
 
@@ -79,11 +80,13 @@ def at_random(
     ----------
     spared
         Parts that are left alone.
+    only
+        Parts that are hit, and no others; empty for all that are not spared.
     """
     dice = random.Random(seed)  # noqa: S311 - no secret
 
     def attack(rig: Rig) -> Counter[str]:
-        victims = [name for name in rig.victims if name not in spared]
+        victims = [name for name in only or rig.victims if name not in spared]
         return _hit_anybody(rig, victims, times, pause_s, dice)
 
     return _campaign(attack, make_site)
