@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from bumps_remote import like_bumps
 from bumps_remote.array import find_element, summaries
 from bumps_remote.errors import JobFailedError
+from bumps_remote.notebook import NotebookProgress, in_notebook, job_html
+from bumps_remote.show import FitProgress
 from bumps_remote.text import clean, clean_line
 
 if TYPE_CHECKING:
@@ -43,6 +45,9 @@ class Job:
 
     def __repr__(self) -> str:
         return f"<Job {self.id} {self.state}>"
+
+    def _repr_html_(self) -> str:
+        return job_html(self.document, self._connection.server.url)
 
     @property
     def id(self) -> str:
@@ -82,6 +87,28 @@ class Job:
         for _event in self.events(timeout_s):
             pass
         return self
+
+    def watch(self, timeout_s: float | None = None) -> Job:
+        """Wait until it has ended, and show it meanwhile.
+
+        In a notebook that is a display with chi-square over the steps, else a bar on standard
+        error. Ctrl-C, or a notebook's stop button, ends the watching and not the job.
+
+        Raises
+        ------
+        WaitTimeoutError
+            When that takes longer than *timeout_s*.
+        """
+        with self.progress() as progress:
+            for event in self.events(timeout_s):
+                progress.show(event)
+        return self
+
+    def progress(self, *, quiet: bool = False) -> NotebookProgress | FitProgress:
+        """Make what shows its events where this runs; best used in a ``with`` statement."""
+        if in_notebook() and not quiet:
+            return NotebookProgress(self._connection.server.url)
+        return FitProgress(quiet=quiet)
 
     def result(self, timeout_s: float | None = None) -> dict[str, Any]:
         """Wait for it and answer its result document (of an array: the first task's).

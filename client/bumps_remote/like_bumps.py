@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bumps_remote.errors import JobFailedError, NotFoundError, RefusedError, UsageError
-from bumps_remote.show import FitProgress, notice
+from bumps_remote.notebook import in_notebook
+from bumps_remote.show import notice
 
 if TYPE_CHECKING:
     from bumps_remote.connection import Connection
@@ -19,18 +21,35 @@ SESSION = "out/session.h5"
 _DONE = "done"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A fit that was submitted, and what becomes of its result."""
+
+    job: Job
+    problem: Any
+    session: str | Path | None = None
+    export: str | Path | None = None
+
+    def answer(self) -> Any:
+        """Answer it when the job has ended: see `fit`."""
+        found = fit_result(self.job, self.job.result())
+        if hasattr(self.problem, "setp"):
+            self.problem.setp(found.x)
+        if self.session is not None:
+            _keep_session(self.job, Path(self.session))
+        if self.export is not None:
+            self.job.fetch(self.export)
+        return found
+
+
 def fit(
     connection: Connection,
     problem: Any,
     method: str = "amoeba",
     *,
-    session: str | Path | None = None,
-    export: str | Path | None = None,
-    name: str = "",
-    verbose: bool = False,
-    parallel: int = 1,
+    verbose: bool | None = None,
     timeout_s: float | None = None,
-    **options: Any,
+    **wanted: Any,
 ) -> Any:
     """Fit a problem there, wait, and answer what ``bumps.fitters.fit`` would.
 
@@ -38,16 +57,12 @@ def fit(
     ----------
     problem
         A FitProblem of bumps, which is put at the best point; or the path of a script.
-    session, export
-        Where the session file goes, and the folder of all files.
     verbose
-        Show the fit while it runs.
-    parallel
-        How many processors.
+        Show the fit while it runs; None: in a notebook.
     timeout_s
         How long to wait; the job goes on.
-    options
-        As in `Connection.submit`: of the method, of the job, of the cluster.
+    wanted
+        As in `ask`.
 
     Raises
     ------
@@ -55,6 +70,34 @@ def fit(
         When the problem would not come out the same: what to send instead.
     JobFailedError
         When the fit failed.
+    """
+    asked = ask(connection, problem, method, **wanted)
+    shown = in_notebook() if verbose is None else verbose
+    _wait(asked.job, timeout_s, verbose=shown)
+    return asked.answer()
+
+
+def ask(
+    connection: Connection,
+    problem: Any,
+    method: str = "amoeba",
+    *,
+    session: str | Path | None = None,
+    export: str | Path | None = None,
+    name: str = "",
+    parallel: int = 1,
+    **options: Any,
+) -> Asked:
+    """Submit a problem as ``bumps.fitters.fit`` takes it, without waiting.
+
+    Parameters
+    ----------
+    session, export
+        Where the session file goes, and the folder of all files.
+    parallel
+        How many processors.
+    options
+        As in `Connection.submit`: of the method, of the job, of the cluster.
     """
     if "resume" in options:
         raise UsageError("resume: continue the job of that result, as in result.job.resume()")
@@ -66,21 +109,13 @@ def fit(
         raise UsageError(f"session: {session} is there already: name another file")
     options.setdefault("cpus", parallel)
     job = connection.submit(problem, fit=method, title=name, **options)
-    _wait(job, timeout_s, verbose=verbose)
-    found = fit_result(job, job.result())
-    if hasattr(problem, "setp"):
-        problem.setp(found.x)
-    if session is not None:
-        _keep_session(job, Path(session))
-    if export is not None:
-        job.fetch(export)
-    return found
+    return Asked(job=job, problem=problem, session=session, export=export)
 
 
 def _wait(job: Job, timeout_s: float | None, *, verbose: bool) -> None:
     try:
-        with FitProgress(quiet=not verbose) as progress:
-            if verbose:
+        with job.progress(quiet=not verbose) as progress:
+            if verbose and not in_notebook():
                 notice(f"job {job.id}")
             for event in job.events(timeout_s):
                 progress.show(event)
@@ -124,7 +159,8 @@ def fit_result(job: Job, result: dict[str, Any], *, element: int | None = None) 
     """
     try:
         import numpy as np
-        from scipy.optimize import OptimizeResult
+
+        from bumps_remote.fit_results import FitResult
     except ImportError as error:
         raise UsageError(f"this needs bumps beside bumps-remote: {error}") from error
     rows = result.get("parameters") or []
@@ -133,7 +169,7 @@ def fit_result(job: Job, result: dict[str, Any], *, element: int | None = None) 
         raise JobFailedError(f"job {job.id}: {text}")
     verdict = result.get("verdict") or {}
     state, convergence = _read_session(job, str(result.get("method")), element)
-    return OptimizeResult(
+    return FitResult(
         x=np.array([row["value"] for row in rows], "d"),
         dx=np.array([_number(row.get("uncertainty")) for row in rows], "d"),
         fun=_number(result.get("nllf")),
