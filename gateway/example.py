@@ -8,6 +8,7 @@ from gateway.jobs.asking import Request
 from gateway.jobs.models import Job
 from gateway.jobs.schemas import JobRequestSchema
 from gateway.problems.schemas import ProblemSchema
+from gateway.records import Document
 from gateway.services import open_gateway
 from gateway.settings import Settings
 
@@ -23,7 +24,7 @@ _VOLUME = (10.07, 14.73, 17.94, 23.93, 29.61, 35.18, 40.02, 44.82, 50.76, 55.05,
 _DEVIATION = 0.1018787633
 _ROWS = "".join(f"{x} {y}\n" for x, y in zip(_PRESSURE, _VOLUME, strict=True))
 
-PROBLEM = {
+PROBLEM: Document = {
     "name": "Example: adsorption (NIST Misra1a)",
     "notes": "NIST certifies b1 = 238.94 +- 2.71 and b2 = 0.00055016 +- 0.00000727.",
     "tags": ["example"],

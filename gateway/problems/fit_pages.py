@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from gateway.errors import ConflictError, GatewayError, NotFoundError
 from gateway.jobs.kinds import find_kind
-from gateway.problems.form_filling import FormValues, fresh, of_job, of_problem
+from gateway.problems.form_filling import FormValues, fresh, of_example, of_job, of_problem
 from gateway.problems.form_look import Look, look_at_problem
 from gateway.problems.form_page import FormPage, column_names, default_text, twice
 from gateway.problems.form_submit import Sender, content_hash, keep_problem, show_script, submit
@@ -50,7 +50,7 @@ def new_fit() -> Page:
     page = FormPage(values=values, lenient=True)
     if values.get("parent") and not values.get("base") and values["kind"] == "fit":
         page.alert = "The problem of this job has been deleted: choose another, or upload it again."
-    if any(values.get(name) for name in ("base", "parent")):
+    if any(values.get(name) for name in ("base", "parent", "data_text")):
         _look(page, guess=False)
     return _render(page)
 
@@ -136,6 +136,8 @@ def _filled() -> FormValues:
         version = asked.get("version", type=int)
         found = services.problems.get(who, asked["problem"], version)
         values |= {name: text for name, text in of_problem(found).items() if text}
+    elif "example" in asked and kind == "fit":
+        values |= of_example()
     return values
 
 

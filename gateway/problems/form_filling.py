@@ -9,6 +9,7 @@ from typing import Any
 
 from fitters.base import Option
 from fitters.bumps_options import METHODS
+from gateway.example import PROBLEM
 from gateway.jobs.kinds import kinds
 from gateway.jobs.models import Job
 from gateway.problems.form_campaign import campaign_fields
@@ -50,6 +51,11 @@ def of_problem(found: Found) -> FormValues:
         "title": found.problem.name,
         **fill(document[version.type]),
     }
+
+
+def of_example() -> FormValues:
+    """Fill in data that come with the gateway, for who has none at hand."""
+    return {"title": PROBLEM["name"], "tags": "example", **_curve(PROBLEM["curve"])}
 
 
 def of_job(job: Job, found: Found | None) -> FormValues:

@@ -216,6 +216,45 @@ def test_start_values_are_found_again_and_a_bound_that_excludes_one_is_said(page
     )
 
 
+def test_a_slider_moves_a_start_value_over_its_bounds_and_the_curve_follows(page: Page) -> None:
+    page.get_by_role("link", name="Fill in an example").click()
+    slider = page.get_by_label("b1 between its bounds")
+    expect(slider).to_have_attribute("aria-valuetext", "250")
+    form.settle(page)
+    before = page.locator("#curve-said").inner_text()
+    slider.focus()
+    slider.press("ArrowRight")
+    expect(page.get_by_label("Start value of b1")).to_have_value("251")
+    form.settle(page)
+    assert page.locator("#curve-said").inner_text() != before
+    slider.press("End")
+    expect(page.get_by_label("Start value of b1")).to_have_value("1000")
+    form.settle(page)
+    assert not form.marked(page, "p.0.low")
+    # Over many decades each has its share; what is open, or no number, has no slider.
+    page.get_by_label("Low of b1").fill("0.001")
+    expect(slider).to_have_value("1000")
+    page.get_by_label("Start value of b1").fill("1")
+    page.get_by_label("Start value of b1").blur()
+    expect(slider).to_have_value("500")
+    for wrong in ("", "abc", "2000"):
+        page.get_by_label("Low of b1").fill(wrong)
+        expect(slider).to_be_hidden()
+
+
+def test_the_curve_and_the_script_stay_beside_what_is_typed(page: Page) -> None:
+    page.get_by_role("link", name="Fill in an example").click()
+    form.settle(page)
+    page.get_by_label("High of b2").scroll_into_view_if_needed()
+    for beside in ("#plot-place canvas", "#script-text"):
+        expect(page.locator(beside).first).to_be_in_viewport()
+    page.set_viewport_size({"width": 700, "height": 720})
+    low, high = (page.locator(one).bounding_box() for one in ("#plot-place", "#script-text"))
+    assert low is not None
+    assert high is not None
+    assert low["y"] + low["height"] < high["y"]
+
+
 def test_the_library_is_searched_and_shows_its_formulas(page: Page) -> None:
     form.paste(page, form.line_data())
     page.fill("#find-function", "guinier")

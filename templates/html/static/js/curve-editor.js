@@ -142,7 +142,7 @@ export class CurveEditor {
     const series = [{ label: "data", colour: "--plot-data", kind: "points", values: column((one) => !one.out, (one) => one.y), ...bars(all) }];
     if (points.some((one) => one.out)) series.push({ label: "left out", colour: "--plot-faint", kind: "points", values: column((one) => one.out, (one) => one.y) });
     if (found.start) series.push({ label: "start", colour: "--plot-fit", kind: "line", width: 2.5, values: all.map((one) => one.start ?? null) });
-    return { x: all.map((one) => one.x), xLabel: found.x_label, yLabel: found.y_label, logX: this.log.x, logY: this.log.y, series, points, height: 300, label: "Data and start curve." };
+    return { x: all.map((one) => one.x), xLabel: found.x_label, yLabel: found.y_label, logX: this.log.x, logY: this.log.y, series, points, height: 240, label: "Data and start curve." };
   }
 
   // Write marked points into the field of rows, which is what counts.

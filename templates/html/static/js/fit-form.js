@@ -4,8 +4,11 @@ import { element, say } from "./page.js";
 import { prepareButtons, reveal } from "./buttons.js";
 import { CurveEditor } from "./curve-editor.js";
 import { prepareFiles } from "./fit-files.js";
+import { placeSliders, prepareSliders } from "./sliders.js";
 
 const WAIT_MS = 350;
+const ASK_MS = 2000;
+const SLIDING_MS = 60;
 const form = document.getElementById("fit-form");
 const state = document.getElementById("form-state");
 const editor = new CurveEditor(form, (name, text) => setField(name, text));
@@ -82,6 +85,7 @@ function take(fresh) {
   }
   for (const node of fresh.querySelectorAll("small.wrong")) markField(node.id.slice(6), node.hidden ? "" : node.textContent);
   for (const node of fresh.querySelectorAll("small.hint")) hint(node);
+  if (form.querySelector("[data-waits]")) timer = setTimeout(() => look(), ASK_MS);
 }
 
 function hint(fresh) {
@@ -101,6 +105,7 @@ function replacePart(old, part) {
   reveal(part);
   if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
   if (part.dataset.part === "curve") editor.draw();
+  if (part.dataset.part === "parameters") placeSliders(form);
   if (had && part.querySelector("#script-text")) {
     part.querySelector("#script-text").classList.add("changed");
     if (state) state.textContent = "The script has been made anew, with your changes.";
@@ -207,7 +212,7 @@ window.addEventListener("pageshow", () => {
 
 form.addEventListener("input", (event) => {
   if (event.target.type === "file" || event.target.id === "find-function") return;
-  plan();
+  plan(document.activeElement?.type === "range" ? SLIDING_MS : WAIT_MS);
 });
 form.addEventListener("change", (event) => {
   if (event.target.matches("input[type=radio], input[type=checkbox], select")) plan(0);
@@ -230,6 +235,7 @@ prepareFiles(form, async () => {
   for (const input of form.querySelectorAll("input[type=file]")) input.value = "";
   say("The files have been read.");
 });
+prepareSliders(form, setField);
 editor.draw();
 if (document.getElementById("wrong")) focusFirstWrong();
 form.dataset.looked = "yes";
