@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 
@@ -16,6 +17,8 @@ from gateway.errors import ConflictError, NotFoundError
 from gateway.jobs.advice_schema import PreviewSchema
 from gateway.jobs.again_schema import AgainSchema, RerunSchema
 from gateway.jobs.asking import Again, Request
+from gateway.jobs.bulk import Bulk, Many
+from gateway.jobs.bulk_schema import BulkDoneSchema, BulkSchema
 from gateway.jobs.bundle import write_bundle
 from gateway.jobs.documents import result_documents
 from gateway.jobs.listing import JobFilter, find_jobs
@@ -23,7 +26,7 @@ from gateway.jobs.live_store import READ_AT_ONCE
 from gateway.jobs.models import Job, Progress
 from gateway.jobs.new_job_schema import NewJobSchema
 from gateway.jobs.plan import script_sha256
-from gateway.jobs.present import API, present, told_accuracy, told_forecast
+from gateway.jobs.present import API, present, told_accuracy, told_earliest, told_forecast
 from gateway.jobs.schemas import (
     AttemptQuery,
     JobListQuery,
@@ -81,6 +84,7 @@ def preview_job(wanted: JobRequest) -> Document:
         "tasks": preview.tasks,
         "forecast": told_forecast(preview.outlook.forecast),
         "accuracy": told_accuracy(preview.outlook.accuracy),
+        "earliest": told_earliest(preview.outlook.earliest),
     }
 
 
@@ -107,6 +111,17 @@ def list_jobs(query: dict[str, Any]) -> tuple[dict[str, Any], int, dict[str, str
     body, status, headers = paged([_document(job, steps.get(job.id)) for job in jobs], last)
     body["total"] = services.job_store.count(user)
     return body, status, headers
+
+
+@bp.post("/jobs/bulk")
+@bp.input(BulkSchema, arg_name="wanted")
+@bp.output(BulkDoneSchema)
+@answers(headers=("Idempotency-Key",))
+def change_many(wanted: Many) -> Document:
+    """Do one thing with up to 200 jobs, and say for each what came of it."""
+    services = gateway()
+    came = Bulk(services.jobs, services.accounts.audit).do(_request(["bulk"]), wanted)
+    return {"done": sum(one.done for one in came), "items": [asdict(one) for one in came]}
 
 
 @bp.get("/jobs/<job_id>")
@@ -348,6 +363,7 @@ def _results(job: Job, dataset: Dataset) -> Document:
         "job": job.id,
         "attempt": job.attempt.number,
         "state": job.attempt.state.value,
+        "type": dataset.type,
         "complete": dataset.complete,
         "results": list(result_documents(gateway().blobs, dataset.files)),
         "files": [

@@ -26,6 +26,7 @@ from gateway.jobs.present import API
 from gateway.jobs.reported import of_this_attempt
 from gateway.jobs.result_view import ResultsView, ResultView, read_element, read_results
 from gateway.jobs.service import find_attempt
+from gateway.jobs.words import state_text
 from gateway.services import Gateway
 from gateway.web.etag import etag_of
 from gateway.web.paging import make_cursor, page_of
@@ -33,6 +34,7 @@ from scheduler.base import JobState
 
 _LOG_BYTES = 65_536
 _LIVE = frozenset({JobState.PENDING, JobState.RUNNING, JobState.SUSPENDED, JobState.UNKNOWN})
+_UNSAID = ("archived", "no")
 Context = dict[str, Any]
 
 
@@ -42,6 +44,18 @@ class Row:
 
     job: Job
     progress: Progress | None
+
+    @property
+    def left(self) -> str:
+        """How long it may take yet; empty where that would be a guess."""
+        return words.time_left(self.job, self.progress)
+
+    @property
+    def why(self) -> str:
+        """Why it is as it is, where its state alone does not say; its place in line, too."""
+        attempt = self.job.attempt
+        said = attempt.reason_text == state_text(attempt.state)
+        return "" if said and attempt.state is not JobState.PENDING else attempt.reason_text
 
     @property
     def chisq(self) -> float | None:
@@ -69,7 +83,7 @@ def list_page(services: Gateway, who: Identity, query: dict[str, Any]) -> Contex
     steps = services.live.progress_many([job.id for job in jobs])
     rows = [Row(job=job, progress=of_this_attempt(job.attempt, steps.get(job.id))) for job in jobs]
     counts = store.count_by_state(who.user, [state.value for state in JobState])
-    chosen = {key: text for key, text in query.items() if text}
+    chosen = {key: text for key, text in query.items() if text and (key, text) != _UNSAID}
     next_cursor = None if last is None else make_cursor(last)
     return {
         "rows": rows,
@@ -78,16 +92,21 @@ def list_page(services: Gateway, who: Identity, query: dict[str, Any]) -> Contex
         "chosen": chosen,
         "states": [state.value for state in JobState],
         "kinds": {name: kind.title for name, kind in kinds().items()},
-        "first_url": None if page.after is None else _list_url(chosen),
-        "next_url": None if next_cursor is None else _list_url({**chosen, "cursor": next_cursor}),
-        "state_url": lambda state: _list_url({**chosen, "state": state}),
-        "tag_url": lambda tag: _list_url({"tag": tag}),
+        "first_url": None if page.after is None else list_url(chosen),
+        "next_url": None if next_cursor is None else list_url({**chosen, "cursor": next_cursor}),
+        "error": None,
+        "narrowed": list_url(chosen).partition("?")[2],
+        "key": new_id(),
+        "tags": sorted({tag for job in jobs for tag in job.tags}),
+        "state_url": lambda state: list_url({**chosen, "state": state}),
+        "tag_url": lambda tag: list_url({"tag": tag}),
         "live": any(not job.final for job in jobs),
         "version": [row.version for row in rows] + [counts],
     }
 
 
-def _list_url(query: Mapping[str, str]) -> str:
+def list_url(query: Mapping[str, str]) -> str:
+    """Say where the list is, narrowed in this way."""
     text = urlencode({key: value for key, value in query.items() if value})
     return f"/jobs?{text}" if text else "/jobs"
 

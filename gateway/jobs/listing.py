@@ -1,4 +1,4 @@
-"""A user's jobs, newest first, narrowed by state, kind, tag and words."""
+"""A user's jobs, newest first, narrowed by state, kind, tag, words and how they are filed."""
 
 from __future__ import annotations
 
@@ -28,8 +28,13 @@ class JobFilter:
     q: str | None = None
     """Words that must all stand in title, problem name, notes or tags, or begin or end the id."""
 
+    archived: str = "no"
+    """``no`` leaves out what is in the archive, ``yes`` gives nothing else."""
+
     def matches(self, job: Job) -> bool:
         """Whether a job is one of them."""
+        if self.archived != "all" and job.archived != (self.archived == "yes"):
+            return False
         if self.kind is not None and job.kind != self.kind:
             return False
         if self.tag is not None and self.tag not in job.tags:

@@ -196,6 +196,12 @@ class Job:
     mode: str = "fit"
     notes: str = ""
     tags: tuple[str, ...] = ()
+    archived: bool = False
+    """Left out of the list, and found when asked for."""
+
+    kept: bool = False
+    """Not to be deleted until its owner lets it go."""
+
     elements: int = 0
     pack: int = 1
     wish: Wish = Wish.RUN

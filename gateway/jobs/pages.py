@@ -70,8 +70,8 @@ def start() -> Page:
 @bp.get("/jobs")
 def jobs() -> Page:
     """List your jobs, newest first."""
-    query = _load(JobListQuery(), {key: text for key, text in request.args.items() if text})
-    page = _stamped(list_page(gateway(), identity(), query))
+    query = load(JobListQuery(), {key: text for key, text in request.args.items() if text})
+    page = stamped(list_page(gateway(), identity(), query))
     if request.args.get("part") == "live":
         return _if_changed("jobs/_rows.html", page)
     return render_template("jobs/list.html", **page)
@@ -97,7 +97,7 @@ def edit(job_id: str) -> Page:
     notes = form.get("notes", "").replace("\r\n", "\n")
     changes = {"title": form.get("title", "").strip(), "notes": notes, "tags": tags}
     return _do(
-        job_id, lambda: gateway().jobs.edit(identity(), job_id, _load(JobPatchSchema(), changes))
+        job_id, lambda: gateway().jobs.edit(identity(), job_id, load(JobPatchSchema(), changes))
     )
 
 
@@ -163,7 +163,7 @@ def parameters(job_id: str, ending: str) -> Page:
 def log(job_id: str) -> Page:
     """Send a log as it is, byte for byte."""
     names = ("stream", "task", "attempt")
-    query = _load(LogQuery(), {key: request.args[key] for key in names if key in request.args})
+    query = load(LogQuery(), {key: request.args[key] for key in names if key in request.args})
     found = gateway().jobs.get(identity(), job_id)
     number = find_attempt(found, query["attempt"]).number
     logs = gateway().logs
@@ -175,10 +175,10 @@ def log(job_id: str) -> Page:
 
 
 def _page(job_id: str, error: GatewayError | None = None) -> dict[str, Any]:
-    return _stamped({**job_page(gateway(), identity(), job_id, request.args), "error": error})
+    return stamped({**job_page(gateway(), identity(), job_id, request.args), "error": error})
 
 
-def _stamped(page: dict[str, Any]) -> dict[str, Any]:
+def stamped(page: dict[str, Any]) -> dict[str, Any]:
     """Name what a page says now: scripts replace a part of it when its stamp is another."""
     return {**page, "stamp": etag_of([__version__, page["version"]])}
 
@@ -203,7 +203,7 @@ def _again(schema: AgainSchema | None = None) -> Again:
             document[f"{part}s"][key] = text.strip()
     if elements := request.form.get("elements"):
         document["elements"] = elements
-    return Again(**_load(schema or AgainSchema(), document))
+    return Again(**load(schema or AgainSchema(), document))
 
 
 def _request() -> Request:
@@ -225,7 +225,8 @@ def _if_changed(template: str, page: dict[str, Any]) -> Response:
     return response
 
 
-def _load(schema: Schema, document: dict[str, Any]) -> Any:
+def load(schema: Schema, document: dict[str, Any]) -> Any:
+    """Check what a query or a form says."""
     known = {key: value for key, value in document.items() if key != "part"}
     try:
         return schema.load(known)

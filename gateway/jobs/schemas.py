@@ -14,6 +14,7 @@ from gateway.jobs.after_schema import AfterSchema, id_text
 from gateway.jobs.campaign import Campaign
 from gateway.jobs.campaign_schema import CampaignSchema
 from gateway.jobs.dependencies import After
+from gateway.jobs.filing_schema import FiledQuery, FiledSchema, FilingSchema
 from gateway.jobs.number_field import NumberField
 from gateway.jobs.resource_schema import ResourcesSchema
 from gateway.jobs.resources import Resources
@@ -196,7 +197,7 @@ class JobRequestSchema(Strict):
         )
 
 
-class JobPatchSchema(Strict):
+class JobPatchSchema(Strict, FilingSchema):
     """What may change about a job at any time."""
 
     title = fields.String(validate=[validate.Length(max=_TITLE), _line])
@@ -207,7 +208,7 @@ class JobPatchSchema(Strict):
     )
 
 
-class JobListQuery(Strict):
+class JobListQuery(Strict, FiledQuery):
     """Which jobs, and how many of them."""
 
     state = fields.String(
@@ -228,12 +229,11 @@ class AttemptQuery(Strict):
     attempt = fields.Integer(load_default=None, allow_none=True, validate=validate.Range(min=1))
 
 
-class LogQuery(Strict):
+class LogQuery(AttemptQuery):
     """Which part of which log."""
 
     stream = fields.String(load_default="stdout", validate=validate.OneOf(("stdout", "stderr")))
     task = fields.Integer(load_default=0, validate=validate.Range(min=0, max=1_000_000))
-    attempt = fields.Integer(load_default=None, allow_none=True, validate=validate.Range(min=1))
     offset = fields.Integer(load_default=-65536)
     limit = fields.Integer(load_default=65536, validate=validate.Range(min=1, max=1_000_000))
 
@@ -286,7 +286,7 @@ class AttemptSchema(Schema):
     chisq = fields.Float(required=True, allow_none=True)
 
 
-class JobSchema(Schema):
+class JobSchema(FiledSchema):
     """A job, as it is now."""
 
     id = fields.String(required=True)
@@ -393,6 +393,7 @@ class ResultsSchema(Schema):
     job = fields.String(required=True)
     attempt = fields.Integer(required=True)
     state = fields.String(required=True)
+    type = fields.String(required=True)
     complete = fields.Boolean(required=True)
     results = fields.List(fields.Dict(), required=True)
     files = fields.List(fields.Nested(ResultFileSchema), required=True)

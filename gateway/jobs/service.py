@@ -6,7 +6,7 @@ it. One click is at most one job: the idempotency key is part of the same atomic
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -39,6 +39,8 @@ from gateway.records import now
 from gateway.settings import Settings
 
 _log = structlog.get_logger("jobs")
+_EDITED = ("title", "notes", "archived", "kept")
+_TAGS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,18 +208,33 @@ class JobService:
         job = self._own(identity, id, Right.WRITE)
         if not job.final and job.attempt.tracking is not Tracking.LOST:
             raise ConflictError(f"job {id} has not ended: cancel it first")
+        if job.kept:
+            raise ConflictError(f"job {id} is marked to be kept: let it go before you delete it")
         self._store.delete(job)
         for attempt in job.attempts:
             if attempt.dataset:
                 self._files.delete_dataset(attempt.dataset)
 
     def edit(self, identity: Identity, id: str, changes: Mapping[str, object]) -> Job:
-        """Change title, notes or tags."""
+        """Change title, notes or tags, or how it is filed."""
         self._own(identity, id, Right.WRITE)
-        known = {name: value for name, value in changes.items() if name in ("title", "notes")}
+        known = {name: value for name, value in changes.items() if name in _EDITED}
         if "tags" in changes:
             known["tags"] = tuple(changes["tags"])  # type: ignore[arg-type]  # checked by schema
         return self._store.change(id, lambda job: replace(job, **known))  # type: ignore[arg-type]
+
+    def retag(self, identity: Identity, id: str, add: Sequence[str], remove: Sequence[str]) -> Job:
+        """Give a job tags and take some from it; the rest of them stay."""
+        self._own(identity, id, Right.WRITE)
+
+        def edit(job: Job) -> Job:
+            kept = tuple(tag for tag in job.tags if tag not in remove)
+            tags = (*kept, *(tag for tag in add if tag not in kept))
+            if len(tags) > _TAGS and len(tags) > len(job.tags):
+                raise ConflictError(f"job {id} has {len(job.tags)} tags, as many as it may have")
+            return replace(job, tags=tags)
+
+        return self._store.change(id, edit)
 
     # ---- looking
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import uuid
 from collections.abc import Iterator
 
@@ -290,3 +291,104 @@ def test_a_deleted_job_is_gone(plain: Plain, fits: Fits) -> None:
     answer = plain.press(f"/jobs/{job}", f"/jobs/{job}/delete")
     assert (answer.status_code, answer.headers["location"]) == (303, "/jobs")
     assert plain.get(f"/jobs/{job}").status_code == 404
+
+
+def chosen(page: str, *jobs: str, **fields: str) -> dict[str, str | list[str]]:
+    """Fill the form for many jobs as the page gives it."""
+    form = page.partition('action="/jobs/bulk"')[2].partition("</form>")[0]
+    hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form))
+    return {**hidden, "job": list(jobs), **fields}
+
+
+def come(answer: httpx.Response) -> dict[str, bool]:
+    """Read what came of it for each job."""
+    return {
+        job: word == "done"
+        for job, word in re.findall(
+            r'<li data-job="(\w+)"><span class="state \w+">(done|not done)</span>', answer.text
+        )
+    }
+
+
+def test_many_jobs_are_tagged_run_again_and_deleted_without_a_script(
+    newcomer: Plain, api: Api
+) -> None:
+    def send(fields: dict[str, str | list[str]]) -> httpx.Response:
+        return newcomer.http.post("/jobs/bulk", data=fields, headers=newcomer._headers())
+
+    first, second = (
+        str(api.submit(kind="dummy", options={"seconds": 0.05, "steps": 1})["id"]) for _ in "ab"
+    )
+    for job in (first, second):
+        api.wait(job)
+    page = newcomer.get("/jobs").text
+    answer = send(chosen(page, first, second, verb="tag", label="beam <b>"))
+    assert come(answer) == {first: True, second: True}
+    assert "beam &lt;b&gt;" in answer.text
+    assert newcomer.get("/jobs?tag=beam+<b>").text.count("data-job=") == 2
+
+    again = chosen(page, first, second, verb="rerun")
+    for _ in range(2):  # a double click
+        assert come(send(again)) == {first: True, second: True}
+    assert [len(api.job(job)["attempts"]) for job in (first, second)] == [2, 2]
+    for job in (first, second):
+        api.wait(job)
+
+    assert come(send(chosen(page, second, verb="keep"))) == {second: True}
+    asked = send(chosen(page, first, second, verb="delete"))
+    assert "Delete 2 jobs?" in asked.text
+    assert api.job(first)["final"], "it asks first"
+    gone = send(chosen(asked.text, first, second, verb="delete"))
+    assert come(gone) == {first: True, second: False}
+    assert "marked to be kept" in gone.text
+    assert api.http.get(f"/jobs/{first}").status_code == 404
+    again_gone = send(chosen(asked.text, first, verb="delete"))
+    assert "There is no such job, or no more." in again_gone.text
+
+
+def test_many_wrong_choices_are_said_and_nothing_is_done(
+    newcomer: Plain, api: Api, fits: Fits
+) -> None:
+    def send(**fields: object) -> httpx.Response:
+        form = {**chosen(page), **fields}
+        return newcomer.http.post("/jobs/bulk", data=form, headers=newcomer._headers())
+
+    mine = str(api.submit(kind="dummy", options={"seconds": 0.05, "steps": 1})["id"])
+    api.wait(mine)
+    other = str(fits.api.submit(kind="dummy", options={"seconds": 0.05})["id"])
+    page = newcomer.get("/jobs").text
+    for fields, text in (
+        ({"verb": "cancel"}, "Choose jobs first"),
+        ({"job": mine}, "use one of the buttons"),
+        ({"job": mine, "verb": "explode"}, "is no verb"),
+        ({"job": mine, "verb": "tag"}, "Which tag?"),
+        ({"job": mine, "verb": "tag", "label": "a, b"}, "without a comma"),
+        ({"job": "../etc", "verb": "keep"}, "is not an id"),
+    ):
+        answer = send(**fields)
+        assert (answer.status_code, text in answer.text) == (422, True), (fields, answer.text)
+    done = send(job=[mine, other], verb="cancel", sure="yes")
+    assert come(done) == {mine: False, other: False}
+    assert "nothing is left to cancel" in done.text
+    assert fits.api.job(other)["wish"] == "run"
+    unsigned = newcomer.http.post("/jobs/bulk", data={"verb": "delete", "job": mine, "sure": "yes"})
+    assert unsigned.status_code == 403
+
+
+def test_what_is_archived_is_out_of_the_list_and_found(newcomer: Plain, api: Api) -> None:
+    old, new = (
+        str(api.submit(kind="dummy", options={"seconds": 0.05, "steps": 1})["id"]) for _ in "ab"
+    )
+    for job in (old, new):
+        api.wait(job)
+    answer = api.http.post("/jobs/bulk", json={"verb": "archive", "jobs": [old, old]})
+    assert answer.json()["done"] == 1
+    assert answer.json()["items"][0]["text"].startswith("In the archive")
+    listed = {archived: newcomer.get(f"/jobs?archived={archived}").text for archived in ("", "yes")}
+    assert [f'data-job="{job}"' in listed[""] for job in (old, new)] == [False, True]
+    assert [f'data-job="{job}"' in listed["yes"] for job in (old, new)] == [True, False]
+    assert {job["id"] for job in api.http.get("/jobs?archived=all").json()["items"]} == {old, new}
+    assert api.http.patch(f"/jobs/{old}", json={"archived": False}).json()["archived"] is False
+    assert newcomer.get("/jobs?archived=maybe").status_code == 422
+    wrong = api.http.post("/jobs/bulk", json={"verb": "tag", "jobs": [old]})
+    assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/tag")

@@ -151,6 +151,28 @@ def test_the_list_keeps_itself_up_to_date(window: Window, fits: Fits) -> None:
     expect(row.locator(".state", has_text="Cancelled")).to_be_visible(timeout=LONG)
 
 
+def test_jobs_stay_chosen_while_the_list_changes_and_are_cancelled_at_once(
+    window: Window, fits: Fits
+) -> None:
+    waiting = fits.waiting()
+    page = window.open("/jobs?state=RUNNING")
+    pick = page.get_by_role("checkbox", name="choose waits").first
+    pick.check()
+    expect(page.locator("#chosen")).to_have_text("1 chosen")
+    version = page.locator("[data-live=rows]").get_attribute("data-version") or ""
+    expect(page.locator("[data-live=rows]")).not_to_have_attribute(
+        "data-version", version, timeout=LONG
+    )
+    expect(page.locator(f"#pick-{waiting}")).to_be_checked()
+    page.locator("#bulk").get_by_role("button", name="Cancel").click()
+    expect(page.locator("h1")).to_have_text("Cancel 1 job?")
+    page.get_by_role("button", name="Cancel those that are ticked").click()
+    expect(page.locator("#came")).to_contain_text("Asked to be cancelled.")
+    page.get_by_role("link", name="Back to the jobs").click()
+    expect(page).to_have_url(f"{window.origin}/jobs?state=RUNNING")
+    assert fits.api.wait(waiting)["state"] == "CANCELLED"
+
+
 def test_a_log_is_searched_and_its_lines_are_unwrapped(window: Window, dream: str) -> None:
     page = window.open(f"/jobs/{dream}")
     page.fill("#log-find", "ONERROR")

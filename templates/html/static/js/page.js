@@ -69,9 +69,11 @@ function replaceParts(html, changed) {
       waiting = true;
       continue;
     }
-    const focused = old.contains(document.activeElement) ? document.activeElement.textContent.trim() : null;
+    const active = old.contains(document.activeElement) ? document.activeElement : null;
+    const focused = active?.id ? null : active?.textContent.trim();
     const node = document.importNode(part, true);
     old.replaceWith(node);
+    if (active?.id) document.getElementById(active.id)?.focus({ preventScroll: true });
     if (focused) [...node.querySelectorAll("a, button, summary")].find((one) => one.textContent.trim() === focused)?.focus({ preventScroll: true });
     changed(node);
   }
@@ -82,7 +84,7 @@ function replaceParts(html, changed) {
 function isBusy(part) {
   if (document.querySelector("dialog[open]")) return true;
   const active = document.activeElement;
-  const typing = active && part.contains(active) && active.matches("input, textarea, select");
+  const typing = active && part.contains(active) && active.matches("input:not([type=checkbox]), textarea, select");
   return Boolean(typing) || [...part.querySelectorAll("details[open] form")].length > 0;
 }
 
