@@ -106,11 +106,11 @@ class Fitter(Protocol):
 
     @property
     def shape(self) -> Literal["single", "array", "array-reduce"]:
-        """Whether it can be split over array tasks."""
+        """Whether it can be split over array tasks; elements of any other are refused."""
 
     @property
     def resources(self) -> Mapping[str, str | int]:
-        """Default resources, by Slurm's names."""
+        """What its jobs get where they say nothing, by Slurm's names; goes before the site's."""
 
     @property
     def output_type(self) -> str:

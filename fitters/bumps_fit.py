@@ -19,7 +19,9 @@ class BumpsFit:
     title = "Fit with bumps"
     shape: Literal["single", "array", "array-reduce"] = "array"
     output_type = "fit-result"
-    resources: Mapping[str, str | int] = {"time": "1:00:00", "cpus_per_task": 1}
+    resources: Mapping[str, str | int] = {}
+    """A fit of seconds is as usual as one of days: the site decides."""
+
     options: tuple[Option, ...] = ()
     """Those of a fit method are in `fitters.bumps_options`."""
 

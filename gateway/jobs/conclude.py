@@ -19,6 +19,7 @@ from gateway.faults import crash_point
 from gateway.jobs import outcome, words
 from gateway.jobs.backoff import Backoff
 from gateway.jobs.collect import Collected, Collector, Fetched, UnfinishedError
+from gateway.jobs.declared import output_type
 from gateway.jobs.follow import Follower
 from gateway.jobs.judge import close
 from gateway.jobs.live_store import LiveStore
@@ -172,7 +173,7 @@ class Concluder:
             Dataset(
                 id=dataset_id(job, job.attempt),
                 owner=job.owner,
-                type="fit-result",
+                type=output_type(job.kind),
                 created=now(),
                 files=collected.files,
                 complete=collected.complete,

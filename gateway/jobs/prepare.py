@@ -14,6 +14,7 @@ from gateway.clusters.models import Survey
 from gateway.datasets.service import Files
 from gateway.errors import FieldError, InvalidError
 from gateway.jobs.campaign import Known, campaign_errors, check_throttle, fit_pack, pack_warning
+from gateway.jobs.declared import as_declared, shape_errors
 from gateway.jobs.kinds import check_kind_options, is_resumable_method
 from gateway.jobs.models import ProblemRef
 from gateway.jobs.plan import Wanted, with_defaults
@@ -142,6 +143,7 @@ class Preparer:
         errors: list[FieldError] = []
         name = request.cluster or self._settings.default_cluster
         cluster = self._cluster(name)
+        request = as_declared(request, cluster)
         request = self._by_rules(request, naming.owner or identity.user, name, errors)
         if problem is None:
             problem = self._problem(identity, request)
@@ -153,7 +155,7 @@ class Preparer:
         options = self._options(request, problem, errors)
         wanted = replace(_wanted(identity, request, naming, problem, options), pack=pack)
         errors.extend(check_throttle(request.throttle, len(wanted.elements), wanted.tasks))
-        errors.extend(_rank_errors(request, cluster, options))
+        errors.extend((*shape_errors(request), *_rank_errors(request, cluster, options)))
         compared = self._compared(name, request.resources, wanted.tasks)
         errors.extend(compared.errors)
         if errors:

@@ -21,12 +21,13 @@ _LONGEST = timedelta(days=366)
 _TEXT_OR_NUMBER = ["string", "integer"]
 
 
-_EITHER = (
+EITHER = (
     ("mem", "mem_per_cpu"),
     ("gres", "gpus_per_node"),
     ("gres", "gpus"),
     ("gpus_per_node", "gpus"),
 )
+"""Options that ask for the same thing in two ways."""
 
 
 class TimeField(fields.Field[timedelta]):
@@ -166,7 +167,7 @@ class ResourcesSchema(Schema):
     @validates_schema
     def check_pairs(self, data: Mapping[str, Any], **_: Any) -> None:
         """Refuse two ways of asking for the same thing: sbatch would, too."""
-        for one, other in _EITHER:
+        for one, other in EITHER:
             if data.get(one) and data.get(other):
                 raise ValidationError(f"Give either {one} or {other}, not both.", other)
 

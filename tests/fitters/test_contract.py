@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fitters.base import Fitter
+from gateway.jobs.declared import declared_resources
 from tests.helpers import eventually
 
 from .job_folder import JobFolder, make_job
@@ -47,7 +48,7 @@ def test_a_kind_declares_itself(name: str) -> None:
     assert kind.title
     assert kind.shape in {"single", "array", "array-reduce"}
     assert kind.output_type
-    assert dict(kind.resources) is not None
+    declared_resources(kind)
     for option in kind.options:
         assert isinstance(option.default, (int, float, bool, str))
         assert option.label
