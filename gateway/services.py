@@ -21,6 +21,8 @@ from gateway.database import connect
 from gateway.datasets.blobs import BlobStore
 from gateway.datasets.service import Files
 from gateway.datasets.store import DatasetStore
+from gateway.jobs.earliest import Starts
+from gateway.jobs.earliest_store import EarliestStore
 from gateway.jobs.forecast_store import ForecastStore
 from gateway.jobs.forecaster import Forecaster
 from gateway.jobs.live_store import LiveStore
@@ -90,6 +92,7 @@ def open_gateway(settings: Settings) -> Gateway:
     live = LiveStore(client, settings.limits.ended_events_s)
     surveys = Surveys(SurveyStore(client), settings, accounts.audit)
     notification_store = NotificationStore(client)
+    starts = Starts(EarliestStore(client), settings, cluster_accounts, live.wake)
     return Gateway(
         settings=settings,
         redis=client,
@@ -120,7 +123,7 @@ def open_gateway(settings: Settings) -> Gateway:
             closings=drains,
             policies=policies,
             surveys=surveys,
-            forecaster=Forecaster(ForecastStore(client), settings),
+            forecaster=Forecaster(ForecastStore(client), settings, starts),
         ),
         notification_store=notification_store,
         notifications=Notifications(notification_store),

@@ -26,6 +26,8 @@ from gateway.datasets.garbage import REPORT, Garbage
 from gateway.errors import UnavailableError
 from gateway.jobs.census import CensusStore
 from gateway.jobs.conclude import Concluder
+from gateway.jobs.earliest import Asker
+from gateway.jobs.earliest_store import EarliestStore
 from gateway.jobs.follow import Follower
 from gateway.jobs.forecast_store import ForecastStore
 from gateway.jobs.live_store import LiveStore
@@ -133,6 +135,9 @@ class Worker:
             self._gateway.job_store, self._gateway.files, self._gateway.logs, self._reach
         )
         self._prober = make_prober(self._gateway, self._reach)
+        self._asker = Asker(
+            EarliestStore(self._gateway.redis), settings, self._reach, self._gateway.contacts
+        )
         self._garbage = make_garbage(self._gateway)
         self._census = CensusStore(self._gateway.redis)
         self._told = -_TELL_S
@@ -173,6 +178,7 @@ class Worker:
             alive = self._reconciler.round()
             self._sweeper.sweep()
             self._prober.step()
+            self._asker.step()
             self._reach.tidy()
             self._garbage.step(_SWEEP_S)
             self._gateway.live.beat(self._pulse_s)

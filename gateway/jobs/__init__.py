@@ -5,13 +5,15 @@ Besides the files that each part has (``models``, ``schemas``, ``store``, ``serv
 
 =================== ============================================================================
 asked for           ``resources``, ``resource_schema``, ``number_field`` and ``kinds``: what may be
-                    asked; ``ranks``: by whom several machines; ``surveyed``: what its cluster can;
+                    asked; ``declared``: what a kind says of its jobs; ``ranks``: by whom several
+                    machines; ``surveyed``: what its cluster can;
                     ``campaign`` (``campaign_schema``): many fits of one problem;
                     ``prepare`` checks it, ``plan`` and ``script`` write what will run,
                     ``planner`` makes the attempt of it; ``drafts`` proves what was previewed;
                     ``new_job_schema`` is the answer; ``asking`` says who asks, ``admission``
                     whether there is room, ``again``
-                    (``again_schema``) adds further attempts
+                    (``again_schema``) adds further attempts; ``bulk`` (``bulk_schema``,
+                    ``bulk_pages``) does one thing with many jobs, ``filing_schema`` puts away
 brought on          ``reconcile`` is the loop: ``line`` and ``dependencies`` (``after_schema``) say
                     who waits, ``inquiry`` finds out at the ``pace`` of a cluster, ``decide`` says
                     what to do, ``handover`` stages and submits, ``room`` says when who is turned
@@ -25,9 +27,10 @@ ended               ``collect`` fetches what is left, ``judge`` says what it com
                     strangers, ``parsed`` keeps records that were read
 shown               ``present`` to programs; to people ``job_view``, ``result_view``,
                     ``element_view``, ``neighbours``, in the words of ``words``, ``page_words`` and
-                    ``concise``;
+                    ``concise``; ``history`` (``history_schema``) tells what happened;
                     ``advise`` (``advice_schema``) computes the next request, ``forecast``
-                    (``forecaster``, ``forecast_store``) how long it takes; ``pending`` and
+                    (``forecaster``, ``forecast_store``) how long it takes, ``earliest``
+                    (``earliest_store``) when it could start; ``pending`` and
                     ``alarm`` say what never starts, ``in_its_place`` asks for another;
                     ``listing`` finds, ``parameter_table``
                     and ``bundle`` write files

@@ -54,6 +54,24 @@ class AccuracySchema(Schema):
     factor = fields.Float(required=True, metadata={"description": "in the median, either way"})
 
 
+class EarliestSchema(Schema):
+    """When a job could start, as its cluster says of one like it that is not submitted."""
+
+    text = fields.String(required=True)
+    start = fields.String(required=True, allow_none=True)
+    accepted = fields.Boolean(
+        required=True,
+        allow_none=True,
+        metadata={"description": "whether the cluster would take it; null: not known"},
+    )
+    observed = fields.String(required=True, allow_none=True)
+    age_s = fields.Float(required=True, allow_none=True)
+    source = fields.String(required=True)
+    waiting = fields.Boolean(
+        required=True, metadata={"description": "ask for the same preview again in a few seconds"}
+    )
+
+
 class PreviewSchema(Schema):
     """The script as it would run."""
 
@@ -64,3 +82,4 @@ class PreviewSchema(Schema):
     tasks = fields.Integer(required=True)
     forecast = fields.Nested(ForecastSchema, required=True, allow_none=True)
     accuracy = fields.Nested(AccuracySchema, required=True, allow_none=True)
+    earliest = fields.Nested(EarliestSchema, required=True, allow_none=True)

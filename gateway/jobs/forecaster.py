@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.jobs.earliest import Earliest, Starts
 from gateway.jobs.forecast import Forecast, Planned, forecast, warnings
 from gateway.jobs.forecast_store import ForecastStore
 from gateway.jobs.plan import with_defaults
@@ -20,12 +21,16 @@ class Outlook:
     accuracy: tuple[int, float] | None = None
     """Of how many jobs, and by which factor their forecasts were off in the median."""
 
+    earliest: Earliest | None = None
+    """When it could start; None where only its own host decides that."""
+
 
 class Forecaster:
     """Says how long jobs are likely to run."""
 
-    def __init__(self, store: ForecastStore, settings: Settings) -> None:
+    def __init__(self, store: ForecastStore, settings: Settings, starts: Starts) -> None:
         self._store = store
+        self._starts = starts
         self._settings = settings
 
     def forecast(self, prepared: Prepared) -> Forecast | None:
@@ -40,9 +45,9 @@ class Forecaster:
 
     def outlook(self, prepared: Prepared) -> Outlook:
         """Say all that can be said of a request."""
-        found = self.forecast(prepared)
+        found, earliest = self.forecast(prepared), self._starts.of(prepared)
         if found is None:
-            return Outlook()
+            return Outlook(earliest=earliest)
         cluster = self._settings.clusters[prepared.cluster]
         limit = with_defaults(prepared.wanted.resources, cluster).time
         limit_s = limit.total_seconds() if limit else None
@@ -50,6 +55,7 @@ class Forecaster:
             forecast=found,
             warnings=tuple(warnings(found, _planned(prepared), limit_s)),
             accuracy=self._store.accuracy(),
+            earliest=earliest,
         )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from gateway.cluster_settings import ClusterSettings
 from gateway.jobs.advise import NextRequest, next_request
 from gateway.jobs.alarm import alarm_of, instead_of
+from gateway.jobs.earliest import SOURCE, Earliest
 from gateway.jobs.forecast import Forecast
 from gateway.jobs.models import Attempt, Job, Progress
 from gateway.jobs.reported import of_this_attempt
@@ -58,6 +59,22 @@ def told_accuracy(found: tuple[int, float] | None) -> Document | None:
     return None if found is None else {"jobs": found[0], "factor": found[1]}
 
 
+def told_earliest(found: Earliest | None) -> Document | None:
+    """Write when a job could start."""
+    if found is None:
+        return None
+    said = found.said
+    return {
+        "text": found.text,
+        "start": _time(said.start) if said else None,
+        "accepted": said.accepted if said and not said.error else None,
+        "observed": _time(said.asked) if said else None,
+        "age_s": found.age_s,
+        "source": SOURCE,
+        "waiting": found.waits,
+    }
+
+
 def _alarm(job: Job, cluster: ClusterSettings | None) -> Document | None:
     found, instead = alarm_of(job), instead_of(job, cluster)
     if found is None:
@@ -80,6 +97,8 @@ def _identity(job: Job) -> Document:
         "title": job.title,
         "notes": job.notes,
         "tags": list(job.tags),
+        "archived": job.archived,
+        "kept": job.kept,
         "created": time_text(job.created),
         "updated": time_text(job.updated),
         "version": job.version,

@@ -100,6 +100,7 @@ class FormPage:
             "curve_stamp": _stamp(look.curve),
             "table_stamp": _stamp(look.table),
             "row_stamp": _stamp([names, guess]),
+            "earliest_stamp": _stamp([self.script.outlook.earliest]) if self.script else "",
             "script_stamp": self.script_name if self.script else _stamp([bool(self.said())]),
         }
 
@@ -113,6 +114,7 @@ def _script(preview: Preview | None) -> Document | None:
         "tasks": preview.tasks,
         "forecast": preview.outlook.forecast,
         "accuracy": preview.outlook.accuracy,
+        "earliest": preview.outlook.earliest,
         "script": preview.plan.script,
         "sha256": hashlib.sha256(preview.plan.script.encode()).hexdigest(),
     }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -382,3 +384,40 @@ def held_jobs(cluster: Cluster, owner: str) -> list[Job]:
         job.with_attempt(native_id=ids[job.marker], directory=f"{base}/ada/{job.id}/1")
         for job in jobs
     ]
+
+
+def earliest(api: Api, **request: Any) -> dict[str, Any]:
+    """Preview a job until its cluster has said when it could start."""
+
+    def told() -> dict[str, Any]:
+        answer = api.http.post("/jobs/preview", json={**QUICK, **request})
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()["earliest"]
+        return {} if found["waiting"] else found
+
+    return eventually(told, what="what the cluster says")
+
+
+def test_before_a_job_is_queued_its_cluster_says_when_it_could_start(
+    cluster: Cluster, site: LiveGateway, api: Api
+) -> None:
+    before = cluster.run("squeue", "--noheader", "-o", "%A")
+    free = earliest(api, resources=WIDE)
+    assert (free["accepted"], free["source"]) == (True, "sbatch --test-only")
+    assert re.fullmatch(
+        r"earliest start at once, sbatch --test-only said [0-9.]+ s ago", free["text"]
+    )
+    first = str(api.submit(**LONG, resources={**NARROW, "time": "0:30:00"})["id"])
+    running(api, first)
+    full = earliest(api, resources=NARROW, elements=[{"label": "a"}, {"label": "b"}])
+    wait = datetime.fromisoformat(full["start"]) - datetime.fromisoformat(full["observed"])
+    assert timedelta(minutes=20) < wait < timedelta(minutes=40)
+    assert re.match(r"earliest start ([0-9-]+ )?[0-9]{2}:[0-9]{2} UTC, ", full["text"])
+    never = earliest(api, resources={**WIDE, "constraint": "no-such-feature"})
+    assert (never["accepted"], never["start"]) == (False, None)
+    assert "would refuse this" in never["text"]
+    assert "feature" in never["text"].lower()
+    cancel(api, first)
+    api.wait(first)
+    assert cluster.run("squeue", "--noheader", "-o", "%A") == before, "nothing was submitted"
+    assert not list(folder_of(site, first).parents[1].glob("earliest-*"))
