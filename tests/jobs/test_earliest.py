@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from gateway.jobs.earliest import Asker
 from gateway.jobs.earliest_store import EarliestStore
@@ -15,6 +16,7 @@ from gateway.jobs.places import FixedSchedulers, Place
 from gateway.records import now
 from scheduler.base import Check, SchedulerUnavailableError, StagedJob
 from scheduler.slurm_text import parse_check
+from tests.web.chromium import chromium, served
 from tests.web.fixtures import SiteMaker
 from tests.web.site import PASSWORD, Browser, Site
 
@@ -211,3 +213,17 @@ def test_the_form_says_it_and_a_job_on_ones_own_host_needs_no_asking(
     assert "Earliest start " in page
     assert "data-waits" not in page
     assert earliest(ada, cluster="local") is None
+
+
+@pytest.mark.browser
+def test_an_open_form_shows_the_answer_when_it_comes(asked: Asked) -> None:
+    with served(asked.site.app) as port, chromium() as browser:
+        page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+        page.goto(f"http://localhost:{port}/sign-in?next=/fits/new%3Fkind%3Ddummy")
+        page.get_by_label("Name").fill("ada")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_label("Cluster", exact=True).select_option("hpc")
+        expect(page.locator("#earliest")).to_contain_text("is being asked")
+        asked.asker.step()
+        expect(page.locator("#earliest")).to_contain_text("Earliest start", timeout=20_000)
