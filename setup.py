@@ -26,6 +26,7 @@ DEV = [
     "hypothesis",
     "import-linter",
     "ipykernel",
+    "keyring",
     "mpi4py",
     "mpich",
     "mypy",

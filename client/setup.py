@@ -15,7 +15,8 @@ setup(
     license="BSD-3-Clause",
     python_requires=">=3.10",
     packages=find_packages(include=["bumps_remote*"]),
-    package_data={"bumps_remote": ["py.typed"]},
+    package_data={"bumps_remote": ["py.typed", "webview.html"]},
     install_requires=["click>=8.1", "httpx>=0.27", "rich>=13"],
+    extras_require={"keyring": ["keyring>=24"]},
     entry_points={"console_scripts": ["bumps-remote = bumps_remote.cli:main"]},
 )

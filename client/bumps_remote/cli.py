@@ -56,6 +56,7 @@ def program() -> None:
 for _command in (
     session.login,
     session.logout,
+    session.profiles,
     session.info,
     submit.submit,
     submit.run,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +26,7 @@ from bumps_remote.options import (
     read_text,
 )
 from bumps_remote.reading import PAGE, Reading
+from bumps_remote.signin import Wish, with_password
 from bumps_remote.submission import After, Submitter, Wanted
 from bumps_remote.tags import Tags
 from bumps_remote.transport import Call, Document, Notice, Patience, Transport
@@ -43,6 +43,8 @@ class Connection(Reading):
     ----------
     url, token
         Without them: those of the environment, or of the last login.
+    profile
+        Instead of both: a name given to ``bumps-remote login --profile``.
     insecure
         Allow plain http to another computer.
     """
@@ -52,11 +54,12 @@ class Connection(Reading):
         url: str | None = None,
         token: str | None = None,
         *,
+        profile: str | None = None,
         insecure: bool = False,
         patience: Patience | None = None,
         notice: Notice | None = None,
     ) -> None:
-        server = find_server(url, token, insecure=insecure)
+        server = find_server(url, token, profile=profile, insecure=insecure)
         super().__init__(Transport(server, patience, notice))
         self._notice = notice
 
@@ -85,15 +88,11 @@ class Connection(Reading):
         address = check_url(url, insecure=insecure)
         transport = Transport(Server(url=address), patience)
         who = {"uid": uid} if uid else {"name": name, "password": password}
-        label = label or f"bumps-remote on {platform.node() or 'a computer'}"
-        body = {**who, "label": label[:100], "expires_days": days}
         try:
-            made = transport.document(
-                Call(method="POST", path="/auth/tokens", json=body, public=True)
-            )
+            made = with_password(transport, who, Wish(label=label, days=days))
         finally:
             transport.close()
-        return cls(address, str(made["token"]), insecure=insecure, patience=patience)
+        return cls(address, made.token, insecure=insecure, patience=patience)
 
     def __enter__(self) -> Connection:
         return self

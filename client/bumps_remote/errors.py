@@ -68,16 +68,23 @@ class RefusedError(RemoteError):
     ----------
     fields
         Pairs of a field's name, such as ``options.samples``, and what is wrong with it.
+    kind
+        The last word of the problem's type, such as ``conflict``.
     """
 
     exit_code = 6
 
     def __init__(
-        self, message: str, status: int = 0, fields: tuple[tuple[str, str], ...] = ()
+        self,
+        message: str,
+        status: int = 0,
+        fields: tuple[tuple[str, str], ...] = (),
+        kind: str = "",
     ) -> None:
         super().__init__(message)
         self.status = status
         self.fields = fields
+        self.kind = kind
 
 
 class NotFoundError(RefusedError):
@@ -92,6 +99,7 @@ class Problem:
     detail: str
     fields: tuple[tuple[str, str], ...] = ()
     request_id: str = ""
+    kind: str = ""
 
     @property
     def text(self) -> str:
@@ -120,7 +128,8 @@ def read_problem(status: int, document: object, fallback: str) -> Problem:
     )
     detail = clean(body.get("detail") or body.get("title") or fallback)
     request_id = clean_line(body.get("request_id") or "", 64)
-    return Problem(status=status, detail=detail, fields=fields, request_id=request_id)
+    kind = clean_line(body.get("type") or "", 100).rpartition("/")[2]
+    return Problem(status=status, detail=detail, fields=fields, request_id=request_id, kind=kind)
 
 
 def pointer_name(pointer: object) -> str:
@@ -140,4 +149,4 @@ def error_of(problem: Problem) -> RemoteError:
     if problem.status >= _SERVER and problem.status != _NO_SPACE:
         return UnreachableError(f"the server failed ({problem.status}): {problem.text}")
     kind = NotFoundError if problem.status == _NOT_FOUND else RefusedError
-    return kind(problem.text, problem.status, problem.fields)
+    return kind(problem.text, problem.status, problem.fields, problem.kind)

@@ -94,7 +94,7 @@ def login_token(wanted: dict[str, Any]) -> Reply:
             wanted["name"], wanted["password"], label, scopes, expires, where
         )
     accounts().audit.record(made.token.user, "token.make", made.token.id)
-    return _made(made)
+    return made_token(made)
 
 
 @bp.post("/auth/register")
@@ -159,7 +159,7 @@ def make_token(wanted: dict[str, Any]) -> Reply:
     expires = expiry(wanted["expires_days"])
     made = accounts().make_token(asks, wanted["label"], wanted["scopes"], expires)
     accounts().audit.record(asks.user, "token.make", made.token.id)
-    return _made(made)
+    return made_token(made)
 
 
 @bp.delete("/tokens/<token_id>")
@@ -279,7 +279,8 @@ def _session_document(asks: Identity) -> dict[str, Any]:
     return {"user": _me(asks), "expires": expires, "csrf_token": csrf_token()}
 
 
-def _made(made: NewToken) -> Reply:
+def made_token(made: NewToken) -> Reply:
+    """Answer with a new API token, its secret this once."""
     token = made.token
     document = {**vars(token), "token": made.secret}
     return document, 201, {"Location": f"/api/v1/tokens/{token.id}"}

@@ -10,6 +10,7 @@ import redis
 
 from gateway.accounts import passwords
 from gateway.accounts.audit import Audit
+from gateway.accounts.grants import Grants
 from gateway.accounts.models import (
     NAME_LENGTH,
     NAME_PATTERN,
@@ -80,6 +81,13 @@ class Accounts:
             per_pair=settings.guesses_per_pair,
             per_address=settings.guesses_per_address,
             per_name=settings.guesses_per_name,
+        )
+
+        self.grants = Grants(
+            store=self._store,
+            audit=self.audit,
+            throttle=self._throttle,
+            make_token=self._token_for,
         )
 
     # -- users

@@ -11,6 +11,8 @@ key                        type    holds
 ``sessions:{name}``        zset    a user's session ids, scored by time of sign-in
 ``token:{sha256}``         hash    one API token, a JSON value for each attribute
 ``tokens:{name}``          hash    a user's token ids, each with its hash
+``grant:{sha256}``         string  what a program asks for by a code, as JSON; goes with its time
+``usercode:{letters}``     string  the hash of the device code that these letters stand for
 ``attempts:{bucket}``      string  how often something was tried; goes with its window
 ``audit``, ``audit:{name}``  stream  the audit trail: of all, and of one user; only ever appended
 =========================  ======  ==============================================================
@@ -83,6 +85,13 @@ if not name then return {token, {}} end
 return {token, redis.call('HGETALL', 'user:' .. cjson.decode(name))}
 """
 
+# Of two who decide or take at once, one does.
+_SWAP = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
+return 1
+"""
+
 _UNCOUNT = """
 if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('DECR', KEYS[1]) end
 """
@@ -108,6 +117,7 @@ class AccountStore:
         self._count = client.register_script(_COUNT)
         self._token = client.register_script(_READ_BOTH)
         self._uncount = client.register_script(_UNCOUNT)
+        self._swap = client.register_script(_SWAP)
 
     # -- users
 
@@ -247,6 +257,30 @@ class AccountStore:
             hashes = _texts(self._redis.hvals(f"tokens:{name}"))
             doomed += [f"tokens:{name}", *(f"token:{hashed}" for hashed in hashes)]
         self._redis.delete(*doomed)
+
+    # -- what programs ask for by a code
+
+    def add_grant(self, hashed: str, text: str, life: timedelta, user_code: str = "") -> bool:
+        """Remember what a program asks for; False when its letters are taken."""
+        key = f"usercode:{user_code}"
+        if user_code and not self._redis.set(key, hashed, px=life, nx=True):
+            return False
+        self._redis.set(f"grant:{hashed}", text, px=life)
+        return True
+
+    def grant(self, hashed: str) -> str | None:
+        """Read what a program asks for."""
+        found = self._redis.get(f"grant:{hashed}")
+        return None if found is None else str(found)
+
+    def grant_of(self, user_code: str) -> str | None:
+        """Find the hash of the device code that letters stand for."""
+        found = self._redis.get(f"usercode:{user_code}")
+        return None if found is None else str(found)
+
+    def swap_grant(self, hashed: str, before: str, after: str) -> bool:
+        """Change it if it is still as it was read; its time goes on."""
+        return bool(self._swap(keys=[f"grant:{hashed}"], args=[before, after]))
 
     # -- attempts and audit
 

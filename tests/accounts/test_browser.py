@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Dialog, Page
 
+from tests.accounts.test_grants import ASKED
 from tests.web.chromium import served
 from tests.web.site import PASSWORD, Site
 
@@ -133,6 +137,42 @@ def test_the_api_page_reads_the_document_without_any_other_host(
     assert hosts == {origin}
 
 
+class _Heard(BaseHTTPRequestHandler):
+    """A program that waits for the browser to come back."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<title>back</title>you are back")
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_a_yes_leads_the_browser_back_to_the_program_and_nowhere_else(
+    context: BrowserContext, origin: str
+) -> None:
+    program = HTTPServer(("127.0.0.1", 0), _Heard)
+    threading.Thread(target=program.serve_forever, args=(0.05,), daemon=True).start()
+    back = f"http://127.0.0.1:{program.server_port}/callback"
+    asked = {**ASKED, "redirect_uri": back, "label": HOSTILE}
+    page = context.new_page()
+
+    page.goto(f"{origin}/authorize?{urlencode(asked)}")
+    page.fill("#name", "ada")
+    page.fill("#password", PASSWORD)
+    page.press("#password", "Enter")
+    assert HOSTILE in page.get_by_text("asks to act in your name").inner_text()
+    page.get_by_role("button", name="Yes, sign it in").click()
+    page.wait_for_url(f"{back}?*")
+    program.shutdown()
+    program.server_close()
+
+    assert page.title() == "back"
+    assert "code=bgc_" in page.url
+    assert f"state={ASKED['state']}" in page.url
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
 def test_pages_fit_every_width_and_are_accessible(
@@ -144,7 +184,9 @@ def test_pages_fit_every_width_and_are_accessible(
         bypass_csp=True,  # only so that axe can be put into the page
     )
     page = context.new_page()
-    for path in ("/sign-in", "/tokens", "/account", "/users", "/api/spec.html", "/nothing"):
+    consent = f"/authorize?{urlencode({**ASKED, 'label': 'bumps-remote on node' + 'x' * 40})}"
+    pages = ("/sign-in", "/tokens", "/account", "/users", "/api/spec.html", "/nothing")
+    for path in (*pages, consent, "/device"):
         if path == "/tokens":
             sign_in(page, origin, name="root")
             for label in ("bumps-remote on my laptop", "a label that goes on and on " * 3):
@@ -153,7 +195,8 @@ def test_pages_fit_every_width_and_are_accessible(
                 page.locator("#secret").wait_for()
         else:
             page.goto(origin + path)
-        page.screenshot(path=str(tmp_path / f"{path.strip('/').replace('/', '-')}.png"))
+        name = path.partition("?")[0].strip("/").replace("/", "-")
+        page.screenshot(path=str(tmp_path / f"{name}.png"))
         wide = page.evaluate("document.documentElement.scrollWidth")
         assert wide <= width, (path, wide)
         found = Axe().run(page).response["violations"]

@@ -251,6 +251,7 @@ def make_shell(folder: Path, url: str = "", token: str = "") -> Shell:
         "XDG_CONFIG_HOME": str(home / "config"),
         "XDG_STATE_HOME": str(home / "state"),
         "BUMPS_REMOTE_PATIENCE": "10",
+        "BUMPS_REMOTE_KEYRING": "off",
     }
     if url:
         environment |= {"BUMPS_REMOTE_URL": url}

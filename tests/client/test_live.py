@@ -83,7 +83,7 @@ def test_every_verb_of_the_python_connection_has_its_effect(
     laptop: Shell, live: LiveGateway
 ) -> None:
     config = laptop.home / "config" / "bumps-remote" / "config.json"
-    server = json.loads(config.read_text(encoding="utf-8"))["servers"][live.url]
+    [server] = json.loads(config.read_text(encoding="utf-8"))["profiles"].values()
     with Connection.login(live.url, server["name"], PASSWORD, label="from Python") as connection:
         job = connection.submit(
             laptop.work / "model.py", fit="amoeba", steps=50, tags=["t"], new=True

@@ -136,6 +136,7 @@ def test_every_view_is_closed_unless_it_says_otherwise(site: Site) -> None:
         "GET /errors/<name>", "GET /healthz", "GET /readyz", "GET /register",
         "GET /metrics",  # for whom it is closed, it is not there: 404
         "GET /sign-in", "GET /static/<path:filename>",
+        "POST /api/v1/auth/code", "POST /api/v1/auth/device", "POST /api/v1/auth/device/token",
         "POST /api/v1/auth/login", "POST /api/v1/auth/register", "POST /api/v1/auth/tokens",
         "POST /register", "POST /sign-in",
     }  # fmt: skip

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable
+from datetime import datetime, timezone
 from typing import Any, TypeVar
 
 import click
 from rich.console import RenderableType
 
+from bumps_remote.completion import complete_profile
 from bumps_remote.connection import Connection
 from bumps_remote.errors import UsageError
 from bumps_remote.show import notice, out
@@ -17,11 +19,29 @@ from bumps_remote.transport import Patience
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _PATIENCE = "BUMPS_REMOTE_PATIENCE"
+_SOON_DAYS, _DAY_S = 7, 86400.0
 
 JSON_OPTION = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON and nothing else on standard output."
 )
-URL_OPTION = click.option("--url", metavar="URL", help="The server; else that of the last login.")
+URL_OPTION = click.option(
+    "--server", "--url", "url", metavar="URL", help="The server; else that of the last login."
+)
+_PROFILE = "bumps_remote.profile"
+
+
+def _keep_profile(ctx: click.Context, _param: click.Parameter, name: str | None) -> None:
+    ctx.meta[_PROFILE] = name
+
+
+PROFILE_OPTION = click.option(
+    "--profile",
+    metavar="NAME",
+    expose_value=False,
+    callback=_keep_profile,
+    shell_complete=complete_profile,
+    help="The server that was given this name at login.",
+)
 INSECURE_OPTION = click.option(
     "--insecure", is_flag=True, help="Allow plain http to another computer."
 )
@@ -29,14 +49,40 @@ INSECURE_OPTION = click.option(
 
 def common(function: _Function) -> _Function:
     """Give a command the options that all have."""
-    for option in (JSON_OPTION, INSECURE_OPTION, URL_OPTION):
+    for option in (JSON_OPTION, INSECURE_OPTION, PROFILE_OPTION, URL_OPTION):
         function = option(function)
     return function
 
 
 def connect(url: str | None, *, insecure: bool) -> Connection:
     """Connect, and say on standard error when patience is needed."""
-    return Connection(url, insecure=insecure, patience=patience(), notice=notice)
+    found = Connection(
+        url, profile=chosen_profile(), insecure=insecure, patience=patience(), notice=notice
+    )
+    if (left := _days_left(found.server.expires)) is not None and left < _SOON_DAYS:
+        again = f"bumps-remote login --profile {found.server.profile}"
+        notice(
+            f"your token ends in {left:.0f} days: {again}"
+            if left > 1
+            else f"your token ends within a day: {again}"
+        )
+    return found
+
+
+def chosen_profile() -> str | None:
+    """Say which profile the command line names."""
+    context = click.get_current_context(silent=True)
+    return None if context is None else context.meta.get(_PROFILE)
+
+
+def _days_left(expires: str | None) -> float | None:
+    """Say how long a token still lives; None when it has ended, or nobody knows."""
+    try:
+        end = datetime.fromisoformat((expires or "").replace("Z", "+00:00"))
+        left = (end - datetime.now(timezone.utc)).total_seconds() / _DAY_S
+    except (ValueError, TypeError):
+        return None
+    return left if left > 0 else None
 
 
 def patience() -> Patience:
