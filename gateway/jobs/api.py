@@ -21,6 +21,8 @@ from gateway.jobs.bulk import Bulk, Many
 from gateway.jobs.bulk_schema import BulkDoneSchema, BulkSchema
 from gateway.jobs.bundle import write_bundle
 from gateway.jobs.documents import result_documents
+from gateway.jobs.history import told_history
+from gateway.jobs.history_schema import HistorySchema
 from gateway.jobs.listing import JobFilter, find_jobs
 from gateway.jobs.live_store import READ_AT_ONCE
 from gateway.jobs.models import Job, Progress
@@ -193,6 +195,13 @@ def rerun_job(job_id: str, change: dict[str, Any]) -> tuple[Document, int, dict[
 def ask_instead(job_id: str) -> tuple[Document, int, dict[str, str]]:
     """Cancel a job that can never start and ask for what its alarm proposes: one job, ever."""
     return _accepted(gateway().jobs.ask_instead(_request([job_id, "instead"]), job_id))
+
+
+@bp.get("/jobs/<job_id>/history")
+@bp.output(HistorySchema)
+def get_history(job_id: str) -> Document:
+    """Tell what happened to a job, newest first, with who says so."""
+    return told_history(gateway().jobs.get(identity(), job_id))
 
 
 @bp.get("/jobs/<job_id>/script")

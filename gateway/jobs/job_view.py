@@ -17,6 +17,7 @@ from gateway.jobs.advise import NextRequest, next_request
 from gateway.jobs.alarm import alarm_of, instead_of
 from gateway.jobs.campaign import best_of
 from gateway.jobs.element_view import ended_grid, running_grid
+from gateway.jobs.history import history_of, is_cut
 from gateway.jobs.kinds import kinds
 from gateway.jobs.listing import JobFilter, find_jobs
 from gateway.jobs.models import Attempt, Job, Progress, Wish
@@ -143,6 +144,8 @@ def job_page(services: Gateway, who: Identity, job_id: str, asked: Mapping[str, 
         "element": _index(asked.get("element")) if element else None,
         "advice": words.advice(job, result, following) if attempt is job.attempt else "",
         "following": following,
+        "history": history_of(job),
+        "history_cut": is_cut(job),
         "neighbours": neighbours,
         "alarm": alarm_of(job),
         "instead": instead_of(job, services.settings.clusters.get(job.cluster)),

@@ -221,6 +221,12 @@ class Job:
     """Idempotency keys of the requests that made it and its attempts, with those requests' hashes:
     a store that is built again from the sidecars knows them, too."""
 
+    history: tuple[Document, ...] = ()
+    """What happened to it: `gateway.jobs.history` writes and reads it."""
+
+    told: Document = field(default_factory=dict)
+    """What the history has said of the current attempt."""
+
     @property
     def attempt(self) -> Attempt:
         """The current attempt."""

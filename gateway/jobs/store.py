@@ -35,6 +35,7 @@ from gateway.errors import ConflictError, InvalidError, NoSpaceError, NotFoundEr
 from gateway.faults import crash_point
 from gateway.jobs.admission import ANY, Admission, Full, Replayed, Room
 from gateway.jobs.gone import LINE, GoneStore, line_of
+from gateway.jobs.history import with_history
 from gateway.jobs.live_store import live_keys
 from gateway.jobs.models import Job
 from gateway.jobs.parsed import Parsed, read_job
@@ -84,9 +85,8 @@ class JobStore:
         ConflictError
             When the id was given before.
         """
-        entry = _entry(job.owner, key) if key else ""
-        job = _with_key(job, key, request_hash)
-        document = to_document(job)
+        job = with_history(_with_key(job, key, request_hash))
+        entry, document = _entry(job.owner, key) if key else "", to_document(job)
         with self._sidecars.prepared(job.id, job.version, document) as sidecar:
             answer = self._put(job, _text(document), entry, request_hash, room)
             if answer in ("jobs", "alive"):
@@ -171,7 +171,8 @@ class JobStore:
         InvalidError
             When the key was given before with another request.
         """
-        changed = replace(_with_key(job, key, request_hash), version=job.version + 1, updated=now())
+        changed = with_history(_with_key(job, key, request_hash))
+        changed = replace(changed, version=job.version + 1, updated=now())
         entry, document = _entry(job.owner, key) if key else "", to_document(changed)
         with self._sidecars.prepared(job.id, changed.version, document) as sidecar:
             answer = self._change(
@@ -214,8 +215,7 @@ class JobStore:
         """Read, edit and write a job, again when somebody else was quicker."""
         for _ in range(_ATTEMPTS):
             job = self.get(id)
-            edited = edit(job)
-            if edited == job:
+            if (edited := edit(job)) == job:
                 return job
             try:
                 return self.replace(edited, key=key, request_hash=request_hash)

@@ -31,8 +31,8 @@ def store(redis: redis_client.Redis, sidecars: Sidecars) -> JobStore:
 
 def added(store: JobStore, **changes: object) -> Job:
     """Make a job and add it."""
-    job = make_job(**changes)
-    assert store.add(job) == job
+    job = store.add(make_job(**changes))
+    assert isinstance(job, Job)
     return job
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from markupsafe import escape
 
 from tests.jobs.making_pages import BROKEN, HOSTILE, Fits, data, model
 from tests.live import PASSWORD, Api, LiveGateway
@@ -143,6 +144,10 @@ def test_a_finished_fit_shows_its_numbers_without_scripts(
     for ref in fits.api.results(fitted)["files"]:
         assert ref["digest"] in page.text
     assert "28 degrees of freedom, 30 points" in page.text
+    told = fits.api.http.get(f"/jobs/{fitted}/history").json()["items"]
+    assert [one["source"] for one in told][-1] == fits.api.name, "who asked for it"
+    assert told[0]["text"] == "What it left was fetched and checked."
+    assert all(str(escape(one["text"])) in page.text for one in told)
 
 
 def test_parameters_are_written_for_other_programs(plain: Plain, fits: Fits, fitted: str) -> None:
