@@ -17,6 +17,18 @@ class UploadQuery(Schema):
     name = fields.String(required=True, validate=validate.Length(min=1, max=200))
 
 
+class UploadSchema(Schema):
+    """A file that comes in pieces."""
+
+    id = fields.String(required=True)
+    name = fields.String(required=True)
+    size = fields.Integer(required=True, metadata={"description": "bytes of the whole file"})
+    offset = fields.Integer(required=True, metadata={"description": "so many of them have come"})
+    digest = fields.String(
+        required=True, metadata={"description": "SHA-256, hexadecimal; empty until all is here"}
+    )
+
+
 class FileSchema(Schema):
     """A stored file."""
 

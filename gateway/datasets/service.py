@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import BinaryIO
 
 from gateway.accounts.models import Identity
@@ -49,6 +50,23 @@ class Files:
 
         self._blobs.add(chunks, limit_bytes=self._settings.limits.file_bytes, admit=admit)
         return refs[0]
+
+    def take(self, who: Identity, name: str, path: Path, note: Callable[[str], None]) -> None:
+        """Keep a file that has come in pieces; errors as for an upload at once.
+
+        Parameters
+        ----------
+        path
+            Where it lies, beside the contents; it is not there any more afterwards.
+        note
+            Told its digest before it moves.
+        """
+
+        def admit(blob: Blob) -> None:
+            self._remember(who.user, name, blob)
+            note(blob.digest)
+
+        self._blobs.take(path, admit)
 
     def put(self, owner: str, name: str, content: bytes) -> FileRef:
         """Keep bytes of our own making for a user; errors as for an upload."""

@@ -30,6 +30,26 @@ HEADERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "string"},
     },
     "Range": {"description": "a part of the file", "schema": {"type": "string"}},
+    "Tus-Resumable": {
+        "description": "1.0.0",
+        "required": True,
+        "schema": {"type": "string", "enum": ["1.0.0"]},
+    },
+    "Upload-Length": {
+        "description": "bytes of the whole file",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 0},
+    },
+    "Upload-Metadata": {
+        "description": "filename, a space, and the name of the file in base64",
+        "required": True,
+        "schema": {"type": "string"},
+    },
+    "Upload-Offset": {
+        "description": "so many bytes have come before these",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 0},
+    },
     "Last-Event-ID": {
         "description": "the last event that was seen: it goes on from there",
         "schema": {"type": "string"},

@@ -33,6 +33,9 @@ ROWS: dict[str, tuple[int | None, ...]] = {
     "GET /readyz": _OPEN,
     "POST /auth/login": _OPEN,
     "POST /auth/tokens": _OPEN,
+    "POST /auth/code": _OPEN,
+    "POST /auth/device": _OPEN,
+    "POST /auth/device/token": _OPEN,
     "POST /auth/register": (403,) * 5,
     "POST /auth/refresh": (401, 403, 403, 403, 403),
     "POST /auth/logout": _READ,
@@ -50,6 +53,10 @@ ROWS: dict[str, tuple[int | None, ...]] = {
     "POST /users/{name}/deactivate": _ADMIN,
     "PUT /users/{name}/password": _ADMIN,
     "POST /files": _WRITE,
+    "POST /uploads": _WRITE,
+    "GET /uploads/{upload_id}": (401, 404, None, None, 404),
+    "PATCH /uploads/{upload_id}": (401, 404, 403, None, 404),
+    "DELETE /uploads/{upload_id}": (401, 404, 403, None, 404),
     "GET /functions": _READ,
     "GET /methods": _READ,
     "GET /kinds": _READ,
@@ -92,6 +99,7 @@ ROWS: dict[str, tuple[int | None, ...]] = {
     "POST /jobs/preview": _WRITE,
     "GET /jobs": _READ,
     "POST /jobs": _WRITE,
+    "POST /jobs/bulk": _WRITE,
     "GET /jobs/{job_id}": _OWN_READ,
     "PATCH /jobs/{job_id}": _OWN_WRITE,
     "DELETE /jobs/{job_id}": _OWN_WRITE,
@@ -101,11 +109,19 @@ ROWS: dict[str, tuple[int | None, ...]] = {
     "POST /jobs/{job_id}/rerun": _OWN_WRITE,
     "POST /jobs/{job_id}/instead": _OWN_WRITE,
     "GET /jobs/{job_id}/script": _OWN_READ,
+    "GET /jobs/{job_id}/history": _OWN_READ,
     "GET /jobs/{job_id}/log": _OWN_READ,
     "GET /jobs/{job_id}/events": _OWN_READ,
     "GET /jobs/{job_id}/results": _OWN_READ,
     "GET /jobs/{job_id}/files/{path}": _OWN_READ,
     "GET /jobs/{job_id}/bundle.zip": _OWN_READ,
+}
+TUS = {
+    "Tus-Resumable": "1.0.0",
+    "Upload-Length": "0",
+    "Upload-Metadata": "filename eC5kYXQ=",
+    "Upload-Offset": "0",
+    "Content-Type": "application/offset+octet-stream",
 }
 CALLERS = ("anonymous", "stranger", "reader", "owner", "admin")
 
@@ -139,11 +155,13 @@ class Stage:
             timeout=30,
         )
         assert made.status_code == 201, made.text
+        upload = self.owner.http.post("/uploads", headers=TUS).json()
         path = f"/clusters/{CLUSTER}/account"
         assert self.owner.http.put(path, json={"login": "ada"}).status_code == 200
         return {"problem_id": problem["id"], "job_id": job["id"], "token_id": token["id"],
                 "path": files[0]["path"], "name": name, "cluster": CLUSTER,
-                "notification_id": told["id"], "webhook_id": hook["id"]}  # fmt: skip
+                "notification_id": told["id"], "webhook_id": hook["id"],
+                "upload_id": upload["id"]}  # fmt: skip
 
 
 @cache
@@ -181,6 +199,8 @@ def ask(stage: Stage, route: Route, caller: str, values: dict[str, str]) -> http
     body: dict[str, Any] = {} if route.method in ("GET", "DELETE") else {"json": {}}
     if route.name == "PUT /problems/{problem_id}":
         body, headers = {"json": CURVE}, {**headers, "If-Match": "*"}
+    if "/uploads" in route.template:
+        body, headers = {"content": b""}, {**headers, **TUS}
     if route.template.endswith("/files"):
         body = {"content": b"1 2 3\n", "params": {"name": "x.dat"}}
     return httpx.request(

@@ -30,6 +30,8 @@ BEYOND = {
     "PUT /api/v1/users/{name}/password": "a password that is long and not a common one",
     "PUT /api/v1/me/password": "the same",
     "POST /api/v1/files": "a file name that leaves no folder, on any system",
+    "POST /api/v1/uploads": "the same, as tus writes it",
+    "PATCH /api/v1/uploads/{upload_id}": "a piece of the type that tus has for it",
     "PUT /api/v1/clusters/{cluster}/account": "an account of that cluster",
     "PUT /api/v1/me/mail": "a site that sends mail",
     "POST /api/v1/me/mail/verify": "an address, and its code",

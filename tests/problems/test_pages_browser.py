@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.jobs.making_pages import Fits, Window, serious
 from tests.problems import making_form as form
@@ -48,6 +50,55 @@ def test_a_script_with_its_data_and_helper_is_uploaded_and_run(page: Page, fits:
     job = fits.api.wait(form.job_of(page))
     slope = fits.api.results(job["id"])["results"][0]["parameters"]
     assert sorted(item["value"] for item in slope)[1] == pytest.approx(2.5, abs=0.05)
+
+
+def test_a_large_file_goes_on_where_its_line_was_cut(window: Window, page: Page) -> None:
+    content = os.urandom(9_000_000)
+    sent: list[int] = []
+
+    def cut(route: Route) -> None:
+        sent.append(int(route.request.headers["upload-offset"]))
+        if len(sent) == 1:
+            route.abort("connectionreset")
+        elif len(sent) == 2:  # it arrives, and nobody hears of it
+            route.fetch()
+            route.abort("connectionreset")
+        else:
+            route.continue_()
+
+    page.route("**/api/v1/uploads/*", lambda route: _pieces(route, cut))
+    page.check("#tab-script")
+    scripts = [form.file("model.py", form.SCRIPT), form.file("big.dat", content)]
+    page.set_input_files("#files", scripts)
+    expect(page.locator(".files code")).to_have_text(["model.py", "big.dat"], timeout=60_000)
+    expect(page.locator(".sending")).to_have_count(0)
+    assert sent == [0, 0, 4 << 20, 8 << 20]
+    digest = hashlib.sha256(content).hexdigest()
+    expect(page.locator(f"input[value='{digest}']")).to_have_count(1)
+    assert len(window.faults) == 2
+    assert all("ERR_CONNECTION_RESET" in fault for fault in window.faults)
+    window.faults.clear()
+
+
+def _pieces(route: Route, cut: Callable[[Route], None]) -> None:
+    cut(route) if route.request.method == "PATCH" else route.continue_()
+
+
+def test_a_file_that_is_too_large_is_said_before_it_is_sent(window: Window, page: Page) -> None:
+    page.check("#tab-script")
+    page.evaluate(
+        """() => {
+          const file = new File([], "big.dat");
+          Object.defineProperty(file, "size", { value: 3e9 });
+          const files = [file];
+          const input = document.getElementById("files");
+          Object.defineProperty(input, "files", { get: () => files });
+          input.dispatchEvent(new Event("change", { bubbles: true }));
+        }"""
+    )
+    expect(page.locator("#form-state")).to_contain_text("at most")
+    assert all("status of 413" in fault for fault in window.faults)
+    window.faults.clear()
 
 
 def test_a_bumps_json_is_reported_and_run(page: Page, fits: Fits) -> None:

@@ -192,8 +192,9 @@ form.addEventListener("submit", (event) => {
     look(does);
     return;
   }
-  if (sent) {
+  if (sent || form.dataset.sending) {
     event.preventDefault();
+    if (!sent && state) state.textContent = "A file is still on its way; press once more when it is here.";
     return;
   }
   sent = true;
@@ -229,11 +230,15 @@ form.addEventListener("click", (event) => {
 
 prepareButtons();
 reveal(document);
-prepareFiles(form, async () => {
+async function takeFiles(put) {
   edited();
-  await look("files");
-  for (const input of form.querySelectorAll("input[type=file]")) input.value = "";
+  const data = formData("files");
+  put(data);
+  await look("files", data);
   say("The files have been read.");
+}
+prepareFiles(form, takeFiles, (error) => {
+  if (state) state.textContent = `Not sent: ${error.message}.`;
 });
 prepareSliders(form, setField);
 editor.draw();

@@ -1,0 +1,206 @@
+"""Uploads that go on where a line was cut, as tus 1.0 has them (https://tus.io).
+
+What has come lies on the disk, and its size says how far an upload got: nothing is lost by a cut
+line or a restart, and nothing is sent twice. Unfinished ones are named like those of `BlobStore`,
+whose sweep removes what nobody went on with for a day.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from gateway.accounts.models import Identity
+from gateway.datasets.service import Files, check_file_name
+from gateway.disk import create, require_space, told_when_full
+from gateway.errors import ConflictError, LockedError, NotFoundError, TooLargeError
+from gateway.ids import is_id, new_id
+from gateway.settings import LimitSettings
+from gateway.texts import size_text
+
+MOST_AT_ONCE = 20
+"""Unfinished uploads of one user."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upload:
+    """A file on its way."""
+
+    id: str
+    name: str
+    size: int
+    """Of the whole file."""
+
+    offset: int = 0
+    """So many bytes have come."""
+
+    digest: str = ""
+    """SHA-256 of the whole file, when it is kept."""
+
+
+class Uploads:
+    """Files that come in pieces."""
+
+    def __init__(self, files: Files, root: Path, limits: LimitSettings) -> None:
+        self._files = files
+        self._root = root
+        self._limits = limits
+
+    def start(self, who: Identity, name: str, size: int) -> Upload:
+        """Announce a file.
+
+        Raises
+        ------
+        TooLargeError
+            For a file that this site takes from nobody.
+        QuotaError
+            When the user keeps too much already.
+        ConflictError
+            When too many of the user's uploads have not ended.
+        """
+        path = check_file_name(name, "/name")
+        if size > self._limits.file_bytes:
+            raise TooLargeError(
+                f"the file has {size_text(size)}; at most {size_text(self._limits.file_bytes)} "
+                "are taken"
+            )
+        self._files.require_room(who.user)
+        begun = list(self._root.glob(f".upload-{_mark(who)}-*.bytes.part"))
+        if len(begun) >= MOST_AT_ONCE:
+            raise ConflictError(
+                f"{len(begun)} of your uploads have not ended: go on with one, or delete one"
+            )
+        upload = Upload(id=new_id(), name=path, size=size)
+        with told_when_full():
+            require_space(self._root, size)
+            self._write(who, upload)
+            os.close(create(self._bytes(who, upload.id)))
+        return upload if size else self.append(who, upload.id, 0, ())
+
+    def get(self, who: Identity, id: str) -> Upload:
+        """Say how far an upload got.
+
+        Raises
+        ------
+        NotFoundError
+            When the user has no such upload, or nobody went on with it for a day.
+        """
+        try:
+            known = Upload(**json.loads(self._about(who, id).read_bytes()))
+            offset = known.size  # what is kept whole has no bytes of its own any more
+            if not known.digest or self._bytes(who, id).exists():
+                offset = self._bytes(who, id).stat().st_size
+        except FileNotFoundError:
+            raise _gone(id) from None
+        return Upload(**{**asdict(known), "offset": offset})
+
+    def append(self, who: Identity, id: str, offset: int, chunks: Iterable[bytes]) -> Upload:
+        """Add what comes; the last piece makes it a file.
+
+        Raises
+        ------
+        ConflictError
+            When another number of bytes is here than *offset*.
+        LockedError
+            When an earlier request still sends.
+        TooLargeError
+            When more comes than was announced.
+        """
+        upload = self.get(who, id)
+        if upload.digest and not self._bytes(who, id).exists():
+            return self._same(upload, offset)
+        with told_when_full(), self._alone(self._bytes(who, id)) as handle:
+            here = self._same(self.get(who, id), offset)
+            _receive(handle, here, chunks)
+        after = self.get(who, id)
+        os.utime(self._about(who, id))
+        return self._finish(who, after) if after.offset == after.size else after
+
+    def drop(self, who: Identity, id: str) -> None:
+        """Forget an upload; a file that it made stays."""
+        self.get(who, id)
+        self._bytes(who, id).unlink(missing_ok=True)
+        self._about(who, id).unlink(missing_ok=True)
+
+    def _finish(self, who: Identity, upload: Upload) -> Upload:
+        # The digest is written before the bytes move: whoever asks after a crash between the two
+        # finds them whole, and ends the upload once more.
+        path = self._bytes(who, upload.id)
+
+        def note(digest: str) -> None:
+            self._write(who, Upload(**{**asdict(upload), "digest": digest}))
+
+        self._files.take(who, upload.name, path, note)
+        return self.get(who, upload.id)
+
+    @staticmethod
+    def _same(upload: Upload, offset: int) -> Upload:
+        if upload.offset != offset:
+            raise ConflictError(f"{upload.offset} bytes are here, not {offset}: go on from there")
+        return upload
+
+    @contextmanager
+    def _alone(self, path: Path) -> Iterator[int]:
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise NotFoundError("this upload has just ended: ask for it again") from None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield handle
+        except BlockingIOError:
+            raise LockedError("an earlier request still sends this file: ask again soon") from None
+        finally:
+            os.close(handle)
+
+    def _write(self, who: Identity, upload: Upload) -> None:
+        path = self._about(who, upload.id)
+        fresh = path.with_name(f".{new_id()}.part")
+        fresh.write_text(json.dumps(asdict(upload)), encoding="utf-8")
+        fresh.replace(path)
+
+    def _about(self, who: Identity, id: str) -> Path:
+        return self._root / f".upload-{_mark(who)}-{_checked(id)}.json.part"
+
+    def _bytes(self, who: Identity, id: str) -> Path:
+        return self._root / f".upload-{_mark(who)}-{_checked(id)}.bytes.part"
+
+
+def _receive(handle: int, upload: Upload, chunks: Iterable[bytes]) -> None:
+    """Write what comes; what came before a line was cut stays."""
+    size = upload.offset
+    try:
+        for chunk in chunks:
+            size += len(chunk)
+            if size > upload.size:
+                raise TooLargeError(f"the file was announced with {upload.size} bytes: more came")
+            _write_all(handle, chunk)
+    finally:
+        os.fsync(handle)
+
+
+def _write_all(handle: int, chunk: bytes) -> None:
+    rest = memoryview(chunk)
+    while rest:
+        rest = rest[os.write(handle, rest) :]
+
+
+def _gone(id: str) -> NotFoundError:
+    return NotFoundError(f"no upload {id[:40]!r} of yours: begin it again")
+
+
+def _mark(who: Identity) -> str:
+    """Name an owner, so that nobody finds the uploads of another."""
+    return hashlib.sha256(who.user.encode()).hexdigest()[:32]
+
+
+def _checked(id: str) -> str:
+    if not is_id(id):
+        raise NotFoundError(f"{id[:40]!r} is no id of an upload")
+    return id
