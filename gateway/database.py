@@ -79,6 +79,7 @@ def connect(settings: Settings) -> redis.Redis:
     return redis.Redis.from_url(
         store_url(settings),
         decode_responses=True,
+        encoding_errors="backslashreplace",  # one damaged value must not hide the others beside it
         socket_connect_timeout=_CONNECT_S,
         socket_timeout=_OPERATION_S,
         retry=Retry(

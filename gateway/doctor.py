@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from importlib.metadata import packages_distributions
+from typing import Any
 
 import redis
 
@@ -14,6 +15,7 @@ from gateway.datasets.garbage import REPORT, read_report
 from gateway.disk import check_space
 from gateway.findings import Finding
 from gateway.jobs.live_store import LiveStore
+from gateway.jobs.unreadable import unreadable
 from gateway.policy.file import PolicyFile
 from gateway.records import time_text
 from gateway.settings import Settings, SettingsError, check_state
@@ -32,6 +34,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _ask("store", lambda: _store(settings))
     yield _ask("worker", lambda: _worker(settings))
     yield _ask("disk", lambda: _disk(settings))
+    yield _ask("jobs", lambda: _jobs(settings))
     yield _ask("files", lambda: _files(settings))
     for name in settings.clusters:
         yield from _cluster(settings, name)
@@ -119,6 +122,18 @@ def _disk(settings: Settings) -> str:
     if not enough:
         raise SettingsError(f"only {text}, so nothing new is kept: make room")
     return text
+
+
+def _jobs(settings: Settings) -> str:
+    """Read every record: one that is damaged is set apart, and somebody has to mend it."""
+    client: Any = connect(settings)
+    if damaged := unreadable(client):
+        raise SettingsError(
+            f"{'; '.join(damaged.values())}: nothing is done with such a job. Its file below "
+            f"{settings.state_directory / 'sidecars' / 'jobs'} has it as it was: drop the damaged "
+            "one (redis-cli del job:ID), and 'bumps-gateway rebuild' brings the job back from there"
+        )
+    return f"{client.zcard('jobs')} records, all readable"
 
 
 def _files(settings: Settings) -> str:

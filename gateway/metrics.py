@@ -107,6 +107,11 @@ def _job_metrics(settings: Settings, census: Census) -> Iterator[Metric]:
         "Since the oldest job that may have arrived or not was asked for; 0: there is none.",
         census.uncertain_s,
     )
+    yield one(
+        "bumps_gateway_jobs_unreadable",
+        "Live jobs whose records are damaged: nothing is done with them.",
+        census.unreadable,
+    )
     yield one("bumps_gateway_jobs_kept", "Jobs that are kept, ended ones included.", census.kept)
     yield one(
         "bumps_gateway_jobs_accepted_total", "Jobs ever accepted.", census.accepted, "counter"

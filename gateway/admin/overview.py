@@ -14,6 +14,7 @@ from gateway.clusters.models import Contact, Drain
 from gateway.jobs import line
 from gateway.jobs.census import CensusStore
 from gateway.jobs.models import Job, Stage, Tracking
+from gateway.jobs.unreadable import unreadable_live
 from gateway.services import Gateway
 
 _HELD = ("JobHeldUser", "JobHeldAdmin")
@@ -54,6 +55,9 @@ class Overview:
     pulse_s: float | None
     """Since the worker finished its last round; None when it is silent."""
 
+    unreadable: Mapping[str, str]
+    """Ids of live jobs whose records are damaged, and why: nothing is done with them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class QueueFilter:
@@ -89,6 +93,7 @@ def look_over(services: Gateway) -> Overview:
             for name in names
         ),
         pulse_s=census.pulse_s,
+        unreadable=unreadable_live(services.redis) if census.unreadable else {},
     )
 
 

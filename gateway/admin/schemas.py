@@ -98,6 +98,12 @@ class OverviewSchema(Schema):
         allow_none=True,
         metadata={"description": "since the worker finished a round; null: it is silent"},
     )
+    unreadable = fields.Dict(
+        keys=fields.String(),
+        values=fields.String(),
+        required=True,
+        metadata={"description": "why the record of a job cannot be read, by its id"},
+    )
 
 
 class QueueQuery(PageSchema):

@@ -23,6 +23,7 @@ from typing import Any
 import redis
 
 from gateway.jobs.models import Stage, Tracking
+from gateway.jobs.parsed import FAULTS
 from gateway.jobs.spent import ENDED
 from gateway.records import Document, now
 
@@ -61,6 +62,9 @@ class Census:
     stale: Mapping[str, int]
     """Live jobs by cluster whose state is an old one: their cluster does not answer."""
 
+    unreadable: int
+    """Live jobs whose records are damaged, so that nothing is done with them."""
+
     kept: int
     accepted: int
     """Ever; it never falls, for deleted jobs are counted on."""
@@ -86,8 +90,7 @@ class CensusStore:
         """Count."""
         keys = ["jobs:active", "jobs", "jobs:deleted", "jobs:pulse", "jobs:commands", ENDED]
         records, kept, deleted, pulse, commands, ended = self._look(keys=keys)
-        jobs = [json.loads(text) for text in records]
-        attempts = [(str(job["cluster"]), job["attempts"][-1]) for job in jobs]
+        attempts = [found for text in records if (found := _last_attempt(text))]
         uncertain = [one for one in attempts if one[1]["stage"] == Stage.UNCERTAIN.value]
         return Census(
             states=Counter((cluster, str(attempt["state"])) for cluster, attempt in attempts),
@@ -95,6 +98,7 @@ class CensusStore:
             uncertain=_count(uncertain),
             uncertain_s=max((_age_s(attempt["asked"]) for _, attempt in uncertain), default=0.0),
             stale=_count([one for one in attempts if one[1]["tracking"] != Tracking.FRESH.value]),
+            unreadable=len(records) - len(attempts),
             kept=kept,
             accepted=kept + deleted,
             pulse_s=None if pulse is None else _age_s(pulse),
@@ -113,6 +117,17 @@ class CensusStore:
                 pipe.hset("jobs:commands", mapping=dict(commands))
                 pipe.pexpire("jobs:commands", int(ttl_s * 1000))
             pipe.execute()
+
+
+def _last_attempt(text: str) -> tuple[str, Document] | None:
+    """Read the cluster and the last attempt of a record; None where it is damaged."""
+    try:
+        job = json.loads(text)
+        cluster, attempt = str(job["cluster"]), job["attempts"][-1]
+        texts = ("state", "stage", "tracking", "asked")
+        return (cluster, attempt) if all(type(attempt[name]) is str for name in texts) else None
+    except FAULTS:
+        return None
 
 
 def _count(attempts: list[tuple[str, Document]]) -> Counter[str]:

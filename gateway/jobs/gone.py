@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,6 +26,7 @@ from typing import Any
 import redis
 
 from gateway.jobs.models import Attempt, Job
+from gateway.jobs.parsed import UnreadableError, read_job
 from gateway.records import Document, from_document, now, time_text, to_document
 
 KEPT = timedelta(days=400)
@@ -156,8 +158,9 @@ def _read(client: redis.Redis, ids: list[str]) -> Iterator[Recorded]:
             pipe.hget(f"job:{job_id}", "record")
         pipe.hmget("gone", ids)
         *records, lines = pipe.execute()
-    for record, line in zip(records, lines, strict=True):
+    for job_id, record, line in zip(ids, records, lines, strict=True):
         if record is not None:
-            yield Recorded(job=from_document(Job, json.loads(record)))
+            with suppress(UnreadableError):  # its administrator is told; the others are shown
+                yield Recorded(job=read_job(job_id, record))
         elif line is not None:
             yield read_line(json.loads(line))

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import structlog
+
+from gateway.errors import UnavailableError
 from gateway.jobs.models import Job
 from gateway.records import from_document
 
+_log = structlog.get_logger("records")
+FAULTS = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
+"""What comes of a text that is no record: no JSON, of another shape, or of another job."""
+
 Row = tuple[str, str | None]
 """The record of a job, and when it was last seen as it is written."""
+
+
+class UnreadableError(UnavailableError):
+    """The record of a job is damaged; it is set apart, and nothing is done with the job."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,32 +38,60 @@ class Parsed:
 
     def __init__(self) -> None:
         self._known: dict[str, _Known] = {}
+        self._told: dict[str, str] = {}
+        """Texts that were said to be no records, by the id of their job."""
 
-    def job(self, id: str, text: str, observed: str | None) -> Job:
-        """Read a job."""
-        return self._read(id, text, observed).job
+    def jobs(self, rows: Sequence[tuple[str, Row]]) -> list[Job]:
+        """Read jobs; those whose records are damaged are left out."""
+        return [known.job for _, known in self._readable(rows)]
 
     def keep(self, rows: Sequence[tuple[str, Row]]) -> list[Job]:
-        """Read jobs and remember them, and no others."""
-        self._known = {job_id: self._read(job_id, *row) for job_id, row in rows}
+        """Read jobs as `jobs` does and remember them, and no others."""
+        self._known = dict(self._readable(rows))
         return [known.job for known in self._known.values()]
+
+    def _readable(self, rows: Sequence[tuple[str, Row]]) -> Iterator[tuple[str, _Known]]:
+        for job_id, row in rows:
+            try:
+                yield job_id, self._read(job_id, *row)
+            except UnreadableError as error:
+                if self._told.get(job_id) != row[0]:
+                    self._told[job_id] = row[0]
+                    _log.error("a record cannot be read", job=job_id, error=str(error))
 
     def _read(self, id: str, text: str, observed: str | None) -> _Known:
         known = self._known.get(id)
         same = known is not None and known.text == text
         if known is not None and same and known.observed == observed:
             return known
-        written = known.written if known is not None and same else _parsed(text)
-        return _Known(text=text, written=written, observed=observed, job=_seen(written, observed))
+        if known is not None and same:
+            written, job = known.written, _seen(known.written, observed)
+        else:
+            written, job = _parsed(id, text, observed)
+        return _Known(text=text, written=written, observed=observed, job=job)
 
 
-def read_job(text: str, observed: str | None) -> Job:
-    """Read a job whose record nobody keeps."""
-    return _seen(_parsed(text), observed)
+def read_job(id: str, text: str, observed: str | None = None) -> Job:
+    """Read a job whose record nobody keeps.
+
+    Raises
+    ------
+    UnreadableError
+        If that is no record of this job.
+    """
+    return _parsed(id, text, observed)[1]
 
 
-def _parsed(text: str) -> Job:
-    return from_document(Job, json.loads(text))
+def _parsed(id: str, text: str, observed: str | None) -> tuple[Job, Job]:
+    """Read a record: the job as it is written, and as it was last seen."""
+    try:
+        written = from_document(Job, json.loads(text))
+        if written.id != id:
+            raise ValueError(f"it says that it is of job {written.id!r}")
+        return written, _seen(written, observed)
+    except FAULTS as error:
+        why = f"{type(error).__name__}: {str(error)[:200]}"
+        raise UnreadableError(f"the record of job {id} cannot be read ({why})") from error
 
 
 def _seen(job: Job, observed: str | None) -> Job:

@@ -144,11 +144,11 @@ class JobStore:
         text, observed = self._redis.hmget(f"job:{id}", *_ROW)
         if text is None:
             raise NotFoundError(f"there is no job {id[:80]}")
-        return read_job(text, observed)
+        return read_job(id, text, observed)
 
     def get_many(self, ids: Sequence[str]) -> list[Job]:
-        """Read jobs in one round trip; ids that are gone are left out."""
-        return [self._parsed.job(job_id, *row) for job_id, row in self._rows(ids)]
+        """Read jobs in one round trip; those that are gone or damaged are left out."""
+        return self._parsed.jobs(self._rows(ids))
 
     def _rows(self, ids: Sequence[str]) -> list[tuple[str, tuple[str, str | None]]]:
         rows = zip(ids, self._read(args=list(ids)), strict=True)

@@ -15,8 +15,10 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from gateway.errors import NotFoundError
 from gateway.jobs.alarm import Alarm, alarm_of
 from gateway.jobs.models import Job
+from gateway.jobs.parsed import UnreadableError
 from gateway.notifications.models import Delivery, Notification, end_of, stuck
 from gateway.notifications.store import NotificationStore
 
@@ -25,7 +27,10 @@ class ReadsJobs(Protocol):
     """What reads jobs."""
 
     def get_many(self, ids: Sequence[str]) -> list[Job]:
-        """Read jobs; ids that are gone are left out."""
+        """Read jobs; those that are gone or damaged are left out."""
+
+    def get(self, id: str) -> Job:
+        """Read a job; NotFoundError when it is gone, UnreadableError when it is damaged."""
 
 
 class Ends:
@@ -101,6 +106,8 @@ class Ends:
         """Tell of an attempt; False when it has not ended after all."""
         attempts = () if job is None else job.attempts
         attempt = next((attempt for attempt in attempts if attempt.number == number), None)
+        if job is None and self._is_damaged(member.partition(":")[0]):
+            return False  # it is told when somebody has mended its record
         if job is None or attempt is None:
             self._store.forget(member)  # deleted: there is nothing to go and see
             return True
@@ -109,6 +116,15 @@ class Ends:
         told = end_of(job, attempt)
         self._store.tell(member, told, self._messages(told))
         return True
+
+    def _is_damaged(self, id: str) -> bool:
+        try:
+            self._jobs.get(id)
+        except UnreadableError:
+            return True
+        except NotFoundError:
+            return False
+        return False
 
 
 def _member(job: Job, number: int) -> str:

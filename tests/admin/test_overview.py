@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.doctor import examine
 from gateway.jobs.models import Stage, Tracking, Wish
 from gateway.records import now
 from scheduler.base import JobState
@@ -64,6 +65,29 @@ def test_the_queue_tells_nothing_private_and_is_narrowed_and_paged(
         assert root.get(f"/admin?{query}").text.count('<td class="why">') == count
     for path in ("/api/v1/admin/jobs", "/admin"):
         assert root.get(f"{path}?state=COMPLETED").status_code == 422
+
+
+def test_a_job_whose_record_is_damaged_is_told_and_hides_no_other(
+    site: Site, root: Browser
+) -> None:
+    ids = fill(site)
+    assert root.get("/api/v1/admin/clusters").json["unreadable"] == {}
+    site.services.redis.hset(f"job:{ids[0]}", "record", "{")
+    told = root.get("/api/v1/admin/clusters").json
+    assert list(told["unreadable"]) == [ids[0]]
+    assert told["items"][0]["states"] == {"PENDING": 2}
+    page = root.get("/admin").text
+    assert f"<code>{ids[0]}</code> is set apart" in page
+    assert root.get("/admin/audit").status_code == root.get("/admin/usage").status_code == 200
+    finding = {one.what: one for one in examine(site.services.settings)}["jobs"]
+    assert (finding.good, "rebuild" in finding.text, ids[0] in finding.text) == (False, True, True)
+    ada = site.browser()
+    ada.sign_in("ada", PASSWORD)
+    listed = [row["id"] for row in ada.get("/api/v1/jobs").json["items"]]
+    assert sorted(listed) == sorted([ids[3], ids[4]])
+    answer = ada.get(f"/api/v1/jobs/{ids[0]}")
+    assert (answer.status_code, "cannot be read" in answer.json["detail"]) == (503, True)
+    assert "bumps_gateway_jobs_unreadable 1" in root.get("/metrics").text
 
 
 def test_strangers_do_not_get_there(site: Site) -> None:

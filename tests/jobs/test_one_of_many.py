@@ -11,8 +11,16 @@ from pathlib import Path
 
 import pytest
 import redis as redis_client
+from structlog.testing import capture_logs
 
+from gateway.database import connect
+from gateway.jobs.census import CensusStore
 from gateway.jobs.models import Job, Stage, Tracking, Wish
+from gateway.jobs.parsed import UnreadableError
+from gateway.jobs.unreadable import unreadable, unreadable_live
+from gateway.records import from_document
+from gateway.settings import load_settings
+from gateway.sidecars import Sidecars
 from scheduler.base import JobState
 from scheduler.shell import LocalShell
 from scheduler.slurm import Slurm, SlurmConfig
@@ -72,6 +80,17 @@ def make_pipe(site: Site, job: Job) -> None:
     del site
     (Path(job.attempt.directory) / "events.0.jsonl").unlink(missing_ok=True)
     os.mkfifo(Path(job.attempt.directory) / "events.0.jsonl")
+
+
+RECORDS: dict[str, Callable[[bytes], bytes]] = {
+    "no JSON": lambda _: b"{",
+    "no text": lambda record: record.replace(b"a fit", b"\xff\xfe"),
+    "another shape": lambda _: b'{"id": 7, "attempts": []}',
+    "of nobody": lambda record: record.replace(b'"attempts":[', b'"attempts":[],"attempt":['),
+    "a list": lambda _: b"[1]",
+    "deep": lambda _: b"[" * 100_000,
+    "another state": lambda record: record.replace(b'"PENDING"', b'"DREAMING"'),
+}
 
 
 SPOIL: dict[str, Callable[[Site, Job], None]] = {
@@ -238,3 +257,66 @@ def test_a_cluster_with_as_many_jobs_as_it_holds_makes_a_job_wait(
         conf.write_text(text)
         slurm_cluster.restart_slurmctld()
     assert far.end_of(job).attempt.exit_code == 0
+
+
+@pytest.fixture
+def damaged(
+    redis: redis_client.Redis, redis_server: Path, tmp_path: Path
+) -> Iterator[tuple[Site, redis_client.Redis]]:
+    """A site whose store is read as a gateway reads it; answer its client, too."""
+    assert redis.dbsize() == 0
+    settings = load_settings({"GATEWAY_REDIS_URL": f"unix://{redis_server}"}, with_secret=False)
+    client = connect(settings)
+    with open_local(tmp_path, cpus=16) as local:
+        yield make_site(client, tmp_path, local.scheduler), client
+    client.close()
+
+
+def test_a_record_that_cannot_be_read_is_set_apart_and_every_other_job_ends(
+    damaged: tuple[Site, redis_client.Redis], redis_server: Path
+) -> None:
+    here, redis = damaged
+    raw = redis_client.Redis(unix_socket_path=str(redis_server))
+    bad = {name: here.planned() for name in RECORDS}
+    healthy, kept = here.planned(), dict[str, bytes]()
+    for job in (*bad.values(), healthy):
+        here.store.add(job)
+    for name, job in bad.items():
+        record = raw.hget(f"job:{job.id}", "record")
+        assert isinstance(record, bytes)
+        kept[name] = record
+        raw.hset(f"job:{job.id}", "record", RECORDS[name](record))
+    other = here.planned()
+    here.store.add(other)
+    raw.hset(f"job:{other.id}", "record", raw.hget(f"job:{healthy.id}", "record"))
+
+    with capture_logs() as said:
+        assert here.end_of(healthy).attempt.exit_code == 0
+    ids = sorted(job.id for job in (*bad.values(), other))
+    assert sorted(line["job"] for line in said if line["log_level"] == "error") == ids, "each once"
+    for told in (unreadable_live(redis), unreadable(redis)):
+        assert sorted(told) == ids
+        assert f"says that it is of job {healthy.id!r}" in told[other.id]
+    with pytest.raises(UnreadableError, match=other.id):
+        here.store.get(other.id)
+    listed = [job.id for job in here.store.newest("ada", None, None)]
+    assert listed == [healthy.id]
+    assert CensusStore(redis).look().unreadable >= len(ids) - 2, "it reads little of each"
+
+    for name, job in bad.items():
+        raw.hset(f"job:{job.id}", "record", kept[name])
+        assert here.end_of(job).attempt.exit_code == 0, "mended, it goes on"
+
+
+def test_a_damaged_record_comes_back_from_its_file(
+    here: Site, redis: redis_client.Redis, tmp_path: Path
+) -> None:
+    here.store.add(job := here.planned())
+    redis.hset(f"job:{job.id}", "record", "{")
+    here.reconciler.round()
+    assert not here.store.active()
+    redis.delete(f"job:{job.id}")
+    (document,) = [found for _, found in Sidecars(tmp_path / "sidecars")]
+    assert here.store.restore(from_document(Job, document))
+    assert here.end_of(job).attempt.exit_code == 0
+    assert not unreadable(redis)
