@@ -1,0 +1,1 @@
+"""Lighthouse looks at our pages: accessibility, jumps, first paint."""
