@@ -5,6 +5,8 @@ from __future__ import annotations
 from apiflask import APIFlask
 
 from gateway.accounts.api import bp as accounts_api
+from gateway.accounts.grant_api import bp as grants_api
+from gateway.accounts.grant_pages import bp as grant_pages
 from gateway.accounts.pages import bp as accounts_pages
 from gateway.admin.api import bp as admin_api
 from gateway.admin.audit_pages import bp as audit_pages
@@ -15,6 +17,9 @@ from gateway.clusters.pages import bp as cluster_pages
 from gateway.datasets.api import bp as files_api
 from gateway.health import bp as health
 from gateway.jobs.api import bp as jobs_api
+from gateway.jobs.bulk_pages import bp as bulk_pages
+from gateway.jobs.compare_api import bp as compare_api
+from gateway.jobs.compare_pages import bp as compare_pages
 from gateway.jobs.pages import bp as jobs_pages
 from gateway.metrics import bp as metrics
 from gateway.notifications.api import bp as notifications_api
@@ -36,9 +41,18 @@ def create_app(settings: Settings) -> APIFlask:
     app = make_app()
     install(app, open_gateway(settings))
     rooms = (accounts_api, files_api, problems_api, jobs_api, clusters_api, notifications_api)
-    for blueprint in (*rooms, policy_api, admin_api):
+    for blueprint in (*rooms, compare_api, grants_api, policy_api, admin_api):
         app.register_blueprint(blueprint, url_prefix=API)
-    pages = (accounts_pages, cluster_pages, jobs_pages, fit_pages, problem_pages)
+    pages = (
+        accounts_pages,
+        grant_pages,
+        cluster_pages,
+        jobs_pages,
+        bulk_pages,
+        compare_pages,
+        fit_pages,
+        problem_pages,
+    )
     administration = (admin_pages, audit_pages, usage_pages)
     for blueprint in (health, metrics, notification_pages, *pages, *administration):
         app.register_blueprint(blueprint)

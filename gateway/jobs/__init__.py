@@ -24,16 +24,20 @@ followed            ``follow`` reads what running jobs write, ``reported`` what 
                     ``log_folder`` and ``live_store`` keep it while they live
 ended               ``collect`` fetches what is left, ``judge`` says what it comes to, ``conclude``
                     closes the attempt; ``backoff`` spaces what fails; ``documents`` reads JSON of
-                    strangers, ``parsed`` keeps records that were read
+                    strangers, ``parsed`` keeps records that were read,
+                    ``unreadable`` tells of those that cannot be
 shown               ``present`` to programs; to people ``job_view``, ``result_view``,
                     ``element_view``, ``neighbours``, in the words of ``words``, ``page_words`` and
-                    ``concise``; ``history`` (``history_schema``) tells what happened;
+                    ``concise``; ``history`` (``history_schema``) tells what happened,
+                    ``log_view`` what was printed;
                     ``advise`` (``advice_schema``) computes the next request, ``forecast``
                     (``forecaster``, ``forecast_store``) how long it takes, ``earliest``
                     (``earliest_store``) when it could start; ``pending`` and
                     ``alarm`` say what never starts, ``in_its_place`` asks for another;
                     ``listing`` finds, ``parameter_table``
-                    and ``bundle`` write files
+                    and ``bundle`` write files; ``compared`` (``compared_settings``,
+                    ``compare_schema``, ``compare_api``, ``compare_pages``) lays results side by
+                    side
 watched             ``census`` counts, ``ran`` and ``usage`` sum up and ``handed`` lists what ran,
                     for administrators; ``spent`` keeps sums for the limits of `gateway.policy`
 forgotten           ``rubbish`` remembers what a deleted job left, ``sweep`` removes it; ``gone``

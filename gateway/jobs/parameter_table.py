@@ -1,4 +1,4 @@
-"""The table of parameters for other programs: CSV, JSON and LaTeX."""
+"""The table of parameters for people and other programs: text, CSV, JSON and LaTeX."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import io
 import json
 from collections.abc import Callable, Sequence
 
-from gateway.jobs.concise import plus_minus
-from gateway.jobs.result_view import ElementView, ParameterRow, ResultsView
+from gateway.jobs.concise import plain, plus_minus
+from gateway.jobs.result_view import ElementView, ParameterRow, ResultsView, interval_text
 
 _COLUMNS = ("parameter", "value", "uncertainty", "low", "high", "start", "at_limit", "mean",
             "median", "low_68", "high_68", "low_95", "high_95")  # fmt: skip
@@ -69,6 +69,48 @@ def _values(row: ParameterRow) -> list[Cell]:
         *(row.interval_68 or (None, None)),
         *(row.interval_95 or (None, None)),
     ]
+
+
+def to_text(results: ResultsView) -> str:
+    """Write the parameters for a mail or a notebook: columns of text, as the page shows them."""
+    if results.elements:
+        names = [*results.fixed, *results.labels]
+        rows = [["element", "χ²", *map(_word, names)]]
+        rows += [_text_element(item, results) for item in results.elements]
+    else:
+        found = results.result.parameters if results.result else ()
+        intervals = any(row.interval_68 for row in found)
+        rows = [["parameter", "value", *(["68 %", "95 %"] if intervals else []), "bounds", ""]]
+        rows += [_text_row(row, intervals=intervals) for row in found]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        + "\n"
+        for row in rows
+    )
+
+
+def _text_row(row: ParameterRow, *, intervals: bool) -> list[str]:
+    told = [interval_text(row.interval_68), interval_text(row.interval_95)] if intervals else []
+    bounds = "open" if row.bounds == (None, None) else interval_text(row.bounds)
+    limit = f"at its {'lower' if row.at_limit == 'low' else 'upper'} bound" if row.at_limit else ""
+    return [_word(row.label), row.concise, *told, bounds, limit]
+
+
+def _word(text: str) -> str:
+    r"""Keep a name on its line, and from speaking to a terminal.
+
+    >>> _word("a\tb\x1b[31m")
+    'a b\ufffd[31m'
+    """
+    return "".join(sign if sign.isprintable() else "\ufffd" for sign in " ".join(text.split()))
+
+
+def _text_element(item: ElementView, results: ResultsView) -> list[str]:
+    head = [_word(item.result.label or str(item.index)), plain(item.result.chisq, 4)]
+    held = [plain(item.result.fixed.get(name)) for name in results.fixed]
+    fitted = [row.concise if (row := item.row(name)) else "" for name in results.labels]
+    return [*head, *held, *fitted]
 
 
 def to_json(results: ResultsView) -> str:
@@ -141,6 +183,7 @@ def tex(text: str) -> str:
 
 
 FORMATS: dict[str, tuple[str, Callable[[ResultsView], str]]] = {
+    "txt": ("text/plain", to_text),
     "csv": ("text/csv", to_csv),
     "json": ("application/json", to_json),
     "tex": ("application/x-tex", to_latex),

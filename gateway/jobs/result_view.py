@@ -61,6 +61,18 @@ class ParameterRow:
         return value if self.uncertainty is None else f"{value} ± {self.uncertainty!r}"
 
     @property
+    def digits(self) -> tuple[tuple[str, str], ...]:
+        """All that is known of it, each number with all its digits."""
+        found: list[tuple[str, str]] = [("value", self.full)]
+        numbers = {"mean": self.mean, "median": self.median}
+        found += [(name, repr(value)) for name, value in numbers.items() if value is not None]
+        for name, interval in (("68 %", self.interval_68), ("95 %", self.interval_95)):
+            if interval is not None:
+                ends = ("-" if end is None else repr(end) for end in interval)
+                found.append((name, " … ".join(ends)))
+        return tuple(found)
+
+    @property
     def position(self) -> float | None:
         """Where between its bounds the value lies, from 0 to 1; None when one is open."""
         low, high = self.bounds

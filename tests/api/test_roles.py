@@ -98,6 +98,7 @@ ROWS: dict[str, tuple[int | None, ...]] = {
     "GET /problems/{problem_id}/export.zip": _OWN_READ,
     "POST /jobs/preview": _WRITE,
     "GET /jobs": _READ,
+    "GET /jobs/compare": _READ,
     "POST /jobs": _WRITE,
     "POST /jobs/bulk": _WRITE,
     "GET /jobs/{job_id}": _OWN_READ,
@@ -180,7 +181,7 @@ def stage() -> Iterator[Stage]:
             "stranger": live.tokens[stranger.name],
             "reader": made.json()["token"],
             "owner": live.tokens[owner.name],
-            "admin": live.add_user("boss", "--admin"),
+            "admin": live.add_user("boss", admin=True),
         }
         yield Stage(live=live, owner=owner, tokens=tokens)
 

@@ -1,11 +1,12 @@
 // Data, fit and residuals of each model, and a profile where there is one.
 import { element, number } from "./page.js";
 import { Plot, toolbar } from "./plot.js";
+import { trusted, viewed, viewsOf } from "./views.js";
 
 const PROFILE_COLOURS = ["--plot-data", "--plot-fit", "--plot-third", "--plot-faint"];
 
 export function drawCurves(place, found) {
-  const models = (found.models || []).filter((model) => Array.isArray(model.x) && model.x.length);
+  const models = trusted(found);
   if (!models.length) {
     place.append(element("p", { class: "faint", text: "This problem has no curve that could be drawn." }));
     return;
@@ -36,7 +37,7 @@ function chooser(models) {
 
 class CurvePlots {
   constructor(box, model) {
-    this.model = model;
+    this.whole = this.model = model;
     this.log = { x: Boolean(model.log_x), y: Boolean(model.log_y) };
     const together = (part, source) => this.all.filter((plot) => plot !== source).forEach((plot) => plot.showWindow(part));
     this.all = [];
@@ -49,7 +50,21 @@ class CurvePlots {
       this.all.push(this.residuals);
     }
     toolbar(this.tools, () => this.all, [["Log x", this.log.x, (on) => this.setLog("x", on)], ["Log y", this.log.y, (on) => this.setLog("y", on)]]);
+    if (viewsOf(model).length) this.tools.prepend(this.views());
     if (model.profile) this.drawProfile(box, model.profile);
+  }
+
+  // The tail of a reflectivity is seen in R·Q⁴, that of a scattering in I·Q² or I·Q⁴.
+  views() {
+    const select = element("select", { "data-views": true });
+    for (const [name, power] of viewsOf(this.whole)) select.append(element("option", { value: power, text: name }));
+    select.addEventListener("change", () => {
+      this.model = viewed(this.whole, Number(select.value));
+      this.main.set(this.mainSpec());
+    });
+    const label = element("label", { class: "plot-tools", text: "Show " });
+    label.append(select);
+    return label;
   }
 
   setLog(axis, on) {

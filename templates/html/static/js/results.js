@@ -24,7 +24,7 @@ async function draw(figure) {
   const place = figure.querySelector(".drawing");
   try {
     const document_ = await getJson(figure.dataset.src);
-    const more = figure.dataset.more ? await getJson(figure.dataset.more) : null;
+    const more = figure.dataset.more ? await getJson(figure.dataset.more) : figure.dataset.later || null;
     place.replaceChildren();
     DRAWERS[figure.dataset.plot](place, document_, more);
     figure.dataset.drawn = "yes";
