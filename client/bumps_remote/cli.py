@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem
 
 from bumps_remote import __version__
-from bumps_remote.commands import jobs, more, results, session, submit
+from bumps_remote.commands import forecast, jobs, look, more, results, session, submit
 from bumps_remote.errors import RemoteError, UsageError
 from bumps_remote.text import clean, clean_line
 
@@ -35,6 +36,11 @@ class Program(click.Group):
             elif first and args[0] == first:
                 raise click.UsageError(self._no_command(first))
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete commands, and the models that may stand in their place."""
+        found = super().shell_complete(ctx, incomplete)
+        return found or [CompletionItem(incomplete, type="file")]
 
     def _no_command(self, word: str) -> str:
         near = difflib.get_close_matches(word, self.commands, n=1)
@@ -60,6 +66,10 @@ for _command in (
     session.info,
     submit.submit,
     submit.run,
+    forecast.forecast,
+    look.clusters,
+    look.compare,
+    look.completion,
     jobs.list_jobs,
     jobs.status,
     jobs.wait,

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,14 @@ MANIFEST = "manifest.json"
 _CHUNK = 1 << 18
 _DIGITS = frozenset("0123456789abcdef")
 _SHA256 = 64
+_PICKLES = (".pkl", ".pickle", ".p", ".dill", ".cloudpickle", ".joblib")
+_FRAME = 0x95
+WHY_NOT = (
+    "who loads one runs what the job has put into it: --trust fetches it, if you trust the model "
+    "and all that it imports"
+)
+Told = Callable[[int, int], None]
+"""Hears how many bytes have come, of how many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +55,18 @@ class Fetched:
     files: tuple[Path, ...]
     complete: bool
     """False when the job left less than it said."""
+
+    refused: tuple[str, ...] = ()
+    """Names of pickles, which were left there: who loads one runs what the job has put into it."""
+
+
+def is_pickle(path: Path) -> bool:
+    """Say whether a file begins as pickles of protocol 2 to 5 do, such as joblib's and dill's."""
+    with path.open("rb") as file:
+        head = file.read(3)
+    if head[:1] != b"\x80" or len(head) < len(b"\x80\x04\x95"):
+        return False
+    return head[1] in (2, 3) or (head[1] in (4, 5) and head[2] == _FRAME)
 
 
 def safe_path(folder: Path, name: str) -> Path:
@@ -94,13 +115,22 @@ def read_files(results: Document) -> list[RemoteFile]:
 class Fetcher:
     """Fetches the files of one job into one folder."""
 
-    def __init__(self, transport: Transport, job_id: str, folder: Path) -> None:
+    def __init__(
+        self, transport: Transport, job_id: str, folder: Path, told: Told | None = None
+    ) -> None:
         self._transport = transport
         self._id = job_id
         self._folder = folder
+        self._told = told or (lambda _done, _total: None)
+        self._done = self._total = 0
 
     def fetch(
-        self, results: Document, only: Sequence[str] = (), *, replace: bool = False
+        self,
+        results: Document,
+        only: Sequence[str] = (),
+        *,
+        replace: bool = False,
+        trust: bool = False,
     ) -> Fetched:
         """Fetch result files; those that are here already are not fetched again.
 
@@ -110,6 +140,13 @@ class Fetcher:
             Paths to fetch; empty for all.
         replace
             Whether files of another content may be replaced.
+        trust
+            Whether pickles may come: by their names or by how they begin.
+
+        Raises
+        ------
+        RefusedError
+            For a pickle that was asked for by its name, and for names that lead elsewhere.
         """
         listed = read_files(results)
         wanted = [file for file in listed if not only or file.path in only]
@@ -117,17 +154,32 @@ class Fetcher:
             raise RefusedError(f"job {self._id} left no file {clean_line(missing[0])!r}")
         self._folder.mkdir(parents=True, exist_ok=True)
         targets = [safe_path(self._folder, file.path) for file in wanted]
+        self._done, self._total = 0, sum(file.size for file in wanted)
+        kept, refused = [], []
         for file, target in zip(wanted, targets, strict=True):
-            self._one(file, target, replace=replace)
-        self._write_manifest(results, wanted)
+            if self._one(file, target, replace=replace, trust=trust):
+                kept.append((file, target))
+            elif file.path in only:
+                raise RefusedError(f"{clean_line(file.path)} is a pickle: {WHY_NOT}")
+            else:
+                refused.append(file.path)
+        self._write_manifest(results, [file for file, _ in kept])
         return Fetched(
-            folder=self._folder, files=tuple(targets), complete=bool(results.get("complete"))
+            folder=self._folder,
+            files=tuple(target for _, target in kept),
+            complete=bool(results.get("complete")),
+            refused=tuple(refused),
         )
 
-    def _one(self, file: RemoteFile, target: Path, *, replace: bool) -> None:
+    def _one(self, file: RemoteFile, target: Path, *, replace: bool, trust: bool) -> bool:
+        """Bring one file home; False for a pickle, of which nothing stays."""
+        if not trust and file.path.lower().endswith(_PICKLES):
+            self._count(file.size)
+            return False
         if target.exists():
             if digest_file(target)[0] == file.digest:
-                return
+                self._count(file.size)
+                return True
             if not replace:
                 raise RefusedError(
                     f"{target} is there already with another content: choose another folder, "
@@ -136,10 +188,17 @@ class Fetcher:
         target.parent.mkdir(parents=True, exist_ok=True)
         safe_path(self._folder, file.path)  # again: now its folders are there
         unfinished = target.with_name(f"{target.name}.part")
-        _Download(self._transport, f"/jobs/{self._id}/files/{quote(file.path)}", unfinished).run(
-            file
-        )
+        where = f"/jobs/{self._id}/files/{quote(file.path)}"
+        _Download(self._transport, where, unfinished, self._count).run(file)
+        if not trust and is_pickle(unfinished):
+            unfinished.unlink()
+            return False
         unfinished.replace(target)
+        return True
+
+    def _count(self, size: int) -> None:
+        self._done += size
+        self._told(self._done, self._total)
 
     def _write_manifest(self, results: Document, files: Sequence[RemoteFile]) -> None:
         document = {
@@ -219,28 +278,52 @@ def _try_whole(
 class _Download:
     """One file, continued where the line was cut."""
 
-    def __init__(self, transport: Transport, url_path: str, target: Path) -> None:
+    def __init__(
+        self, transport: Transport, url_path: str, target: Path, count: Callable[[int], None]
+    ) -> None:
         self._transport = transport
         self._url_path = url_path
         self._target = target
+        self._count = count
 
     def run(self, file: RemoteFile) -> None:
-        """Fetch it and check it; a wrong one does not stay."""
-        self._target.unlink(missing_ok=True)
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        """Fetch it, or what is missing of it, and check it; a wrong one does not stay."""
         digest = hashlib.sha256()
-        with os.fdopen(os.open(self._target, flags, 0o666), "wb") as out:
-            size = self._pieces(file, out, digest)
+        before = size = self._here(file, digest)
+        if not size:
+            self._target.unlink(missing_ok=True)
+        flags = os.O_WRONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+        flags |= os.O_APPEND if size else os.O_CREAT | os.O_EXCL
+        with os.fdopen(os.open(self._target, flags, 0o666), "ab" if size else "wb") as out:
+            self._count(size)
+            size = self._pieces(file, out, digest, size)
         if size != file.size or digest.hexdigest() != file.digest:
             self._target.unlink()
+            if before:  # what was here was of something else: once more, from its beginning
+                self._count(-size)
+                self.run(file)
+                return
             raise RemoteError(
                 f"{clean_line(file.path)} came with {size} bytes and another digest than listed "
                 f"({file.size} bytes): fetch it again, and tell the site if it stays so"
             )
 
-    def _pieces(self, file: RemoteFile, out: Any, digest: Any) -> int:
+    def _here(self, file: RemoteFile, digest: Any) -> int:
+        """Say how much of it an earlier fetch has left here."""
+        try:
+            status = self._target.lstat()
+        except FileNotFoundError:
+            return 0
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1 or status.st_size > file.size:
+            return 0
+        with self._target.open("rb") as part:
+            while piece := part.read(_CHUNK):
+                digest.update(piece)
+        return status.st_size
+
+    def _pieces(self, file: RemoteFile, out: Any, digest: Any, size: int) -> int:
         patience = self._transport.patience
-        end, failures, size = time.monotonic() + patience.total_s, 0, 0
+        end, failures = time.monotonic() + patience.total_s, 0
         while True:
             before = size
             try:
@@ -248,6 +331,7 @@ class _Download:
                     out.write(piece)
                     digest.update(piece)
                     size += len(piece)
+                    self._count(len(piece))
             except httpx.TransportError as error:
                 # The patience counts from the last byte that came.
                 end = time.monotonic() + patience.total_s if size > before else end

@@ -8,7 +8,7 @@ from pathlib import Path
 from bumps_remote.array import find_element, summaries
 from bumps_remote.config import Server
 from bumps_remote.errors import RefusedError
-from bumps_remote.fetch import Fetched, Fetcher, fetch_whole, read_document, read_files
+from bumps_remote.fetch import Fetched, Fetcher, Told, fetch_whole, read_document, read_files
 from bumps_remote.ids import find_id
 from bumps_remote.options import Methods, built_in_methods, methods_of
 from bumps_remote.transport import Call, Document, Transport
@@ -117,6 +117,8 @@ class Reading:
         *,
         elements: Sequence[str | int] = (),
         replace: bool = False,
+        trust: bool = False,
+        told: Told | None = None,
     ) -> Fetched:
         """Fetch result files into a folder, each checked against its digest.
 
@@ -126,6 +128,10 @@ class Reading:
             Paths to fetch; empty for all.
         elements
             Of an array: fetch only the files of these, by label or number.
+        trust
+            Also pickles: who loads one runs what the job has put into it.
+        told
+            Hears how many bytes have come, of how many.
         """
         whole = self.find(id)
         results = self.results(whole)
@@ -133,8 +139,8 @@ class Reading:
         folders = tuple(f"out/{find_element(rows, which)}/" for which in elements)
         if folders:
             only = [*only, *(f.path for f in read_files(results) if f.path.startswith(folders))]
-        fetcher = Fetcher(self.transport, whole, Path(folder))
-        return fetcher.fetch(results, only, replace=replace)
+        fetcher = Fetcher(self.transport, whole, Path(folder), told)
+        return fetcher.fetch(results, only, replace=replace, trust=trust)
 
     def element(self, id: str, which: str | int) -> Document:
         """Read the whole result of one element of an array, by its label or number."""

@@ -212,10 +212,10 @@ def test_bumps_options_without_a_meaning_here_do_no_harm(site: Misbehaving, shel
 def test_a_job_can_be_asked_to_run_after_others(shell: Shell) -> None:
     shell.write("model.py", "")
     first, second = "01J0000000000000000000000A", "01J0000000000000000000000B"
-    words = ("--after", first, "--after", second, "--after-kind=afterany", "--dry-run")
+    words = ("--after", first, "--after", second, "--after-kind=afterany", "--show-request")
 
     job = shell.run("submit", "model.py", *words).json["job"]
-    alone = shell.run("submit", "model.py", "--dry-run").json["job"]
+    alone = shell.run("submit", "model.py", "--show-request").json["job"]
 
     assert job["after"] == {"kind": "afterany", "jobs": [first, second]}
     assert "after" not in alone
@@ -224,17 +224,17 @@ def test_a_job_can_be_asked_to_run_after_others(shell: Shell) -> None:
 def test_a_job_can_be_submitted_under_a_proposal(shell: Shell) -> None:
     shell.write("model.py", "")
 
-    job = shell.run("submit", "model.py", "--proposal=hp-1", "--dry-run").json["job"]
-    alone = shell.run("submit", "model.py", "--dry-run").json["job"]
+    job = shell.run("submit", "model.py", "--proposal=hp-1", "--show-request").json["job"]
+    alone = shell.run("submit", "model.py", "--show-request").json["job"]
 
     assert job["proposal"] == "hp-1"
     assert "proposal" not in alone
 
 
-def test_a_dry_run_sends_nothing(site: Misbehaving, shell: Shell) -> None:
+def test_a_request_is_shown_and_not_sent(site: Misbehaving, shell: Shell) -> None:
     shell.write("model.py", "")
 
-    done = shell.run("submit", "model.py", "--fit=de", "--dry-run")
+    done = shell.run("submit", "model.py", "--fit=de", "--show-request")
 
     assert done.json["job"]["options"] == {"fit": "de"}
     assert site.seen == []

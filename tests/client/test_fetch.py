@@ -119,6 +119,68 @@ def test_files_that_are_here_are_not_fetched_again(site: Misbehaving, shell: She
     assert len(site.asked("GET", SESSION)) == 1
 
 
+@pytest.mark.parametrize("right", [True, False], ids=["its own", "of something else"])
+def test_a_fetch_that_was_killed_goes_on_with_what_is_here(
+    site: Misbehaving, shell: Shell, right: bool
+) -> None:
+    serve_results(site, FILES)
+    whole = site.routes["GET", SESSION]
+
+    def rest(seen: Seen) -> Reply:
+        if "Range" not in seen.headers:
+            return whole(seen)
+        return Reply(status=206, body=BIG[200_000:])
+
+    site.routes["GET", SESSION] = rest
+    part = shell.work / "here" / "out" / "session.h5.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(BIG[:200_000] if right else b"x" * 200_000)
+
+    fetch(shell)
+
+    assert (part.parent / "session.h5").read_bytes() == BIG
+    ranges = [seen.headers.get("Range") for seen in site.asked("GET", SESSION)]
+    assert ranges == (["bytes=200000-"] if right else ["bytes=200000-", None])
+    assert not part.exists()
+
+
+def test_a_part_that_is_a_link_is_not_written_through(
+    site: Misbehaving, shell: Shell, tmp_path: Path
+) -> None:
+    serve_results(site, FILES)
+    victim = tmp_path / "victim"
+    victim.write_bytes(BIG[:10])
+    part = shell.work / "here" / "out" / "session.h5.part"
+    part.parent.mkdir(parents=True)
+    part.symlink_to(victim)
+
+    fetch(shell)
+
+    assert victim.read_bytes() == BIG[:10]
+    assert (part.parent / "session.h5").read_bytes() == BIG
+
+
+def test_pickles_stay_there_unless_trusted(site: Misbehaving, shell: Shell) -> None:
+    hidden = b"\x80\x04\x95" + b"\0" * 20  # under a name that says nothing
+    pickles = {"out/state.pkl": b"anything", "out/notes.txt": hidden}
+    serve_results(site, {"result.0.json": b"{}", **pickles})
+
+    left = shell.run("fetch", JOB_ID, "-o", "here", "--json")
+    named = shell.run("fetch", JOB_ID, "-o", "one", "--only", "out/state.pkl", code=6)
+    said = shell.run("fetch", JOB_ID, "-o", "here")
+    asked = len(site.asked("GET", f"/jobs/{JOB_ID}/files/out/state.pkl"))
+    trusted = shell.run("fetch", JOB_ID, "-o", "there", "--trust", "--json")
+
+    assert left.json["files"] == ["result.0.json"]
+    assert left.json["refused"] == list(pickles)
+    assert everything(shell.work / "here") == {"result.0.json", "manifest.json"}
+    assert "left there, as pickles: out/state.pkl, out/notes.txt" in said.err
+    assert "--trust" in named.err
+    assert asked == 0
+    assert trusted.json["refused"] == []
+    assert (shell.work / "there" / "out" / "notes.txt").read_bytes() == hidden
+
+
 def test_a_file_of_another_content_is_replaced_only_by_force(
     site: Misbehaving, shell: Shell
 ) -> None:

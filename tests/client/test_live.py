@@ -44,7 +44,7 @@ def line(x, m, b):
 def laptop(live: LiveGateway, tmp_path: Path) -> Shell:
     """Give a laptop of a new user, logged in, with a model, its data and its helper module."""
     name = f"u{uuid4().hex[:10]}"
-    live.command("user", "add", name, "--password-stdin", stdin=f"{PASSWORD}\n")
+    live.add_user(name)
     shell = make_shell(tmp_path)
     shell.run("login", live.url, "--name", name, "--password-stdin", stdin=f"{PASSWORD}\n")
     shell.write("model.py", MODEL)
@@ -77,6 +77,31 @@ def test_a_model_with_data_and_helper_goes_there_and_back(laptop: Shell) -> None
     assert laptop.run("tags", "list", "--json").json == {"tags": {"first": 1}}
     assert f"{result['chisq']:.6g}" in laptop.run("list").out
     assert laptop.run("script", "last").out.startswith("#!")
+
+
+def test_what_a_job_would_be_is_said_and_nothing_is_left_there(laptop: Shell) -> None:
+    words = ("model.py", "--fit=dream", "--samples=20000")
+
+    said = laptop.run("submit", *words, "--dry-run")
+    told = laptop.run("forecast", *words, "--json").json
+
+    assert said.out.startswith("#!")
+    assert "nothing of this problem was timed" in said.err
+    assert told["forecast"]["checked"]
+    assert told["forecast"]["text"] in laptop.run("submit", *words, "--dry-run").err
+    jobs = laptop.run("list", "--json").json["items"]
+    assert [job["mode"] for job in jobs] == ["check"]
+
+
+def test_two_fits_are_compared(laptop: Shell) -> None:
+    for method in ("lm", "amoeba"):
+        laptop.run("submit", "model.py", f"--fit={method}", "--wait", "--json")
+    first, second = (job["id"] for job in laptop.run("list", "--json").json["items"])
+
+    found = laptop.run("compare", first, second, "--json").json
+
+    assert [job["method"] for job in found["jobs"]] == ["amoeba", "lm"]
+    assert {line["label"] for line in found["parameters"]} == {"m", "b"}
 
 
 def test_every_verb_of_the_python_connection_has_its_effect(

@@ -14,6 +14,7 @@ from rich.text import Text
 from bumps_remote.commands.common import answer, common, connect, print_json
 from bumps_remote.commands.outcome import follow, left_alone, report
 from bumps_remote.commands.parameters import WHOLE, given_options, resource_options, resources_of
+from bumps_remote.completion import complete_job
 from bumps_remote.connection import Connection
 from bumps_remote.show import err, job_lines, job_table, notice
 from bumps_remote.text import clean
@@ -57,7 +58,7 @@ def list_jobs(
 
 
 @click.command()
-@click.argument("id")
+@click.argument("id", shell_complete=complete_job)
 @common
 def status(id: str, url: str | None, *, insecure: bool, as_json: bool) -> None:
     """Say how the job ID is."""
@@ -67,7 +68,7 @@ def status(id: str, url: str | None, *, insecure: bool, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("id")
+@click.argument("id", shell_complete=complete_job)
 @click.option(
     "--timeout", type=float, metavar="SECONDS", help="Give up after so long (exit code 5)."
 )
@@ -80,7 +81,7 @@ def wait(id: str, timeout: float | None, url: str | None, *, insecure: bool, as_
 
 
 @click.command()
-@click.argument("id")
+@click.argument("id", shell_complete=complete_job)
 @click.option(
     "--timeout", type=float, metavar="SECONDS", help="Give up after so long (exit code 5)."
 )
@@ -100,7 +101,7 @@ def watch(
 
 
 @click.command()
-@click.argument("id")
+@click.argument("id", shell_complete=complete_job)
 @click.option("--follow", "-f", "following", is_flag=True, help="Go on until the job has ended.")
 @click.option("--stderr", is_flag=True, help="The error log instead of the output.")
 @click.option("--all", "everything", is_flag=True, help="From its beginning, not just its end.")
@@ -132,7 +133,7 @@ def logs(
 
 
 @click.command()
-@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.argument("ids", nargs=-1, required=True, metavar="ID...", shell_complete=complete_job)
 @common
 def stop(ids: tuple[str, ...], url: str | None, *, insecure: bool, as_json: bool) -> None:
     """Ask running fits to stop early and keep their results."""
@@ -140,7 +141,7 @@ def stop(ids: tuple[str, ...], url: str | None, *, insecure: bool, as_json: bool
 
 
 @click.command()
-@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.argument("ids", nargs=-1, required=True, metavar="ID...", shell_complete=complete_job)
 @common
 def cancel(ids: tuple[str, ...], url: str | None, *, insecure: bool, as_json: bool) -> None:
     """Ask for the end of jobs; their results do not matter."""
@@ -148,7 +149,7 @@ def cancel(ids: tuple[str, ...], url: str | None, *, insecure: bool, as_json: bo
 
 
 @click.command()
-@click.argument("id")
+@click.argument("id", shell_complete=complete_job)
 @common
 def instead(id: str, url: str | None, *, insecure: bool, as_json: bool) -> None:
     """Cancel the job ID, which can never start, and ask for one that can."""
@@ -158,7 +159,7 @@ def instead(id: str, url: str | None, *, insecure: bool, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.argument("ids", nargs=-1, required=True, metavar="ID...", shell_complete=complete_job)
 @common
 def delete(ids: tuple[str, ...], url: str | None, *, insecure: bool, as_json: bool) -> None:
     """Forget jobs that have ended, with their results."""
@@ -166,7 +167,7 @@ def delete(ids: tuple[str, ...], url: str | None, *, insecure: bool, as_json: bo
 
 
 @click.command()
-@click.argument("id")
+@click.argument("id", shell_complete=complete_job)
 @click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Such as samples=1e5.")
 @click.option("--seed", type=WHOLE)
 @resource_options

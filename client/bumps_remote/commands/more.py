@@ -6,6 +6,7 @@ import click
 from rich.text import Text
 
 from bumps_remote.commands.common import JSON_OPTION, answer, common, connect
+from bumps_remote.completion import complete_job
 from bumps_remote.errors import RemoteError, UsageError
 from bumps_remote.journal import Draft, Entry, Journal, Repetition
 from bumps_remote.show import job_table, notice
@@ -52,7 +53,7 @@ def load(tag: str, url: str | None, *, insecure: bool, as_json: bool) -> None:
 
 
 @tags.command()
-@click.argument("id")
+@click.argument("id", shell_complete=complete_job)
 @click.argument("names", nargs=-1, required=True, metavar="TAG...")
 @common
 def add(id: str, names: tuple[str, ...], url: str | None, *, insecure: bool, as_json: bool) -> None:

@@ -12,7 +12,7 @@ from rich.console import RenderableType
 
 from bumps_remote.commands.common import answer
 from bumps_remote.errors import JobFailedError, NotFoundError, UsageError
-from bumps_remote.fetch import Fetched
+from bumps_remote.fetch import WHY_NOT, Fetched
 from bumps_remote.job import Job, succeeded
 from bumps_remote.show import FitProgress, job_lines, notice, out
 from bumps_remote.tables import results_tables
@@ -106,6 +106,9 @@ def say_fetched(fetched: Fetched) -> None:
     notice(
         f"{len(fetched.files)} {'file' if len(fetched.files) == 1 else 'files'} in {fetched.folder}"
     )
+    if fetched.refused:
+        names = ", ".join(clean_line(name, 80) for name in fetched.refused)
+        notice(f"left there, as pickles: {names}; {WHY_NOT}")
     if not fetched.complete:
         notice("the job left less than its own list of files says: look at what is there")
 

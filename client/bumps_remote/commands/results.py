@@ -20,6 +20,7 @@ from bumps_remote.commands.common import answer, common, connect, print_json
 from bumps_remote.commands.jobs import NEW_ATTEMPT, again
 from bumps_remote.commands.outcome import default_folder, say_fetched
 from bumps_remote.commands.parameters import WHOLE, resource_options
+from bumps_remote.completion import complete_job
 from bumps_remote.connection import Connection
 from bumps_remote.errors import JobFailedError, UsageError
 from bumps_remote.job import Job
@@ -27,12 +28,13 @@ from bumps_remote.numbers import number
 from bumps_remote.show import job_lines, notice, out
 from bumps_remote.tables import results_tables, to_csv
 from bumps_remote.text import clean
+from bumps_remote.transferred import Transferred
 
 _SESSION = "session.h5"
 
 
 @click.command()
-@click.argument("id")
+@click.argument("id", shell_complete=complete_job)
 @click.option("--element", metavar="N|LABEL", help="The whole result of one element of an array.")
 @click.option("--csv", "as_csv", is_flag=True, help="The parameters with all digits, as CSV.")
 @common
@@ -61,7 +63,7 @@ def results(
 
 
 @click.command()
-@click.argument("id")
+@click.argument("id", shell_complete=complete_job)
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Folder for the files.")
 @click.option("--only", multiple=True, metavar="PATH", help="Only this file; may be repeated.")
 @click.option(
@@ -73,6 +75,7 @@ def results(
 )
 @click.option("--bundle", is_flag=True, help="Everything to do it again, as one zip.")
 @click.option("--force", is_flag=True, help="Replace files that are there with another content.")
+@click.option("--trust", is_flag=True, help="Also pickles, which run code when they are loaded.")
 @common
 def fetch(
     id: str,
@@ -82,6 +85,7 @@ def fetch(
     *,
     bundle: bool,
     force: bool,
+    trust: bool,
     url: str | None,
     insecure: bool,
     as_json: bool,
@@ -94,20 +98,30 @@ def fetch(
             answer({"job": job.id, "bundle": str(path)}, [Text(str(path))], as_json=as_json)
             return
         folder = output or default_folder(job)
-        fetched = connection.fetch(job.id, folder, only, elements=elements, replace=force)
+        with Transferred(quiet=as_json) as bar:
+            fetched = connection.fetch(
+                job.id,
+                folder,
+                only,
+                elements=elements,
+                replace=force,
+                trust=trust,
+                told=bar.told,
+            )
     files = [path.relative_to(fetched.folder).as_posix() for path in fetched.files]
     document = {
         "job": job.id,
         "folder": str(fetched.folder),
         "files": files,
         "complete": fetched.complete,
+        "refused": list(fetched.refused),
     }
     answer(document, [Text(str(path)) for path in fetched.files], as_json=as_json)
     say_fetched(fetched)
 
 
 @click.command("open")
-@click.argument("id")
+@click.argument("id", shell_complete=complete_job)
 @click.option("--element", metavar="N|LABEL", help="Which element of an array.")
 @click.option("--with", "program", default="bumps", show_default=True, help="Or refl1d.")
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Folder for the session.")
@@ -154,7 +168,7 @@ def _session_of(job: Job, element: str | None) -> str:
 
 
 @click.command()
-@click.argument("id")
+@click.argument("id", shell_complete=complete_job)
 @common
 def script(id: str, url: str | None, *, insecure: bool, as_json: bool) -> None:
     """Print the batch script of the job ID."""

@@ -22,7 +22,7 @@ from bumps_remote.commands.common import (
     connect,
     patience,
 )
-from bumps_remote.completion import complete_profile
+from bumps_remote.completion import complete_job, complete_profile
 from bumps_remote.config import (
     Server,
     check_profile,
@@ -246,7 +246,7 @@ def profiles(use: str | None, *, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("id", required=False)
+@click.argument("id", required=False, shell_complete=complete_job)
 @common
 def info(id: str | None, url: str | None, *, insecure: bool, as_json: bool) -> None:
     """Show everything about the job ID; without one, about the server and you."""

@@ -13,6 +13,7 @@ from rich.text import Text
 from bumps_remote.array import choose_pack, choose_throttle
 from bumps_remote.commands.common import answer, common, connect, print_json
 from bumps_remote.commands.elements import mode_of, read_campaign, read_elements
+from bumps_remote.commands.look import preview_lines
 from bumps_remote.commands.outcome import default_folder, follow, free_folder, report
 from bumps_remote.commands.parameters import (
     PREFIX,
@@ -22,6 +23,7 @@ from bumps_remote.commands.parameters import (
     resources_of,
     unknown_flags,
 )
+from bumps_remote.completion import complete_cluster, complete_method
 from bumps_remote.connection import Connection
 from bumps_remote.errors import RemoteError, UsageError
 from bumps_remote.fetch import Fetched
@@ -37,9 +39,10 @@ from bumps_remote.options import (
     split_args,
     wall_for,
 )
-from bumps_remote.show import notice, size_text
+from bumps_remote.outlook import preview, staged
+from bumps_remote.show import err, notice, size_text
 from bumps_remote.submission import After, Wanted
-from bumps_remote.text import clean_line
+from bumps_remote.text import clean, clean_line
 from bumps_remote.transport import Patience
 
 NOT_HERE = {
@@ -131,7 +134,8 @@ def like_bumps(function: Any) -> Any:
 
 _OPTIONS = (
     click.argument("model", type=click.Path(path_type=Path)),
-    click.option("--fit", metavar="METHOD", help="Fit method, such as amoeba, dream, lm, auto."),
+    click.option("--fit", metavar="METHOD", shell_complete=complete_method,
+                 help="Fit method, such as amoeba, dream, lm, auto."),
     click.option("--pars", type=click.Path(path_type=Path), help="Start values from a .par file."),
     click.option("--seed", type=WHOLE, help="Random seed; 0 or none: the server draws one."),
     click.option("--shake", is_flag=True, help="Start from random values."),
@@ -157,7 +161,7 @@ _OPTIONS = (
     click.option("--throttle", type=WHOLE, metavar="N",
                  help="With these: at most so many processes at once, as Slurm's --array=0-99%N."),
     click.option("--no-auto", is_flag=True, help="Take along only the model and --data."),
-    click.option("--cluster", help="Where to run."),
+    click.option("--cluster", shell_complete=complete_cluster, help="Where to run."),
     click.option("--proposal", metavar="NAME",
                  help="Submit under this proposal: its account, QOS and reservation."),
     click.option("--after", multiple=True, metavar="ID", help="Begin when that job ended well."),
@@ -185,7 +189,8 @@ def _ignored(name: str) -> str:
     return f"needless_{name.removeprefix('--')}"
 
 
-def _make(name: str, help: str, callback: Any) -> LikeBumps:
+def make_command(name: str, help: str, callback: Any) -> LikeBumps:
+    """Make a command that takes what bumps takes."""
     command = click.command(name, cls=LikeBumps, help=help)(like_bumps(common(callback)))
     command.params += fit_options(built_in_methods())
     return command
@@ -199,19 +204,23 @@ def _submit(
     waiting: bool,
     fetching: bool,
     dry_run: bool,
+    show_request: bool,
     url: str | None,
     insecure: bool,
     as_json: bool,
     **given: Any,
 ) -> None:
-    wanted = _wanted(ctx, given, quiet=as_json)
-    if dry_run:
+    wanted = wanted_of(ctx, given, quiet=as_json)
+    if show_request:
         print_json({"problem": wanted.problem(), "job": wanted.job()})
+        return
+    if dry_run:
+        _dry_run(wanted, url, insecure=insecure, as_json=as_json)
         return
     if given["output"]:
         free_folder(given["output"], replace=given["force"])
     with connect(url, insecure=insecure) as connection:
-        job = _send(connection, wanted, new=given["new"])
+        job = send(connection, wanted, new=given["new"])
         fetching = fetching or bool(given["output"] or given["session"])
         if waiting or fetching:
             _finish(job, given, fetching=fetching, as_json=as_json)
@@ -221,15 +230,29 @@ def _submit(
         notice(f"watch it: bumps-remote watch {job.id}")
 
 
+def _dry_run(wanted: Wanted, url: str | None, *, insecure: bool, as_json: bool) -> None:
+    """Show the script and what is to be expected of it; nothing stays there."""
+    with connect(url, insecure=insecure) as connection:
+        check_fit(wanted.options, connection.methods())
+        with staged(connection.transport, wanted) as problem:
+            found = preview(connection.transport, wanted, problem)
+    if as_json:
+        print_json(found)
+        return
+    click.echo(clean(found["script"]), nl=False)
+    for line in preview_lines(found):
+        err().print(line)
+
+
 @click.pass_context
 def _run(
     ctx: click.Context, /, *, url: str | None, insecure: bool, as_json: bool, **given: Any
 ) -> None:
-    wanted = _wanted(ctx, given, quiet=as_json)
+    wanted = wanted_of(ctx, given, quiet=as_json)
     if given["output"]:
         free_folder(given["output"], replace=given["force"])
     with connect(url, insecure=insecure) as connection:
-        job = _send(connection, wanted, new=given["new"])
+        job = send(connection, wanted, new=given["new"])
         notice(f"job {job.id}")
         _finish(job, given, fetching=not given["chisq"] and not given["check"], as_json=as_json)
 
@@ -272,7 +295,8 @@ def _bundle(ctx: click.Context, given: Mapping[str, Any], *, quiet: bool) -> Bun
     return bundle
 
 
-def _send(connection: Connection, wanted: Wanted, *, new: bool) -> Job:
+def send(connection: Connection, wanted: Wanted, *, new: bool) -> Job:
+    """Submit what is wanted, and say what Ctrl-C leaves behind."""
     check_fit(wanted.options, connection.methods())
     try:
         return connection.send(wanted, new=new)
@@ -281,7 +305,8 @@ def _send(connection: Connection, wanted: Wanted, *, new: bool) -> Job:
         raise click.Abort from None
 
 
-def _wanted(ctx: click.Context, given: Mapping[str, Any], *, quiet: bool) -> Wanted:
+def wanted_of(ctx: click.Context, given: Mapping[str, Any], *, quiet: bool) -> Wanted:
+    """Put together what the command line asks for."""
     bundle = _bundle(ctx, given, quiet=quiet)
     elements = read_elements(ctx.meta[_ARRAY], bundle, given, quiet=quiet)
     campaign = read_campaign(given, quiet=quiet)
@@ -324,18 +349,22 @@ def _resources(given: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str
     return check_resources({RESOURCES[name]: value for name, value in asked.items()})
 
 
-submit = _make(
+submit = make_command(
     "submit",
     "Submit MODEL (.py, or bumps .json) with the files it needs; options as for bumps.",
     click.option("--wait", "waiting", is_flag=True, help="Wait until the job has ended.")(
         click.option("--fetch", "fetching", is_flag=True, help="Wait, and fetch the results.")(
-            click.option("--dry-run", is_flag=True, help="Show what would be sent; send nothing.")(
-                _submit
+            click.option(
+                "--dry-run", is_flag=True, help="Show script, forecast and warnings; queue nothing."
+            )(
+                click.option(
+                    "--show-request", is_flag=True, help="Show what would be sent; send nothing."
+                )(_submit)
             )
         )
     ),
 )
-run = _make(
+run = make_command(
     "run",
     "Fit MODEL as bumps does, but there: submit, wait, fetch. 'run' may be left out.",
     _run,
