@@ -44,8 +44,7 @@ def serve(folder: Path) -> None:
             self.cfg.set("post_fork", lambda _server, _worker: take_plan(folder, "web"))
 
     assert web_app is not None
-    sys.argv = ["gunicorn", "--preload", "--log-level", "error",
-                *gunicorn_arguments(load_settings())]  # fmt: skip
+    sys.argv = ["gunicorn", "--log-level", "error", *gunicorn_arguments(load_settings())]
     Server().run()
 
 
