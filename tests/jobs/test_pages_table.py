@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +16,7 @@ from playwright.sync_api import Browser, Locator, expect
 from tests.jobs.making_pages import Fits, Window, serious
 
 pytestmark = pytest.mark.browser
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 DREAM = {"fit": "dream", "samples": 3000, "burn": 100, "pop": 5}
 HELD = "slope that a bound holds back"
 MODEL = f"""
@@ -25,6 +31,16 @@ model.free.range(-50, 50)
 problem = FitProblem(model)
 """
 """The data have a slope of 2.5: its upper bound is below that."""
+
+BUMPS = """
+import sys
+from bumps.dream.stats import save_vars, var_stats
+from bumps.webview.server.state_hdf5_backed import State
+
+state = State()
+state.read_session_file(sys.argv[1])
+save_vars(var_stats(state.fitting.fit_state.draw()), sys.argv[2])
+"""
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +88,32 @@ def test_intervals_of_dream_are_those_of_the_result_to_their_last_digit(
             assert got == pytest.approx((low, high), abs=(high - low) / 100)
         narrow, wide = read(shown["68 % interval"]), read(shown["95 % interval"])
         assert wide[0] < narrow[0] < narrow[1] < wide[1]
+
+
+def test_numbers_of_the_page_are_those_that_bumps_itself_writes(
+    browser: Browser, fits: Fits, job: str, tmp_path: Path
+) -> None:
+    session, written = tmp_path / "session.h5", tmp_path / "fit-err.json"
+    answer = fits.api.http.get(f"/jobs/{job}/files/out/session.h5")
+    session.write_bytes(answer.content)
+    subprocess.run([sys.executable, "-c", BUMPS, session, written], cwd=tmp_path, check=True)
+    window = Window(browser, fits)
+    page = window.open(f"/jobs/{job}")
+    for label, row in json.loads(written.read_text()).items():
+        details = page.locator("table.parameters tbody tr", has_text=label).locator("details")
+        details.locator("summary").click()
+        lines = details.locator("span.mono").inner_text().splitlines()
+        assert [line.rpartition(" ")[0].partition(" ")[0] for line in lines] == [
+            *("value", "mean", "median", "68", "95")
+        ]
+        shown = [[float(text) for text in NUMBER.findall(line)] for line in lines]
+        narrow = row["p68"]
+        assert shown[0][1] == pytest.approx((narrow[1] - narrow[0]) / 2, rel=1e-12)
+        assert [shown[1][0], shown[2][0]] == pytest.approx([row["mean"], row["median"]], rel=1e-12)
+        assert shown[3][1:] == pytest.approx(narrow, rel=1e-12)
+        assert shown[4][1:] == pytest.approx(row["p95"], rel=1e-12)
+    window.context.close()
+    assert window.faults == []
 
 
 def test_a_parameter_at_its_bound_is_marked_and_no_other(
