@@ -12,29 +12,39 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+_FIRST_PAUSE_S = 0.02
+_LONGEST_PAUSE_S = 0.25
 
 
 def eventually(
     look: Callable[[], T],
     *,
     within_s: float = 30.0,
-    every_s: float = 0.02,
+    every_s: float | None = None,
     what: str | Callable[[], str] = "",
 ) -> T:
     """Ask until the answer is true, and give it; fail after a time.
 
     Parameters
     ----------
+    every_s
+        The pause between two looks; None for one that grows with the time that was waited.
     what
         What is waited for, in words, or what tells it when it did not come.
     """
-    deadline = time.monotonic() + within_s
+    began = time.monotonic()
     while not (answer := look()):
-        if time.monotonic() > deadline:
+        waited_s = time.monotonic() - began
+        if waited_s > within_s:
             words = what() if callable(what) else what or look
             raise AssertionError(f"not within {within_s} s: {words}; last seen: {answer!r}")
-        time.sleep(every_s)
+        time.sleep(_pause_s(waited_s) if every_s is None else every_s)
     return answer
+
+
+def _pause_s(waited_s: float) -> float:
+    """Say how long to rest: a look costs the gateway what others wait for, a tenth costs nobody."""
+    return min(_LONGEST_PAUSE_S, max(_FIRST_PAUSE_S, waited_s / 10))
 
 
 def free_port() -> int:

@@ -16,5 +16,5 @@ __all__ = ["make", "site"]
 def live() -> Iterator[LiveGateway]:
     """Run a gateway that is quick to look."""
     with live_gateway(GATEWAY_WORKER__IDLE_TICK_S="0.3") as gateway:
-        gateway.add_user("boss", "--admin")
+        gateway.add_user("boss", admin=True)
         yield gateway

@@ -38,7 +38,7 @@ def gateway() -> Iterator[LiveGateway]:
 
 @pytest.fixture(scope="module")
 def boss(gateway: LiveGateway) -> Api:
-    gateway.add_user("boss", "--admin")
+    gateway.add_user("boss", admin=True)
     return Api(gateway, "boss")
 
 

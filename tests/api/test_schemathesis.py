@@ -105,7 +105,7 @@ def test_nor_over_sequences_of_calls(gateway: LiveGateway, token: str, tmp_path:
 @pytest.mark.slow
 @pytest.mark.timeout(200)
 def test_nor_for_an_administrator(gateway: LiveGateway, tmp_path: Path) -> None:
-    token = gateway.add_user("boss", "--admin")
+    token = gateway.add_user("boss", admin=True)
     phases = ("--phases", "coverage,fuzzing", "--max-time", "8")
     run(gateway, token, tmp_path, *phases, "--include-path-regex", "^/api/v1/users")
 

@@ -39,7 +39,7 @@ def clumsy(live: LiveGateway) -> Api:
 
 @pytest.fixture(scope="module")
 def boss(live: LiveGateway) -> Api:
-    live.add_user("boss", "--admin")
+    live.add_user("boss", admin=True)
     return Api(live, "boss")
 
 

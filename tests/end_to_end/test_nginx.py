@@ -269,7 +269,7 @@ def test_what_a_stranger_says_of_the_way_is_not_believed(front: Front) -> None:
 
 
 def test_numbers_for_prometheus_are_not_for_the_internet(front: Front) -> None:
-    front.live.add_user("watch", "--admin")
+    front.live.add_user("watch", admin=True)
     headers = {"Authorization": f"Bearer {front.live.tokens['watch']}"}
     assert httpx.get(f"{front.live.url}/metrics", headers=headers).status_code == 200
     with front.client() as client:

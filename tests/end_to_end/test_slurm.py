@@ -139,7 +139,7 @@ def test_a_job_that_slurm_refuses_says_why_in_slurms_words(api: Api) -> None:
 
 
 def test_an_administrator_sees_what_slurm_can_do_and_what_follows(site: LiveGateway) -> None:
-    site.add_user("boss", "--admin")
+    site.add_user("boss", admin=True)
     boss = Api(site, "boss")
     path = "/admin/clusters/hpc/probe"
     assert boss.http.post(path).status_code == 202

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from tests.faults.watcher import Watcher
-from tests.live import Api
+from tests.live import PLAIN, Api
 
 _PATIENCE_S = 0.03
 _OPEN_JOBS = 12
@@ -74,7 +74,10 @@ class Crowd:
 
     def _run(self) -> None:
         with httpx.Client(
-            base_url=str(self._api.http.base_url), headers=self._api.http.headers, timeout=10
+            base_url=str(self._api.http.base_url),
+            headers=self._api.http.headers,
+            timeout=10,
+            verify=PLAIN,
         ) as http:
             while not self._over.is_set():
                 if self._open_jobs() >= _OPEN_JOBS:

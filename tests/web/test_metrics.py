@@ -42,7 +42,7 @@ def token(live: LiveGateway, name: str, scope: str) -> str:
 
 def test_only_the_scope_admin_of_an_administrator_opens_it(live: LiveGateway, api: Api) -> None:
     address = f"{live.url}/metrics"
-    watcher = bearer(live.add_user("watcher", "--admin"))
+    watcher = bearer(live.add_user("watcher", admin=True))
     for stranger in ({}, bearer("bgw_wrong"), bearer(live.tokens[api.name]),
                      bearer(token(live, "watcher", "submit"))):  # fmt: skip
         answer = httpx.get(address, headers=stranger)
