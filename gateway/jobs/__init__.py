@@ -36,8 +36,8 @@ shown               ``present`` to programs; to people ``job_view``, ``result_vi
                     ``alarm`` say what never starts, ``in_its_place`` asks for another;
                     ``listing`` finds, ``parameter_table``
                     and ``bundle`` write files; ``compared`` (``compared_settings``,
-                    ``compare_schema``, ``compare_api``, ``compare_pages``) lays results side by
-                    side
+                    ``compared_files``, ``compare_schema``, ``compare_api``,
+                    ``compare_pages``) lays results side by side
 watched             ``census`` counts, ``ran`` and ``usage`` sum up and ``handed`` lists what ran,
                     for administrators; ``spent`` keeps sums for the limits of `gateway.policy`
 forgotten           ``rubbish`` remembers what a deleted job left, ``sweep`` removes it; ``gone``

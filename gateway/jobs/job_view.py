@@ -20,6 +20,7 @@ from gateway.jobs.element_view import ended_grid, running_grid
 from gateway.jobs.history import history_of, is_cut
 from gateway.jobs.kinds import kinds
 from gateway.jobs.listing import JobFilter, find_jobs
+from gateway.jobs.log_view import read_log
 from gateway.jobs.models import Attempt, Job, Progress, Wish
 from gateway.jobs.neighbours import neighbours_of
 from gateway.jobs.plan import script_sha256
@@ -33,7 +34,6 @@ from gateway.web.etag import etag_of
 from gateway.web.paging import make_cursor, page_of
 from scheduler.base import JobState
 
-_LOG_BYTES = 65_536
 _LIVE = frozenset({JobState.PENDING, JobState.RUNNING, JobState.SUSPENDED, JobState.UNKNOWN})
 _UNSAID = ("archived", "no")
 Context = dict[str, Any]
@@ -118,8 +118,8 @@ def job_page(services: Gateway, who: Identity, job_id: str, asked: Mapping[str, 
     Parameters
     ----------
     asked
-        The query: ``attempt``, ``element``, ``held``; ``stream``, ``task`` and ``offset`` of the
-        log.
+        The query: ``attempt``, ``element``, ``held``; ``stream``, ``task``, ``offset``,
+        ``until`` and ``times`` of the log.
     """
     job = services.jobs.get(who, job_id)
     progress = of_this_attempt(job.attempt, services.live.progress(job.id))
@@ -152,7 +152,7 @@ def job_page(services: Gateway, who: Identity, job_id: str, asked: Mapping[str, 
         "plots": _plots(job, attempt, results, _index(asked.get("element")) if element else None),
         **_elements(services, job, attempt, results, asked.get("held")),
         "script": _script(services, job, attempt),
-        "log": _log(services, job, attempt, asked),
+        "log": log_part(services, job, attempt, asked),
         "may_write": may(who, Right.WRITE, job.owner),
         "can": _can(job, results),
         "more": _more(job, following),
@@ -249,30 +249,18 @@ def _script(services: Gateway, job: Job, attempt: Attempt) -> Context:
     return {"text": plan.script, "sha256": script_sha256(plan)}
 
 
-def _log(services: Gateway, job: Job, attempt: Attempt, asked: Mapping[str, str]) -> Context:
+def log_part(services: Gateway, job: Job, attempt: Attempt, asked: Mapping[str, str]) -> Context:
     """Read the part of a log that is asked for: its end, or a page from an offset on."""
     stream = "stderr" if asked.get("stream") == "stderr" else "stdout"
     task = min(_index(asked.get("task")) or 0, attempt.tasks - 1)
-    logs = services.logs
-    offset = _index(asked.get("offset"))
-    path = logs.path(job.id, attempt.number, stream, task)
-    start, content, size = logs.read(
-        path,
-        -_LOG_BYTES if offset is None else offset,
-        _LOG_BYTES,
-    )
-    end = start + len(content)
+    path = services.logs.path(job.id, attempt.number, stream, task)
+    part = read_log(services.logs, path, _index(asked.get("offset")), _index(asked.get("until")))
     return {
         "stream": stream,
         "task": task,
         "tasks": attempt.tasks,
-        "text": words.plain_log(content.decode("utf-8", "replace")),
-        "start": start,
-        "end": end,
-        "size": size,
-        "earlier": max(0, start - _LOG_BYTES) if start else None,
-        "later": end if end < size else None,
-        "cut": logs.is_cut(path),
+        "timed": asked.get("times") == "yes",
+        "part": part,
     }
 
 

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import os
+import struct
+import time
 from pathlib import Path
 
 from gateway.disk import require_space, told_when_full
 from scheduler.files import remove_tree
+
+_TIMES = ".times"
+_MARK = struct.Struct(">Qd")
+"""An offset, and when what begins there was read."""
+
+_PAUSE_S = 1.0
+_LONG_PAUSE_S = 60.0
+_MANY_BYTES = 1 << 19
 
 
 class LogFolder:
@@ -36,6 +46,7 @@ class LogFolder:
                 os.pwrite(handle, content, offset)
             finally:
                 os.close(handle)
+            _note_time(path.with_suffix(_TIMES), offset)
 
     def mark_cut(self, path: Path, size: int) -> None:
         """Say at the end of a log, once, that there is more of it."""
@@ -51,6 +62,16 @@ class LogFolder:
         """Remove all logs of a job; no logs are no error."""
         remove_tree(self._root / id[-2:] / id)
 
+    def times(self, path: Path) -> tuple[list[int], list[float]]:
+        """Say from which offsets on a log was read when (Unix time), both ascending."""
+        try:
+            content = path.with_suffix(_TIMES).read_bytes()
+        except FileNotFoundError:
+            return [], []
+        whole = len(content) - len(content) % _MARK.size
+        marks = list(_MARK.iter_unpack(content[:whole]))
+        return [offset for offset, _ in marks], [moment for _, moment in marks]
+
     def read(self, path: Path, offset: int, limit_bytes: int) -> tuple[int, bytes, int]:
         """Read from an offset, negative from the end; answer (offset, bytes, size of the log)."""
         try:
@@ -61,6 +82,20 @@ class LogFolder:
                 return start, file.read(limit_bytes), size
         except FileNotFoundError:
             return 0, b"", 0
+
+
+def _note_time(path: Path, offset: int) -> None:
+    """Note that what begins at an offset was read now; the same bytes again change nothing."""
+    moment = time.time()
+    with path.open("ab+") as marks:
+        size = marks.seek(0, os.SEEK_END)
+        if size >= _MARK.size:
+            marks.seek(size - size % _MARK.size - _MARK.size)
+            last, noted = _MARK.unpack(marks.read(_MARK.size))
+            pause_s = _PAUSE_S if size < _MANY_BYTES else _LONG_PAUSE_S
+            if offset <= last or moment - noted < pause_s:
+                return
+        marks.write(_MARK.pack(offset, moment))
 
 
 def _cut_mark(path: Path) -> Path:

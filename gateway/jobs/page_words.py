@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -257,30 +256,3 @@ def _names(labels: Sequence[str]) -> str:
         return "its parameters"
     more = f" and {len(labels) - 3} more" if len(labels) > 4 else ""
     return ", ".join(labels[:3] if more else labels) + more
-
-
-_COLOURS = re.compile(r"\x1b\[[0-9;:]*m")
-_CONTROLS = {
-    **{code: f"^{chr(code + 64)}" for code in range(32) if chr(code) not in "\n\t"},
-    0x7F: "^?",
-    **dict.fromkeys(range(0x80, 0xA0), "\ufffd"),
-    **dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A)), "\ufffd"),
-}
-
-
-def plain_log(text: str) -> str:
-    r"""Show what a program printed without letting it steer anything.
-
-    Colours go, a line that was written over keeps its last form as on a terminal, and what is left
-    of control signs becomes visible.
-
-    >>> plain_log("\x1b[31mred\x1b[0m 10%\r20%\r\n\x1b]0;title\x07")
-    '20%\n^[]0;title^G'
-    """
-    lines = _COLOURS.sub("", text).split("\n")
-    return "\n".join(map(_last_form, lines)).translate(_CONTROLS)
-
-
-def _last_form(line: str) -> str:
-    """Leave of a line what was written over the rest."""
-    return line.rstrip("\r").rpartition("\r")[2]

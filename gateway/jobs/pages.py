@@ -1,8 +1,8 @@
 """The pages of jobs: the list, one job with what it says and what came out, and its buttons.
 
 Every page is whole without a script. Scripts ask for ``?part=live``, which is the part of the same
-page that changes, and get 304 while it has not; and for ``?part=curves``, the curves of a running
-fit as JSON, where no events reach them.
+page that changes, and get 304 while it has not; for ``?part=log``, lines of a log; and for
+``?part=curves``, the curves of a running fit as JSON, where no events reach them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gateway.jobs.again_schema import AgainSchema, RerunSchema
 from gateway.jobs.alarm import alarm_of
 from gateway.jobs.asking import Again, Request
 from gateway.jobs.concise import plain
-from gateway.jobs.job_view import job_page, list_page
+from gateway.jobs.job_view import job_page, list_page, log_part
 from gateway.jobs.parameter_table import FORMATS
 from gateway.jobs.result_view import interval_text, read_results
 from gateway.jobs.schemas import JobListQuery, JobPatchSchema, LogQuery
@@ -83,6 +83,8 @@ def job(job_id: str) -> Page:
     if request.args.get("part") == "curves":
         gateway().jobs.get(identity(), job_id)
         return jsonify(gateway().live.curves(job_id))
+    if request.args.get("part") == "log":
+        return render_template("jobs/_log_part.html", log=_log_of(job_id))
     page = _page(job_id)
     if request.args.get("part") == "live":
         return _if_changed("jobs/_live.html", page)
@@ -172,6 +174,12 @@ def log(job_id: str) -> Page:
     _, content, _ = logs.read(path, 0, size)
     name = f"{found.id}-{number}-{query['stream']}.{query['task']}.txt"
     return as_user_file(Response(content, mimetype="text/plain"), name)
+
+
+def _log_of(job_id: str) -> dict[str, Any]:
+    found = gateway().jobs.get(identity(), job_id)
+    attempt = find_attempt(found, request.args.get("attempt", type=int))
+    return log_part(gateway(), found, attempt, request.args)
 
 
 def _page(job_id: str, error: GatewayError | None = None) -> dict[str, Any]:

@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import math
-import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -18,7 +17,6 @@ from hypothesis import strategies as st
 
 from gateway.jobs.concise import concise, plus_minus
 from gateway.jobs.models import Attempt, Progress, Tracking
-from gateway.jobs.page_words import plain_log
 from gateway.jobs.parameter_table import to_csv, to_json, to_latex
 from gateway.jobs.reported import of_this_attempt
 from gateway.jobs.result_view import ElementView, ResultsView, read_result
@@ -121,21 +119,6 @@ def test_a_result_of_any_form_is_read_without_an_error(document: dict[str, objec
         assert row.concise
         assert row.full
     assert to_csv(ResultsView(files=(), complete=False, result=view))
-
-
-@given(st.text())
-def test_a_log_as_it_is_shown_has_no_control_sign(text: str) -> None:
-    shown = plain_log(text)
-    assert all(sign.isprintable() or sign in "\n\t" or ord(sign) >= 0xA0 for sign in shown)
-    assert not set(shown) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-
-
-def test_a_log_of_one_long_line_is_shown_at_once() -> None:
-    begun = time.thread_time()
-    assert plain_log("x" * 200_000 + "\n" + "\r" * 200_000 + "50 %\r\r\n\rend\r") == (
-        "x" * 200_000 + "\n50 %\nend"
-    )
-    assert time.thread_time() - begun < 1.0
 
 
 def test_a_new_attempt_does_not_show_the_steps_of_the_one_before() -> None:

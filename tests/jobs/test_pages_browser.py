@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, expect
 
-from gateway.jobs.page_words import plain_log
 from tests.jobs.making_pages import BROKEN, HOSTILE, Fits, Window, model, pixels, serious
 
 pytestmark = pytest.mark.browser
 DREAM = {"fit": "dream", "samples": 1000, "burn": 20, "pop": 5}
 LONG = 60_000
+LOUD = """
+for number in range(3000):
+    print(f"line {number} <b>\\x1b[32mok\\x1b[0m {'.' * 20}")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +27,13 @@ def dream(fits: Fits) -> str:
 @pytest.fixture(scope="module")
 def broken(fits: Fits) -> str:
     return fits.fitted(fits.problem(model(BROKEN)))
+
+
+@pytest.fixture(scope="module")
+def long_log(fits: Fits) -> str:
+    """A fit that printed some 130 kB, in colours."""
+    text = model() + LOUD
+    return fits.fitted(fits.problem(text), options={"fit": "lm"})
 
 
 @pytest.fixture
@@ -182,28 +193,52 @@ def test_a_log_is_searched_and_its_lines_are_unwrapped(window: Window, dream: st
     assert page.locator("#log-text").evaluate("node => getComputedStyle(node).whiteSpace") == "pre"
 
 
-def test_a_browser_reads_a_log_as_the_server_does_and_as_quickly(
-    window: Window, dream: str
+def test_a_long_log_goes_back_to_its_beginning_with_colours_and_times(
+    window: Window, long_log: str
 ) -> None:
-    page = window.open(f"/jobs/{dream}")
-    source = page.evaluate(
-        "[...document.scripts].map(s => s.src).find(s => s.includes('/js/job'))"
-    ).replace("job.js", "log.js")
-    texts = [
-        "\x1b[31mred\x1b[0m 10%\r20%\r\n\x1b]0;title\x07",
-        "a\r\r\nb\rc\r\rd\r\r\n\r\n\r",
-        "x" * 200_000 + "\n" + "\r" * 200_000 + "50 %",
-    ]
-    shown, took_ms = page.evaluate(
-        """async ([source, texts]) => {
-            const { plainLog } = await import(source);
-            const began = performance.now();
-            return [texts.map(plainLog), performance.now() - began];
-        }""",
-        [source, texts],
+    page = window.open(f"/jobs/{long_log}")
+    text = page.locator("#log-text")
+    expect(text).to_contain_text("line 2999 <b>")
+    expect(text).not_to_contain_text("line 0 <b>")
+    coloured = text.locator(".ansi-green", has_text="ok").last
+    assert coloured.evaluate("node => getComputedStyle(node).color") != text.evaluate(
+        "node => getComputedStyle(node).color"
     )
-    assert shown == [plain_log(text) for text in texts]
-    assert took_ms < 1000
+    assert text.locator("b").count() == 0
+    for _ in range(9):
+        if page.locator("#log-earlier").count():
+            page.locator("#log-earlier a").click()
+            page.wait_for_timeout(0)
+        if "line 0 <b>" in (text.text_content() or ""):
+            break
+        page.wait_for_function(
+            "count => document.querySelectorAll('#log-text .line').length > count",
+            arg=text.locator(".line").count() - 1,
+        )
+    expect(text).to_contain_text("line 0 <b>")
+    numbers = re.findall(r"line (\d+) <b>", text.text_content() or "")
+    assert numbers == [str(number) for number in range(3000)], "each line once"
+    page.locator("#log-times").check()
+    shown = text.locator(".line").last.evaluate(
+        "node => getComputedStyle(node, '::before').content"
+    )
+    assert re.fullmatch(r'"\d\d-\d\d \d\d:\d\d:\d\d  "', shown), shown
+    page.fill("#log-find", "LINE 17 <")
+    expect(page.locator("#log-text mark")).to_have_text("line 17 <")
+    page.fill("#log-find", "")
+    expect(page.locator("#log-text mark")).to_have_count(0)
+
+
+def test_a_log_is_paused_and_goes_on(window: Window, fits: Fits) -> None:
+    job = fits.waiting()
+    page = window.open(f"/jobs/{job}")
+    page.get_by_role("button", name="Pause").click()
+    button = page.get_by_role("button", name="Go on")
+    expect(button).to_have_attribute("aria-pressed", "true")
+    with page.expect_request(lambda request: "part=log" in request.url):
+        button.click()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    fits.api.http.post(f"/jobs/{job}/cancel")
 
 
 def test_the_table_is_copied(browser: Browser, fits: Fits, dream: str) -> None:

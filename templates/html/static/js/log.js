@@ -1,66 +1,59 @@
-// The log: follows its end, shows control signs as signs, finds words.
-import { element, getJson } from "./page.js";
+// The log: follows its end, goes back to its beginning, finds words. The server writes the lines, so
+// that there is one place only that says what a program's output may do: nothing.
+import { element } from "./page.js";
 
 const EVERY_MS = 2000;
-const KEPT = 400_000;
-
-// The same as plain_log of the server: what a program printed must not steer anything.
-export function plainLog(text) {
-  return text
-    .replace(/\x1b\[[0-9;:]*m/g, "")
-    .split("\n")
-    .map(lastForm)
-    .join("\n")
-    .replace(/[\x00-\x08\x0b-\x1f]/g, (sign) => "^" + String.fromCharCode(64 + sign.charCodeAt(0)))
-    .replace(/\x7f/g, "^?")
-    .replace(/[\x80-\x9f\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
-}
-
-// What was written over the rest of a line. No regular expression: on a long line those take seconds.
-function lastForm(line) {
-  let end = line.length;
-  while (end && line[end - 1] === "\r") end -= 1;
-  const kept = line.slice(0, end);
-  return kept.slice(kept.lastIndexOf("\r") + 1);
-}
+const KEPT_LINES = 20_000;
+const BACK = 65_536;
 
 export class LogView {
   constructor(job, place, isLive) {
-    Object.assign(this, { job, place, isLive });
-    this.text = place.querySelector("#log-text");
-    this.size = place.querySelector("#log-size");
-    this.follow = place.querySelector("#log-follow");
-    this.find = place.querySelector("#log-find");
-    this.found = place.querySelector("#log-found");
-    this.content = this.text.textContent;
+    Object.assign(this, { job, place, isLive, plain: new Map(), at: -1 });
+    const find = (id) => place.querySelector(`#log-${id}`);
+    this.text = find("text");
+    this.size = find("size");
+    this.follow = find("follow");
+    this.find = find("find");
+    this.found = find("found");
+    this.start = Number(place.dataset.start);
     this.end = Number(place.dataset.end);
     this.ended = place.dataset.live !== "yes";
-    place.querySelector("#log-wrap").addEventListener("change", (event) => this.text.classList.toggle("unwrapped", !event.target.checked));
-    this.find.addEventListener("input", () => this.show());
+    find("wrap").addEventListener("change", (event) => this.text.classList.toggle("unwrapped", !event.target.checked));
+    find("times").addEventListener("change", (event) => this.text.classList.toggle("timed", event.target.checked));
+    find("pause")?.addEventListener("click", (event) => this.pause(event.target));
+    find("earlier")?.addEventListener("click", (event) => this.earlier(event));
+    this.find.addEventListener("input", () => this.search());
     this.find.addEventListener("keydown", (event) => this.next(event));
     this.follow.addEventListener("change", () => this.toEnd());
     this.text.addEventListener("scroll", () => this.scrolled());
-    place.querySelector("#log-stream").addEventListener("change", (event) => event.target.form.requestSubmit());
+    find("stream").addEventListener("change", (event) => event.target.form.requestSubmit());
+    if (new URLSearchParams(location.search).has("offset")) this.ended = true;
     document.addEventListener("visibilitychange", () => this.ask());
-    if (!new URLSearchParams(location.search).has("offset")) {
-      this.toEnd();
-      this.plan();
-    }
+    if (!this.ended || place.dataset.live !== "yes") this.toEnd();
+    this.plan();
   }
 
   plan() {
-    if (!this.ended) setTimeout(() => this.ask(), EVERY_MS);
+    clearTimeout(this.timer);
+    if (!this.ended && !this.paused) this.timer = setTimeout(() => this.ask(), EVERY_MS);
+  }
+
+  pause(button) {
+    this.paused = !this.paused;
+    button.setAttribute("aria-pressed", String(this.paused));
+    button.textContent = this.paused ? "Go on" : "Pause";
+    this.ask();
   }
 
   async ask() {
-    if (document.hidden || this.asking) return;
+    if (document.hidden || this.asking || this.paused || this.ended) return;
     this.asking = true;
     const live = this.isLive();
     try {
-      await this.read();
+      while (!this.paused && (await this.read()));
       // One more look after the end: what came last is there by then.
       this.ended = !live;
-      if (this.ended && !this.end) this.size.textContent = "Nothing printed.";
+      if (this.ended && !this.text.childElementCount) this.size.textContent = "Nothing printed.";
     } catch {
       this.ended = false;
     } finally {
@@ -69,44 +62,96 @@ export class LogView {
     this.plan();
   }
 
-  async read() {
+  async part(query) {
     const { stream, task, attempt } = this.place.dataset;
-    const query = new URLSearchParams({ stream, task, attempt, offset: this.end, limit: 200_000 });
-    const part = await getJson(`${this.job.api}/log?${query}`);
-    if (!part.text) return;
-    this.end = part.next_offset;
-    this.content = (this.content + plainLog(part.text)).slice(-KEPT);
-    this.size.textContent = `Up to byte ${part.next_offset} of ${part.size}`;
-    this.show();
-    this.toEnd();
+    const address = `${this.job.page}?${new URLSearchParams({ part: "log", stream, task, attempt, ...query })}`;
+    const answer = await fetch(address, { cache: "no-store" });
+    if (!answer.ok) throw new Error(`status ${answer.status}`);
+    const part = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("[data-log]");
+    if (!part) throw new Error("no part of a log");
+    return { ...part.dataset, lines: [...part.querySelectorAll(".line")].map((line) => document.importNode(line, true)) };
   }
 
-  // Search hits become marks; everything goes in as text.
-  show() {
+  // Answers whether there is more to read at once.
+  async read() {
+    const part = await this.part({ offset: this.end });
+    if (!part.lines.length) return false;
+    this.text.querySelector(".line.partial")?.remove();
+    this.end = Number(part.end);
+    this.text.append(...part.lines);
+    const surplus = this.text.childElementCount - KEPT_LINES;
+    if (surplus > 0 && this.follow.checked) for (const line of [...this.text.children].slice(0, surplus)) line.remove();
+    this.size.textContent = `Up to byte ${part.end} of ${part.size}`;
+    this.mark(part.lines);
+    this.toEnd();
+    return part.later !== "";
+  }
+
+  async earlier(event) {
+    event.preventDefault();
+    if (this.back || !this.start) return;
+    this.back = true;
+    try {
+      const part = await this.part({ offset: Math.max(0, this.start - BACK), until: this.start });
+      this.follow.checked = false;
+      const height = this.text.scrollHeight;
+      this.text.prepend(...part.lines);
+      this.text.scrollTop += this.text.scrollHeight - height;
+      this.start = Number(part.start);
+      this.mark(part.lines);
+      if (!this.start) this.place.querySelector("#log-earlier").remove();
+    } finally {
+      this.back = false;
+    }
+  }
+
+  // A line with hits shows them in place of its colours; everything goes in as text.
+  search() {
+    for (const [line, nodes] of this.plain) line.replaceChildren(...nodes);
+    this.plain.clear();
+    this.at = -1;
+    this.mark([...this.text.children]);
+    if (!this.count()) return;
+    this.follow.checked = false;
+    this.go(0);
+  }
+
+  mark(lines) {
     const words = this.find.value;
     if (!words) {
-      this.text.textContent = this.content;
       this.found.textContent = "";
       return;
     }
-    const pieces = this.content.split(new RegExp(`(${words.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")})`, "i"));
-    const nodes = pieces.slice(0, 4001).map((piece, index) => (index % 2 ? element("mark", { text: piece }) : piece));
-    this.text.replaceChildren(...nodes, pieces.slice(4001).join(""));
-    const count = (pieces.length - 1) / 2;
+    const pattern = new RegExp(`(${words.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")})`, "i");
+    for (const line of lines) {
+      if (this.plain.size > 4000) break;
+      const pieces = line.textContent.split(pattern);
+      if (pieces.length === 1) continue;
+      this.plain.set(line, [...line.childNodes]);
+      line.replaceChildren(...pieces.map((piece, index) => (index % 2 ? element("mark", { text: piece }) : piece)));
+    }
+    const count = this.count();
     this.found.textContent = count === 1 ? "found once" : `found ${count} times`;
-    if (count) this.follow.checked = false;
-    this.text.querySelector("mark")?.scrollIntoView({ block: "nearest" });
-    this.at = 0;
+  }
+
+  count() {
+    return this.text.querySelectorAll("mark").length;
+  }
+
+  go(index) {
+    const marks = this.text.querySelectorAll("mark");
+    this.at = (index + marks.length) % marks.length;
+    marks[this.at].scrollIntoView({ block: "nearest" });
+    marks.forEach((mark, number) => mark.classList.toggle("now", number === this.at));
   }
 
   next(event) {
     if (event.key !== "Enter") return;
     event.preventDefault();
-    const marks = this.text.querySelectorAll("mark");
-    if (!marks.length) return;
-    this.at = (this.at + (event.shiftKey ? marks.length - 1 : 1)) % marks.length;
-    marks[this.at].scrollIntoView({ block: "nearest" });
-    this.found.textContent = `${this.at + 1} of ${marks.length}`;
+    const count = this.count();
+    if (!count) return;
+    this.go(this.at + (event.shiftKey ? -1 : 1));
+    this.found.textContent = `${this.at + 1} of ${count}`;
   }
 
   toEnd() {
