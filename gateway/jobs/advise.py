@@ -17,7 +17,6 @@ A fit that left something to go on from is continued, any other runs again.
 from __future__ import annotations
 
 import math
-import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -27,6 +26,7 @@ from gateway.jobs.models import Attempt, Job, Progress
 from gateway.jobs.resource_schema import ResourcesSchema
 from gateway.jobs.resources import Resources, parse_time
 from gateway.jobs.script import signal_lead
+from gateway.jobs.words import was_killed
 from gateway.records import is_number
 from gateway.texts import duration
 from scheduler.base import JobState
@@ -109,7 +109,7 @@ def ran_out_of_time(job: Job) -> bool:
 
 def _was_killed(attempt: Attempt) -> bool:
     """Whether it was killed outright: what Slurm without cgroups makes of too much memory."""
-    return attempt.state is JobState.FAILED and attempt.signal == signal.SIGKILL
+    return attempt.state is JobState.FAILED and was_killed(attempt.signal, attempt.exit_code)
 
 
 def _told(job: Job, changes: Mapping[str, str]) -> dict[str, str | int]:

@@ -27,6 +27,7 @@ _STATES = {
 }
 
 _KILL = 9
+_SHELL_SIGNAL = 128
 _SUBMIT_LIMIT = re.compile(r"\b(?:Assoc|QOS)[A-Za-z]*Submit[A-Za-z]*Limit\b")
 
 STOPPED_BEFORE_START = "Stopped before it had started, so there is nothing to keep."
@@ -46,7 +47,7 @@ LOST = "The scheduler no longer knows it and it left no exit file; it is still b
 
 def reason_text(report: JobReport) -> str:
     """Say in plain words why a job is as it is."""
-    if report.state is JobState.FAILED and report.signal == _KILL:
+    if report.state is JobState.FAILED and was_killed(report.signal, report.exit_code):
         return KILLED  # Slurm without cgroups calls that a failure to launch
     if report.reason and report.reason not in ("None", ""):
         found = waiting_for(report.reason)
@@ -55,6 +56,15 @@ def reason_text(report: JobReport) -> str:
         if report.state is JobState.PENDING or report.reason in END_REASONS:
             return found.text
     return _STATES[report.state]
+
+
+def was_killed(signal: int | None, exit_code: int | None) -> bool:
+    """Whether something ended with signal 9, or its script says that of what it ran.
+
+    >>> was_killed(None, 137), was_killed(9, 0), was_killed(None, 1)
+    (True, True, False)
+    """
+    return signal == _KILL or exit_code == _SHELL_SIGNAL + _KILL
 
 
 def stopped_array(kept: int, elements: int) -> str:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import re
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
 from markupsafe import escape
 
-from tests.jobs.making_pages import BROKEN, HOSTILE, Fits, data, model
+from tests.jobs.making_pages import BROKEN, HOSTILE, LINE, Fits, data, model
 from tests.live import PASSWORD, Api, LiveGateway
 
 
@@ -175,7 +177,8 @@ def test_a_mistake_in_a_model_is_shown_with_file_line_and_traceback(
 
 def test_a_log_shows_control_signs_and_downloads_as_it_is(plain: Plain, fitted: str) -> None:
     text = plain.get(f"/jobs/{fitted}").text
-    assert "read &lt;img src=x onerror=alert(1)&gt;^[]0;title^G" in text
+    red = '<span class="ansi-red">read</span>'
+    assert f"{red} &lt;img src=x onerror=alert(1)&gt;^[]0;title^G" in text
     assert "\x1b" not in text
     log = plain.get(f"/jobs/{fitted}/log.txt")
     assert "\x1b[31mread\x1b[0m" in log.text
@@ -397,3 +400,85 @@ def test_what_is_archived_is_out_of_the_list_and_found(newcomer: Plain, api: Api
     assert newcomer.get("/jobs?archived=maybe").status_code == 422
     wrong = api.http.post("/jobs/bulk", json={"verb": "tag", "jobs": [old]})
     assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/tag")
+
+
+GREEDY = """
+import os, time
+import numpy as np
+from bumps.names import Curve, FitProblem
+
+if "sleep" == WHAT: time.sleep(60)
+if "grow" == WHAT: kept = np.ones(20_000_000); time.sleep(30)
+if "kill" == WHAT: os.kill(os.getpid(), 9)
+x, y, dy = np.loadtxt("data.dat").T
+problem = FitProblem(Curve(lambda x, m: m * x, x, y, dy, m=1))
+"""
+
+
+def seeded(text: str, old: str = "", new: str = "", **request: Any) -> dict[str, Any]:
+    """Make a job that is to fail in one way."""
+    broken = model(text).replace(old, new) if old else model(text)
+    assert not old or broken != model(text), f"{old!r} is not in the model"
+    return {"model": broken, "request": {"options": {"fit": "amoeba"}, **request}}
+
+
+def greedy(what: str, **resources: str) -> dict[str, Any]:
+    return seeded(GREEDY.replace("WHAT", repr(what)), resources=resources)
+
+
+FAILURES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "a name that is none": (
+        seeded(LINE, "m * x + b\n", "m * z + b\n"),
+        ("<code>model.py</code>, line 12", "Correct the line that is shown"),
+    ),
+    "a library that is not there": (
+        seeded("import no_such_module\n"),
+        ("no_such_module", "Correct the file that is named"),
+    ),
+    "a file that was not sent": (
+        seeded(LINE, "data.dat", "gone.dat"),
+        ("gone.dat", "Correct the file that is named"),
+    ),
+    "nothing to fit": (
+        seeded(LINE.replace("model.m.range(0, 10)\n", "").replace("model.b.range(-5, 5)\n", "")),
+        ("Let at least one parameter be fitted",),
+    ),
+    "no number": (
+        seeded(LINE, "m * x + b\n", "m * x + b + np.log(-m)\n"),
+        ("look for a division by zero or the root or logarithm",),
+    ),
+    "a bound in the way": (
+        seeded(LINE, "model.m.range(0, 10)", "model.m.range(0, 2)"),
+        ("Ask whether the bounds of", "widen them and run again"),
+    ),
+    "too few steps": (
+        seeded(LINE, options={"fit": "amoeba", "steps": 5}),
+        ("more steps", "before you trust the uncertainties"),
+    ),
+    "too little time": (
+        greedy("sleep", time="0:02"),
+        ("2 s were not enough", "Run again with 1 min"),
+    ),
+    "too little memory": (
+        greedy("grow", mem="128M"),
+        ("128M were not enough: it had taken", "M of memory</button>"),
+    ),
+    "killed outright": (greedy("kill", mem="512M"), ("killed (signal 9)", "of memory</button>")),
+}
+
+
+@pytest.mark.slow
+def test_ten_seeded_failures_get_ten_right_pieces_of_advice(plain: Plain, fits: Fits) -> None:
+    assert len(FAILURES) == 10
+    jobs = {
+        name: fits.fit(fits.problem(wanted["model"]), **wanted["request"])
+        for name, (wanted, _) in FAILURES.items()
+    }
+    wrong = []
+    for name, job in jobs.items():
+        fits.api.wait(job, within_s=150)
+        text = plain.get(f"/jobs/{job}").text
+        said = html.unescape(re.sub(r"<[^>]+>", " ", text)).partition("What happened")[0]
+        missing = [words for words in FAILURES[name][1] if words not in text]
+        wrong += [f"{name}: not {words!r}: {' '.join(said.split())}" for words in missing]
+    assert not wrong, "\n".join(wrong)
