@@ -62,6 +62,10 @@ out.write(json.dumps([facts(**json.loads(line)) for line in sys.stdin]))
 """
 
 
+class LostError(UsageError):
+    """bumps's JSON would not bring the problem out the same elsewhere: its script would."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Facts:
     """What must be the same of a problem after a journey."""
@@ -202,9 +206,7 @@ def _serialized(problem: Any) -> str:
         raise UsageError(f"bumps is not installed beside this program: {error}") from error
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         reason = clean_line(error, 300)
-        raise UsageError(
-            f"bumps's JSON cannot hold this problem ({reason}).\n{_INSTEAD}"
-        ) from error
+        raise LostError(f"bumps's JSON cannot hold this problem ({reason}).\n{_INSTEAD}") from error
 
 
 def _with_plain_ids(document: dict[str, Any]) -> dict[str, Any]:
@@ -250,7 +252,7 @@ def read_back(texts: Sequence[str], points: Sequence[Sequence[Sequence[float]]])
         )
     if done.returncode:
         said = clean(done.stderr.strip()[-1000:])
-        raise UsageError(
+        raise LostError(
             f"a Python that read the problem back ended with {done.returncode}: {said}\n{_INSTEAD}"
         )
     found: list[Seen] = json.loads(done.stdout)
@@ -260,7 +262,7 @@ def read_back(texts: Sequence[str], points: Sequence[Sequence[Sequence[float]]])
 def _compare(before: Facts, seen: Seen) -> None:
     if seen.get("lost") or "error" in seen:
         causes = [*seen.get("lost", []), *([seen["error"]] if "error" in seen else [])]
-        raise UsageError(
+        raise LostError(
             "the problem cannot be restored elsewhere from bumps's JSON: "
             f"{clean_line('; '.join(causes), 500)}\n"
             "A class or function of your own that lies in a file here, or was made in a notebook, "
@@ -270,7 +272,7 @@ def _compare(before: Facts, seen: Seen) -> None:
     lists = {name: tuple(seen[name]) for name in ("labels", "x", "nllf")}
     after = Facts(**{**seen, **lists})
     if different := list(before.differences(after)):
-        raise UsageError(
+        raise LostError(
             "the problem does not come out the same from bumps's JSON: "
             f"{'; '.join(different)}.\n{_INSTEAD}"
         )
