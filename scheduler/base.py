@@ -145,6 +145,10 @@ class JobReport:
     max_rss_bytes: int | None = None
     """The most memory that it was seen to take; None where nobody measured."""
 
+    cpus: int | None = None
+    """How many processors it was given, which may be more than it asked for; None where nobody
+    told."""
+
     tasks_waiting: tuple[int, ...] = ()
     """The indices that a folded row of pending array elements stands for."""
 

@@ -54,8 +54,9 @@ def new_separator() -> str:
 
 
 SQUEUE_FIELDS = ("JobArrayID", "State", "Reason", "exit_code", "StartTime", "EndTime",
-                  "RestartCnt", "Name")  # fmt: skip
-SACCT_FIELDS = ("JobID", "State", "Reason", "ExitCode", "Start", "End", "Submit", "JobName")
+                  "RestartCnt", "NumCPUs", "Name")  # fmt: skip
+SACCT_FIELDS = ("JobID", "State", "Reason", "ExitCode", "Start", "End", "Submit", "AllocCPUS",
+                "JobName")  # fmt: skip
 SINFO_FIELDS = (
     *("Partition", "CPUsState", "CPUs", "Nodes", "Memory", "Time", "Available"),
     *("DefaultTime", "Size", "Gres"),

@@ -122,7 +122,8 @@ def parse_exit(text: str) -> tuple[int | None, int | None]:
 def parse_squeue(text: str, separator: str) -> list[JobReport]:
     r"""Read the rows of squeue, in the order of their start.
 
-    >>> row = "|".join(["7_[1-2%1]", "PENDING", "Priority", "0", "N/A", "N/A", "0", "gw-1-1"])
+    >>> row = "|".join(["7_[1-2%1]", "PENDING", "Priority", "0", "N/A", "N/A", "0", "2",
+    ...                 "gw-1-1"])
     >>> (report,) = parse_squeue(row + "|\nbanner\n", "|")
     >>> report.native_id, report.tasks_waiting, report.marker, report.reason
     ('7', (1, 2), 'gw-1-1', 'Priority')
@@ -131,10 +132,10 @@ def parse_squeue(text: str, separator: str) -> list[JobReport]:
     """
     reports = []
     for fields in _rows(text.replace(f"{separator}\n", "\n"), separator, len(SQUEUE_FIELDS)):
-        number, state, reason, status, start, end, restarts, name = fields
+        number, state, reason, status, start, end, restarts, cpus, name = fields
         report = _report(number, name, state, "squeue")
         if report is not None:
-            report = _with_end(report, reason, status, start, end)
+            report = _with_end(report, reason, status, start, end, cpus)
             begun_again = int(restarts) if restarts.isdigit() else 0
             reports += _unfolded(replace(report, restarts=begun_again))
     return reports
@@ -143,18 +144,18 @@ def parse_squeue(text: str, separator: str) -> list[JobReport]:
 def parse_sacct(text: str, separator: str) -> list[JobReport]:
     r"""Read the rows of sacct: of a job that ran several times the last, and how often it began.
 
-    >>> first = "|".join(["7", "REQUEUED", "None", "0:0", "10", "20", "1", "gw-1-1"])
-    >>> again = "|".join(["7", "COMPLETED", "None", "0:0", "30", "40", "1", "gw-1-1"])
+    >>> first = "|".join(["7", "REQUEUED", "None", "0:0", "10", "20", "1", "2", "gw-1-1"])
+    >>> again = "|".join(["7", "COMPLETED", "None", "0:0", "30", "40", "1", "2", "gw-1-1"])
     >>> (report,) = parse_sacct(f"{again}\n{first}\n", "|")
-    >>> report.state.value, report.restarts, report.ended.timestamp()
-    ('COMPLETED', 1, 40.0)
+    >>> report.state.value, report.restarts, report.ended.timestamp(), report.cpus
+    ('COMPLETED', 1, 40.0, 2)
     """
     runs: dict[tuple[object, ...], list[tuple[float, JobReport]]] = {}
     for fields in _rows(text, separator, len(SACCT_FIELDS)):
-        number, state, reason, status, start, end, submit, name = fields
+        number, state, reason, status, start, end, submit, cpus, name = fields
         report = _report(number, name, state, "sacct")
         if report is not None:
-            report = _with_end(report, reason, status, start, end)
+            report = _with_end(report, reason, status, start, end, cpus)
             key = (report.native_id, report.task, report.tasks_waiting, name, submit)
             # What has not begun is the latest: it waits to begin again.
             began = _instant(start)
@@ -198,7 +199,9 @@ def _report(number: str, name: str, state: str, source: str) -> JobReport | None
     )
 
 
-def _with_end(report: JobReport, reason: str, status: str, start: str, end: str) -> JobReport:
+def _with_end(
+    report: JobReport, reason: str, status: str, start: str, end: str, cpus: str
+) -> JobReport:
     final, waiting = report.state.final, report.state is JobState.PENDING
     code, signal = parse_exit(status) if final else (None, None)
     return replace(
@@ -207,7 +210,9 @@ def _with_end(report: JobReport, reason: str, status: str, start: str, end: str)
         exit_code=code,
         signal=signal,
         # Of what waits and of what runs, squeue prints when it believes that it will be.
-        started=None if waiting else _instant(start),
+        started=(started := None if waiting else _instant(start)),
+        # Of what has not begun it is what was asked for.
+        cpus=int(cpus) if started and re.fullmatch("[1-9][0-9]{0,8}", cpus) else None,
         ended=_instant(end) if final else None,
     )
 

@@ -153,6 +153,10 @@ class Attempt:
     max_rss_bytes: int | None = None
     """The most memory that it was seen to take; None where nobody measured."""
 
+    cpus_given: int | None = None
+    """Processors of each task as its scheduler gave them: a whole core or node may be more than was
+    asked for. None where nobody told."""
+
     forecast: Forecast | None = None
     """How long it was likely to run when it was asked for; None when nobody could say."""
 

@@ -83,6 +83,8 @@ def observe(job: Job, reports: Sequence[JobReport]) -> Job:
         **ran.seen(job.attempt, reports),
         restarts=max(report.restarts for report in reports),
         max_rss_bytes=max(taken) if taken else job.attempt.max_rss_bytes,
+        cpus_given=max((report.cpus for report in reports if report.cpus), default=None)
+        or job.attempt.cpus_given,
         exit_code=leading.exit_code,
         signal=leading.signal,
         error="" if job.attempt.tracking is Tracking.STALE else job.attempt.error,

@@ -136,8 +136,12 @@ class Report:
 
 
 def core_hours(attempt: Attempt) -> float:
-    """Say what an attempt took: the time of all its tasks, times the processors of each."""
-    return ran.in_all_s(attempt) * cpus_of_task(attempt.resources) / _HOUR
+    """Say what an attempt took: the time of all its tasks, times the processors of each.
+
+    Those that its scheduler gave it where that is known, else those that it asked for.
+    """
+    cpus = attempt.cpus_given or cpus_of_task(attempt.resources)
+    return ran.in_all_s(attempt) * cpus / _HOUR
 
 
 def usage(client: redis.Redis, period: Period, groups_of: Callable[[str], Sequence[str]]) -> Report:

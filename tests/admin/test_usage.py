@@ -17,6 +17,7 @@ from gateway.jobs.outcome import ExitRecord
 from gateway.jobs.usage import Period, core_hours
 from gateway.records import now
 from scheduler.base import JobReport, JobState
+from scheduler.slurm_text import parse_squeue
 from tests.jobs.making import make_attempt, make_job
 from tests.live import Api, LiveGateway
 from tests.web.site import Browser, Site
@@ -102,6 +103,22 @@ def test_a_wrong_period_is_refused_and_so_is_a_stranger(site: Site, root: Browse
     ada.sign_in("ada")
     for path in ("/api/v1/admin/usage", "/admin/usage", "/admin/usage.csv"):
         assert ada.get(path).status_code == 403
+
+
+def test_processors_count_as_they_were_given_not_as_they_were_asked_for() -> None:
+    def report(cpus: int | None, hours: float | None = None) -> JobReport:
+        end = None if hours is None else DAY + timedelta(hours=hours)
+        state = JobState.COMPLETED if end else JobState.RUNNING
+        return JobReport(native_id="7", task=None, marker="m", state=state, cpus=cpus,
+                         raw_state=state.value, started=DAY, ended=end)  # fmt: skip
+
+    job = make_job(resources={"cpus_per_task": 3})
+    assert core_hours(outcome.observe(job, [report(None, 2)]).attempt) == 6, "nobody told"
+    runs = outcome.observe(job, [report(4)])
+    assert runs.attempt.cpus_given == 4, "a core has two threads"
+    assert core_hours(outcome.observe(runs, [report(None, 2)]).attempt) == 8, "told before"
+    row = "|".join(["7_[1-2]", "PENDING", "Priority", "0", "N/A", "N/A", "0", "64", "gw-1-1"])
+    assert parse_squeue(f"{row}|\n", "|")[0].cpus is None, "what waits was given nothing"
 
 
 def test_tasks_are_added_up_once_each_has_ended() -> None:
