@@ -16,18 +16,20 @@ from urllib.parse import urlsplit
 
 from bumps_remote.config import is_loopback, private_folder, state_folder
 from bumps_remote.errors import UnreachableError, UsageError
+from bumps_remote.text import clean_line
 
 _ANSWER_S = 120.0
-_PORT = 5148
+VIEW = "http://localhost:5148"
+"""Where bumps puts its view unless told otherwise."""
 
 
-def load_session(path: Path, url: str = "") -> Path | None:
+def load_session(path: Path, url: str = VIEW) -> Path | None:
     """Show a session in a web view that runs, and answer where what it showed before is kept.
 
     Parameters
     ----------
     url
-        Where the view is; empty: where bumps puts it unless told otherwise.
+        Where the view is.
 
     Raises
     ------
@@ -36,11 +38,10 @@ def load_session(path: Path, url: str = "") -> Path | None:
     UnreachableError
         When nothing answers there, or the view could not read the session.
     """
-    address = url or f"http://localhost:{_PORT}"
-    parts = urlsplit(address)
+    parts = urlsplit(url)
     if parts.scheme != "http" or not is_loopback(parts.hostname or ""):
         raise UsageError(
-            f"{address}: only a view on this computer is spoken to, as http://localhost:{_PORT}"
+            f"{clean_line(url, 80)}: only a view on this computer is spoken to, as {VIEW}"
         )
     loading = _loaded(f"http://{parts.netloc}", path.absolute())
     # A notebook's own thread has a loop that runs already.

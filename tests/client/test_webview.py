@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -356,13 +357,19 @@ def test_a_fetched_session_is_loaded_into_a_view_that_runs(start: Starter, tmp_p
     shown = start(LINE.replace("PAUSE", "0"), "--headless", "--fit=lm")
     job = shown.connection.submit(tmp_path / "model.py", fit="lm")
     job.result()
-    job.fetch(tmp_path / "got", only=["out/session.h5"])
     shown.page_calls("shake_parameters")
 
-    kept = load_session(tmp_path / "got" / "out" / "session.h5", shown.url)
+    command = ["open", job.id, f"--webview={shown.url}", f"--output={tmp_path / 'got'}", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "bumps_remote.cli", *command],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
+    assert done.returncode == 0, done.stderr
+    kept = Path(json.loads(done.stdout)["kept"])
     assert shown.values() == pytest.approx({"m": 2.5, "b": 1}, abs=1e-3)
-    assert kept is not None
     assert kept.stat().st_size > 1000
     with pytest.raises(UnreachableError, match="could not read"):
         load_session(tmp_path / "model.py", shown.url)

@@ -29,6 +29,7 @@ from bumps_remote.show import job_lines, notice, out
 from bumps_remote.tables import results_tables, to_csv
 from bumps_remote.text import clean
 from bumps_remote.transferred import Transferred
+from bumps_remote.view_client import VIEW, load_session
 
 _SESSION = "session.h5"
 
@@ -124,12 +125,21 @@ def fetch(
 @click.argument("id", shell_complete=complete_job)
 @click.option("--element", metavar="N|LABEL", help="Which element of an array.")
 @click.option("--with", "program", default="bumps", show_default=True, help="Or refl1d.")
+@click.option(
+    "--webview",
+    "view",
+    is_flag=False,
+    flag_value=VIEW,
+    metavar="[URL]",
+    help=f"Show it in the web view that runs there; without a URL at {VIEW}.",
+)
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Folder for the session.")
 @common
 def open_session(
     id: str,
     element: str | None,
     program: str,
+    view: str | None,
     output: Path | None,
     url: str | None,
     *,
@@ -138,21 +148,34 @@ def open_session(
 ) -> None:
     """Fetch the session of the job ID and open it in your own bumps."""
     found = shutil.which(program)
-    if found is None:
+    if found is None and not view:
         raise UsageError(f"there is no program {program!r} on your PATH: install it, or use fetch")
     with connect(url, insecure=insecure) as connection:
         job = connection.job(id)
         name = _session_of(job, element)
         folder = output or default_folder(job)
         fetched = connection.fetch(job.id, folder, [name])
-    command = [found, f"--read-session={fetched.files[0].absolute()}"]
+    session = fetched.files[0]
+    if view:
+        _show(job, session, view, as_json=as_json)
+        return
+    command = [str(found), f"--read-session={session.absolute()}"]
     if as_json:
-        print_json({"job": job.id, "session": str(fetched.files[0]), "command": command})
+        print_json({"job": job.id, "session": str(session), "command": command})
         return
     notice(" ".join(command))
     done = subprocess.run(command, check=False)
     if done.returncode:
         raise JobFailedError(f"{program} ended with {done.returncode}")
+
+
+def _show(job: Job, session: Path, view: str, *, as_json: bool) -> None:
+    kept = load_session(session, view)
+    lines = [f"it is shown at {view}"]
+    if kept is not None:
+        lines.append(f"what was shown there before is in {kept}")
+    document = {"job": job.id, "session": str(session), "webview": view}
+    answer({**document, "kept": kept and str(kept)}, map(Text, lines), as_json=as_json)
 
 
 def _session_of(job: Job, element: str | None) -> str:
