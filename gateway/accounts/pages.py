@@ -24,7 +24,7 @@ from gateway.accounts.schemas import (
 )
 from gateway.errors import GatewayError, InvalidError
 from gateway.web.access import needs, public
-from gateway.web.context import identity, identity_or_none, visit
+from gateway.web.context import gateway, identity, identity_or_none, visit
 from gateway.web.cookies import keep_signed_in
 from gateway.web.csrf import FIELD
 from gateway.web.errors import field_errors
@@ -238,6 +238,7 @@ def _tokens_page(made: NewToken | None = None, error: GatewayError | None = None
         given={} if made else request.form,
         scopes=[scope for scope in Scope if scope in asks.scopes],
         lifetimes=_LIFETIMES,
+        url=gateway().settings.url,
     )
     return _answer(page, error)
 

@@ -8,6 +8,7 @@ from typing import Any
 from apiflask import APIBlueprint
 from flask import redirect, render_template, request, url_for
 
+from fitters.bumps_options import METHODS
 from gateway.accounts.rights import Right, may
 from gateway.datasets.service import Files
 from gateway.errors import GatewayError, InvalidError, PreconditionError
@@ -27,7 +28,7 @@ from gateway.problems.models import CurveDocument
 from gateway.problems.present import present
 from gateway.problems.schemas import CloneSchema, CurveSchema
 from gateway.problems.service import Found
-from gateway.web.access import takes_form
+from gateway.web.access import public, takes_form
 from gateway.web.context import gateway, identity
 from gateway.web.etag import etag_of
 from gateway.web.paging import make_cursor, read_cursor
@@ -36,6 +37,14 @@ bp = APIBlueprint("problem_pages", __name__, enable_openapi=False)
 
 _LISTED = 30
 _SHOWN_BYTES = 200_000
+
+
+@bp.get("/help")
+@public
+def first_steps() -> Page:
+    """Say how to begin, with commands to paste, and what the words mean."""
+    methods = [method for method in METHODS.values() if not method.hidden]
+    return render_template("help.html", url=gateway().settings.url, methods=methods)
 
 
 @bp.get("/problems")

@@ -31,9 +31,8 @@ HEADERS: dict[str, dict[str, Any]] = {
     },
     "Range": {"description": "a part of the file", "schema": {"type": "string"}},
     "Tus-Resumable": {
-        "description": "1.0.0",
-        "required": True,
-        "schema": {"type": "string", "enum": ["1.0.0"]},
+        "description": "1.0.0, without which nothing is taken",
+        "schema": {"type": "string"},
     },
     "Upload-Length": {
         "description": "bytes of the whole file",

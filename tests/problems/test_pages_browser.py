@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.jobs.making_pages import Fits, Window, serious
+from tests.live import PASSWORD
 from tests.problems import making_form as form
 from tests.problems.nist import read
 
@@ -435,6 +436,41 @@ def test_everything_is_reached_and_chosen_by_keyboard(page: Page, fits: Fits) ->
     with page.expect_event("load"):
         page.keyboard.press("Enter")
     assert fits.api.wait(form.job_of(page))["options"]["fit"] == "lm"
+
+
+def test_a_newcomer_gets_from_the_sign_in_page_to_a_result_without_reading(
+    browser: Browser, fits: Fits
+) -> None:
+    page = browser.new_context().new_page()
+    page.goto(f"{fits.api.live.url}/sign-in")
+    page.get_by_role("link", name="Help").click()
+    expect(page.locator("#command-login")).to_contain_text("bumps-remote login http")
+    page.get_by_role("link", name="Open a form that is filled in").click()
+    page.get_by_label("Name").fill(fits.api.name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("#plot-place canvas").first).to_be_visible(timeout=30_000)
+    form.send(page)
+    fits.api.wait(form.job_of(page))
+    result = page.get_by_role("table").get_by_text("b1", exact=True).first
+    expect(result).to_be_visible(timeout=30_000)
+    page.context.close()
+
+
+def test_first_steps_are_accessible_and_print_in_light_colours(
+    browser: Browser, fits: Fits, tmp_path: Path
+) -> None:
+    viewport = {"width": 360, "height": 800}
+    window = Window(browser, fits, viewport=viewport, color_scheme="dark")
+    page = window.open("/help")
+    assert (window.overflow(), serious(page)) == (0, [])
+    page.screenshot(path=tmp_path / "help.png", full_page=True)
+    page.emulate_media(media="print", color_scheme="dark")
+    expect(page.locator(".top")).to_be_hidden()
+    expect(page.get_by_role("button", name="Copy").first).to_be_hidden()
+    colours = "getComputedStyle(document.documentElement).getPropertyValue('--ink')"
+    assert page.evaluate(colours).strip() in ("#000", "#000000")
+    window.context.close()
 
 
 def test_the_basic_path_needs_no_script(browser: Browser, fits: Fits) -> None:

@@ -1,7 +1,7 @@
 """Let Lighthouse look at our pages, in the system's Chromium, on a gateway of its own.
 
-``make lighthouse`` installs it by npm and runs this; what falls short is named, and the status is
-1. First paint is measured without throttling and only told: on a busy computer it says nothing of us.
+``make lighthouse`` installs it by npm and runs this; what falls short is named (status 1). First
+paint is measured without throttling and only told: on a busy computer it says nothing of us.
 """
 
 from __future__ import annotations
