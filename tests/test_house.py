@@ -29,6 +29,7 @@ BROAD: dict[str, str] = {
     "scheduler/deadlines.py": "whoever waits for a thread gets its error, whatever it is",
     "fitters/driver.py": "the driver's outermost frame",
     "fitters/crew.py": "the outermost frame of a forked process, which must not return",
+    "client/bumps_remote/checker.py": "the user's own model is loaded in there",
     "fitters/bumps_run.py": "the user's own model runs in there",
     "fitters/bumps_result.py": "the user's own model runs in there",
     "fitters/user_errors.py": "the user's own model is loaded in there",

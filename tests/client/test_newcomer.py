@@ -30,7 +30,7 @@ JOB = f"/jobs/{JOB_ID}"
         (("stop",), "which job? Give its ID, at least 4 signs of it, or 'last'"),
         (("submit",), "Missing argument 'MODEL'"),
         (("login",), "nobody is here to be asked for Server (https://...): give the server's URL"),
-        (("login", "https://a.example"), "nobody is here to be asked for Name: give --name"),
+        (("login", "https://a.example"), "nobody is here to be asked: say --browser, --device"),
         (("login", "https://a.example", "-n", "kim"), "Password: give --password-stdin"),
         (("login", "localhost:5000"), "(or http:// on this computer), not 'localhost:5000'"),
         (("list",), "which server? 'bumps-remote login https://...'"),

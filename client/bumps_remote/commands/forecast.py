@@ -42,7 +42,7 @@ def _forecast(
 def _time_it(connection: Connection, wanted: Wanted, given: Mapping[str, Any]) -> Job:
     """Ask for a check: it loads the problem and times an evaluation."""
     one = replace(wanted, mode="check", elements=(), campaign=None, pack=1, throttle=None)
-    return send(connection, one, new=given["new"])
+    return send(connection, one, new=given["new"], unchecked=given["unchecked"])
 
 
 forecast = make_command(

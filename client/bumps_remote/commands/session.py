@@ -129,7 +129,9 @@ def _where(url: str | None, *, insecure: bool) -> Server:
     known = config.profiles.get(check_profile(profile)) if profile else None
     if url is None and known is None and not profile:
         known = config.profiles.get(config.default)
-    asked = url or (known.url if known else "") or _asked("Server (https://...)", "its URL")
+    asked = (
+        url or (known.url if known else "") or _asked("Server (https://...)", "the server's URL")
+    )
     address = check_url(asked, insecure=insecure or bool(known and known.insecure))
     before = known if profile else config.at(address)
     if before is not None and before.url == address:

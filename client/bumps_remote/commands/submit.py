@@ -29,6 +29,7 @@ from bumps_remote.errors import RemoteError, UsageError
 from bumps_remote.fetch import Fetched
 from bumps_remote.files import Bundle, make_bundle
 from bumps_remote.job import Job, succeeded
+from bumps_remote.local_check import check_model, differing
 from bumps_remote.options import (
     RESOURCES,
     built_in_methods,
@@ -76,6 +77,7 @@ _INTERRUPTED = (
     "'bumps-remote journal' shows what is unfinished"
 )
 _PROBE_S = 3.0
+_LOOKED_AT = 5
 
 
 class LikeBumps(click.Command):
@@ -171,6 +173,8 @@ _OPTIONS = (
     click.option("--tag", "tags", multiple=True, help="A tag; may be given several times."),
     click.option("--new", is_flag=True,
                  help="A new job even if the same is unfinished in the journal."),
+    click.option("--unchecked", is_flag=True,
+                 help="Do not load the model here first, to see that it can be fitted."),
     click.option("--parallel", type=WHOLE, hidden=True),
     click.option("--batch", "-b", is_flag=True, hidden=True),
     click.option("--start", "-s", is_flag=True, hidden=True),
@@ -220,7 +224,7 @@ def _submit(
     if given["output"]:
         free_folder(given["output"], replace=given["force"])
     with connect(url, insecure=insecure) as connection:
-        job = send(connection, wanted, new=given["new"])
+        job = send(connection, wanted, new=given["new"], unchecked=given["unchecked"])
         fetching = fetching or bool(given["output"] or given["session"])
         if waiting or fetching:
             _finish(job, given, fetching=fetching, as_json=as_json)
@@ -252,7 +256,7 @@ def _run(
     if given["output"]:
         free_folder(given["output"], replace=given["force"])
     with connect(url, insecure=insecure) as connection:
-        job = send(connection, wanted, new=given["new"])
+        job = send(connection, wanted, new=given["new"], unchecked=given["unchecked"])
         notice(f"job {job.id}")
         _finish(job, given, fetching=not given["chisq"] and not given["check"], as_json=as_json)
 
@@ -295,14 +299,27 @@ def _bundle(ctx: click.Context, given: Mapping[str, Any], *, quiet: bool) -> Bun
     return bundle
 
 
-def send(connection: Connection, wanted: Wanted, *, new: bool) -> Job:
-    """Submit what is wanted, and say what Ctrl-C leaves behind."""
+def send(connection: Connection, wanted: Wanted, *, new: bool, unchecked: bool) -> Job:
+    """Try what is wanted here, submit it, and say what Ctrl-C leaves behind."""
     check_fit(wanted.options, connection.methods())
+    if not unchecked and (here := check_model(wanted, notice)):
+        _tell_versions(connection, wanted, here)
     try:
         return connection.send(wanted, new=new)
     except KeyboardInterrupt:
         notice(_INTERRUPTED)
         raise click.Abort from None
+
+
+def _tell_versions(connection: Connection, wanted: Wanted, here: Mapping[str, str]) -> None:
+    """Say where the newest result of a cluster was made with other versions than are here."""
+    for job in connection.jobs(state="COMPLETED", kind="fit", limit=_LOOKED_AT):
+        if wanted.cluster in (None, job.get("cluster")):
+            results = connection.results(str(job["id"]))["results"]
+            there = results[0].get("versions") if results else None
+            if there and (found := differing(here, there)):
+                notice(f"your newest result of {job.get('cluster')} has {', '.join(found)}")
+            return
 
 
 def wanted_of(ctx: click.Context, given: Mapping[str, Any], *, quiet: bool) -> Wanted:

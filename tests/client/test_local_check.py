@@ -1,0 +1,103 @@
+"""What would fail there is said here, before anything is sent."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from bumps_remote.errors import UsageError
+from bumps_remote.files import make_bundle
+from bumps_remote.local_check import check_model
+from bumps_remote.submission import Wanted
+
+from tests.client.site import JOB_ID, Misbehaving, Reply, Shell, job_document, serve_submissions
+
+MODEL = """\
+import numpy as np
+from bumps.names import Curve, FitProblem
+x, y, dy = np.loadtxt("line.dat").T
+M = Curve(lambda x, m, b: m * x + b, x, y, dy, m={m}, b=0.0)
+M.m.range(-10, 10)
+M.b.range(-10, 10)
+{more}
+problem = FitProblem(M)
+"""
+
+
+@pytest.fixture
+def desk(site: Misbehaving, shell: Shell) -> Shell:
+    """Give a laptop on which models are tried, with a good one."""
+    serve_submissions(site)
+    site.on("GET", "/jobs", Reply(body={"items": [], "next_cursor": None}))
+    del shell.environment["BUMPS_REMOTE_CHECK"]
+    write(shell)
+    return shell
+
+
+def write(shell: Shell, more: str = "", m: str = "1.0") -> None:
+    shell.write("model.py", MODEL.format(m=m, more=more))
+    rows = [f"{i} {2 * i + 1} 0.1" for i in range(9)]
+    shell.write("line.dat", "\n".join(rows) + "\n")
+
+
+def test_a_good_model_goes_and_other_versions_there_are_told(
+    site: Misbehaving, desk: Shell
+) -> None:
+    body = {"items": [job_document(cluster="hpc")], "next_cursor": None}
+    site.on("GET", "/jobs", Reply(body=body))
+    there = {"versions": {"bumps": "0.9.1", "python": "3.8.2"}}
+    site.on("GET", f"/jobs/{JOB_ID}/results", Reply(body={"results": [there], "files": []}))
+
+    done = desk.run("submit", "model.py")
+
+    assert "newest result of hpc has bumps 0.9.1 (here 1." in done.err
+    assert "Python 3.8 (here 3." in done.err
+    assert len(site.asked("POST", "/jobs")) == 1
+
+
+def test_what_is_wrong_with_a_model_is_said_before_anything_is_sent(
+    site: Misbehaving, desk: Shell
+) -> None:
+    write(desk, m="50.0")
+
+    said = desk.run("submit", "model.py", code=2).err
+
+    assert "m starts at 50, out of its bounds -10 to 10: change one of them" in said
+    assert site.asked("POST", "/files") == []
+    assert desk.run("submit", "model.py", "--unchecked").out
+    assert len(site.asked("POST", "/jobs")) == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ("M.q.range(0, 1)", "model.py, line 7: AttributeError"),
+        ("open('far/away.dat')", "add it with --data FILE"),
+        ("M.y = M.y * np.nan", "chi-square is not finite at the start"),
+        ("import os; os._exit(7)", "ended Python itself with 7"),
+    ],
+)
+def test_each_fault_is_told_by_its_place(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, more: str, message: str
+) -> None:
+    monkeypatch.delenv("BUMPS_REMOTE_CHECK", raising=False)
+    write(shell, more=more)
+
+    with pytest.raises(UsageError, match=re.escape(message)):
+        check_model(Wanted(bundle=make_bundle(shell.work / "model.py")), print)
+
+
+def test_what_may_be_there_and_is_not_here_is_no_fault_of_the_model(
+    site: Misbehaving, desk: Shell
+) -> None:
+    write(desk, more="import a_library_of_the_cluster")
+
+    done = desk.run("submit", "model.py")
+
+    assert "not checked here: there is no a_library_of_the_cluster" in done.err
+    assert len(site.asked("POST", "/jobs")) == 1
+
+
+def test_a_python_that_is_not_there_is_named(desk: Shell) -> None:
+    done = desk.run("submit", "model.py", code=2, BUMPS_REMOTE_PYTHON="/nowhere/python")
+    assert "set BUMPS_REMOTE_PYTHON right" in done.err
