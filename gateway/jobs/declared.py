@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from functools import cache
 from typing import Any
 
 from marshmallow import ValidationError
 
-from fitters.base import Fitter
 from gateway.cluster_settings import ClusterSettings
 from gateway.errors import FieldError, InvalidError
 from gateway.jobs.kinds import find_kind, kinds
@@ -44,7 +44,7 @@ def as_declared(request: JobRequest, cluster: ClusterSettings) -> JobRequest:
     InvalidError
         If the kind declares what no job can have.
     """
-    declared, asked = declared_resources(find_kind(request.kind)), request.resources
+    declared, asked = declared_resources(request.kind), request.resources
     given: dict[str, Any] = {
         item.name: value
         for item in fields(declared)
@@ -58,8 +58,9 @@ def as_declared(request: JobRequest, cluster: ClusterSettings) -> JobRequest:
     return replace(request, resources=replace(asked, **given))
 
 
-def declared_resources(kind: Fitter) -> Resources:
-    """Read what a kind declares, as a request is read.
+@cache
+def declared_resources(name: str) -> Resources:
+    """Read what a kind declares, as a request is read; a declaration is there for good.
 
     Raises
     ------
@@ -67,11 +68,11 @@ def declared_resources(kind: Fitter) -> Resources:
         Naming what of it no job can have.
     """
     try:
-        found: Resources = ResourcesSchema().load(dict(kind.resources))
+        found: Resources = ResourcesSchema().load(dict(find_kind(name).resources))
     except ValidationError as error:
         said = error.messages_dict.items()
         wrong = "; ".join(f"{name}: {' '.join(map(str, texts))}" for name, texts in said)
-        text = f"the kind {kind.name} declares resources that no job can have ({wrong}): "
+        text = f"the kind {name} declares resources that no job can have ({wrong}): "
         raise InvalidError.at("/kind", f"{text}whoever installed it has to mend it") from error
     return found
 

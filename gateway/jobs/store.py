@@ -151,7 +151,7 @@ class JobStore:
         return self._parsed.jobs(self._rows(ids))
 
     def _rows(self, ids: Sequence[str]) -> list[tuple[str, tuple[str, str | None]]]:
-        rows = zip(ids, self._read(args=list(ids)), strict=True)
+        rows = zip(ids, self._read(args=list(ids)) if ids else (), strict=True)
         return [(job_id, (row[0], row[1])) for job_id, row in rows if row[0] is not None]
 
     def seen(self, jobs: Sequence[Job]) -> None:

@@ -48,7 +48,7 @@ def test_a_kind_declares_itself(name: str) -> None:
     assert kind.title
     assert kind.shape in {"single", "array", "array-reduce"}
     assert kind.output_type
-    declared_resources(kind)
+    declared_resources(name)
     for option in kind.options:
         assert isinstance(option.default, (int, float, bool, str))
         assert option.label

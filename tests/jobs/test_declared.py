@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.jobs.declared import output_type
+from gateway.jobs.declared import declared_resources, output_type
 from gateway.jobs.kinds import kinds
 from tests.api.wrong import CURVE
 from tests.live import Api
@@ -54,9 +54,11 @@ def strangers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[set[s
         )
     )
     monkeypatch.syspath_prepend(str(lib))
-    kinds.cache_clear()
+    for kept in (kinds, declared_resources):
+        kept.cache_clear()
     yield set(KINDS)
-    kinds.cache_clear()
+    for kept in (kinds, declared_resources):
+        kept.cache_clear()
 
 
 @pytest.fixture

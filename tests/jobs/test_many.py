@@ -52,6 +52,15 @@ def test_many_are_written_each_with_its_sidecar(store: JobStore, sidecars: Sidec
     assert [document.get("title") for document in kept] == [job.title for job in written]
 
 
+def test_none_are_read_without_asking(store: JobStore, redis: redis_client.Redis) -> None:
+    def commands() -> int:
+        return int(redis.info("stats")["total_commands_processed"])
+
+    before = commands()
+    assert store.get_many([]) == []
+    assert commands() - before == 1, "that of the count itself"
+
+
 def test_of_many_those_that_cannot_be_written_are_left_alone(
     store: JobStore, sidecars: Sidecars, monkeypatch: pytest.MonkeyPatch
 ) -> None:
