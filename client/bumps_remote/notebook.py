@@ -123,7 +123,7 @@ def _head(job: Document, url: str) -> str:
     color = _COLORS.get(state, _BAD)
     chisq = job.get("chisq")
     return (
-        f'<div><b style="color:{color}">{escape(state)}</b> {name} '
+        f'<div><span style="color:{color}">●</span> <b>{escape(state)}</b> {name} '
         f"{escape(clean_line(job.get('title') or '', 80))}</div>"
         f"<div>{escape(said)}{f' χ² {number(chisq)}' if chisq is not None else ''}</div>"
     )
@@ -141,7 +141,8 @@ def _bar(job: Document, steps: Sequence[Mapping[str, Any]]) -> str:
     text = f"<div>{escape(said)}</div>"
     if not isinstance(done, int) or not isinstance(planned, int) or planned <= 0:
         return text
-    return f'{text}<progress max="{planned}" value="{min(done, planned)}"></progress>'
+    bar = f'max="{planned}" value="{min(done, planned)}" style="width:100%"'
+    return f"{text}<progress {bar}></progress>"
 
 
 def chart(steps: Sequence[Mapping[str, Any]]) -> str:

@@ -20,12 +20,13 @@ from bumps_remote.text import clean_line
 
 _CHECK_S = 600
 _CHECK = """
-import json, logging, sys
+import contextlib, json, logging, sys
 out, sys.stdout = sys.stdout, sys.stderr
 logging.disable(logging.ERROR)
 asked = json.load(sys.stdin)
 if asked["plugin"] == "refl1d":
-    import refl1d.webview.server.cli
+    with contextlib.suppress(ImportError):  # then it loads what bumps alone can load
+        import refl1d.webview.server.cli
 import numpy as np
 from bumps.fitproblem import load_problem
 

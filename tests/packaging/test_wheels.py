@@ -63,7 +63,7 @@ def test_the_server_wheel_carries_every_file_of_its_rooms_and_cupboards(wheels: 
 def test_the_client_wheel_has_one_package_and_nothing_of_the_server(wheels: Wheels) -> None:
     tops = {name.partition("/")[0] for name in names_in(wheels.client)}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"bumps_remote"}
-    assert "bumps_remote/py.typed" in names_in(wheels.client)
+    assert {"bumps_remote/py.typed", "bumps_remote/webview.html"} < names_in(wheels.client)
     assert sorted(requirements(wheels.client)) == ["click", "httpx", "rich"]
 
 
