@@ -101,19 +101,12 @@ def fetch(
         folder = output or default_folder(job)
         with Transferred(quiet=as_json) as bar:
             fetched = connection.fetch(
-                job.id,
-                folder,
-                only,
-                elements=elements,
-                replace=force,
-                trust=trust,
-                told=bar.told,
+                job.id, folder, only, elements=elements, replace=force, trust=trust, told=bar.told
             )
-    files = [path.relative_to(fetched.folder).as_posix() for path in fetched.files]
     document = {
         "job": job.id,
         "folder": str(fetched.folder),
-        "files": files,
+        "files": [path.relative_to(fetched.folder).as_posix() for path in fetched.files],
         "complete": fetched.complete,
         "refused": list(fetched.refused),
     }

@@ -103,24 +103,30 @@ def login(
         made = _sign_in(transport, way, given, Wish(label=label, scope=scope, days=days or None))
     finally:
         transport.close()
-    with Connection(server.url, made.token, insecure=insecure, patience=patience()) as connection:
-        own = clean_line(connection.me()["name"])
-    old = _token_of(server)
-    kept = remember(
-        replace(server, token=made.token, name=own, expires=made.expires, insecure=insecure)
-    )
-    if old and old != made.token:
-        _revoke(replace(server, token=old))
+    kept = _keep(server, made)
     place = "the keyring" if kept.keyring else str(config_file())
     document = {
         "url": kept.url,
-        "name": own,
+        "name": kept.name,
         "profile": kept.profile,
         "expires": kept.expires,
         "kept_in": place,
     }
     notice(f"the token is in {place}; profile {kept.profile}")
-    answer(document, [Text(f"logged in to {kept.url} as {own}")], as_json=as_json)
+    answer(document, [Text(f"logged in to {kept.url} as {kept.name}")], as_json=as_json)
+
+
+def _keep(server: Server, made: Made) -> Server:
+    """Keep a token that works, in place of the one that was there."""
+    with Connection(
+        server.url, made.token, insecure=server.insecure, patience=patience()
+    ) as connection:
+        own = clean_line(connection.me()["name"])
+    old = _token_of(server)
+    kept = remember(replace(server, token=made.token, name=own, expires=made.expires))
+    if old and old != made.token:
+        _revoke(replace(server, token=old))
+    return kept
 
 
 def _where(url: str | None, *, insecure: bool) -> Server:
@@ -135,8 +141,8 @@ def _where(url: str | None, *, insecure: bool) -> Server:
     address = check_url(asked, insecure=insecure or bool(known and known.insecure))
     before = known if profile else config.at(address)
     if before is not None and before.url == address:
-        return before
-    return Server(url=address, profile=profile or "")
+        return replace(before, insecure=insecure or before.insecure)
+    return Server(url=address, profile=profile or "", insecure=insecure)
 
 
 def _way(given: Mapping[str, Any]) -> str:
