@@ -49,6 +49,9 @@ lighthouse: setup ## let Lighthouse (by npm) look at our pages: accessibility, j
 	@npm install --prefix .lighthouse --no-audit --no-fund --loglevel=error >/dev/null
 	$(BIN)/python -m tools.lighthouse
 
+screenshots: setup ## take the screenshots of README.rst again, of a real fit
+	$(BIN)/python -m tools.screenshots
+
 docs: setup ## write the reference pages in docs/ again from code and defaults
 	$(BIN)/python -m tools.reference
 
@@ -82,4 +85,4 @@ clean: ## remove environments, caches and builds
 	.venv-fit/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -r config/compute-requirements.txt
 	@touch $@
 
-.PHONY: help demo run test check check-lint bench golden faults lighthouse docs pins setup system compute clean
+.PHONY: help demo run test check check-lint bench golden faults lighthouse screenshots docs pins setup system compute clean
