@@ -16,6 +16,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from gateway.errors import InvalidError
 from gateway.jobs.compared import MOST, Comparison, Line, Ref, compare, parse_refs
+from gateway.jobs.compared_files import changes_of
 from gateway.jobs.compared_settings import settings_of
 from gateway.jobs.concise import concise, plain
 from gateway.jobs.job_view import file_url
@@ -66,6 +67,7 @@ def compare_page() -> Page:
         lines=_shown(found),
         only=request.args.get("only") == _DIFFERING,
         settings=settings,
+        changes=changes_of(found, gateway().blobs),
         aic=found.versus_best(0),
         bic=found.versus_best(1),
         url=_url,

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.jobs.compared import Comparison, Member
+from gateway.jobs.concise import plain
+from gateway.jobs.result_view import ParameterRow, interval_text
 
 Value = str | float | int | bool | None
 _TEXT = 500
 _SHORT = 12
+_START_DIGITS = 10
 _RUN = ("mode", "seed", "shake", "simulate", "resume", "cpus", "ranks", "time_limit_s")
 _OWN = frozenset({"job_name", "output", "error", "chdir", "comment"})
 """Directives that are another in each job by their nature."""
@@ -43,10 +46,29 @@ def settings_of(comparison: Comparison) -> tuple[Setting, ...]:
     # By group, so that what only a later member has stands beside its like.
     keys = dict.fromkeys(key for one in told for key in one)
     groups = list(dict.fromkeys(group for group, _ in keys))
-    return tuple(
+    found = (
         Setting(group=group, name=name, values=tuple(one.get((group, name)) for one in told))
         for group, name in sorted(keys, key=lambda key: groups.index(key[0]))
     )
+    return (*found, *_bounds(comparison))
+
+
+def _bounds(comparison: Comparison) -> Iterator[Setting]:
+    """Name parameters whose bounds or start are not the same; the others would be a long list."""
+    for line in comparison.lines:
+        for group, tell in (("bounds", _bounds_of), ("start", _start_of)):
+            values = tuple(tell(cell.row) if cell else None for cell in line.cells)
+            setting = Setting(group=group, name=line.label, values=values)
+            if setting.differs and setting.everywhere:
+                yield setting
+
+
+def _bounds_of(row: ParameterRow) -> str:
+    return "open" if row.bounds == (None, None) else interval_text(row.bounds)
+
+
+def _start_of(row: ParameterRow) -> str:
+    return plain(row.start, _START_DIGITS)
 
 
 def _told(member: Member) -> Iterator[tuple[tuple[str, str], Value]]:

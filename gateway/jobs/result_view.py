@@ -27,6 +27,9 @@ _FIXED = 50
 _FIXED_COLUMNS, _FITTED_COLUMNS = 50, 100
 """Of a table of all elements: names are as many as a job likes, and each is a cell in each row."""
 
+_AGREED = 1.1
+"""Below it the chains agree, as the verdict of dream has it."""
+
 _DIGITS = 5
 _MOST_DIGITS = 15
 Interval = tuple[float | None, float | None]
@@ -48,6 +51,13 @@ class ParameterRow:
     median: float | None = None
     interval_68: Interval | None = None
     interval_95: Interval | None = None
+    r_hat: float | None = None
+    """How well dream's chains agree on it: 1 is best."""
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether the chains agree on it, or nobody asked them."""
+        return self.r_hat is None or self.r_hat < _AGREED
 
     @property
     def concise(self) -> str:
@@ -124,6 +134,11 @@ class ResultView:
     def has_intervals(self) -> bool:
         """Whether there are credible intervals to show."""
         return any(row.interval_68 for row in self.parameters)
+
+    @property
+    def has_r_hat(self) -> bool:
+        """Whether there is a word on how well chains agree."""
+        return any(row.r_hat is not None for row in self.parameters)
 
     @property
     def at_limits(self) -> tuple[ParameterRow, ...]:
@@ -242,7 +257,7 @@ def read_result(document: Document) -> ResultView:
         method=_text(document.get("method"), 40),
         label=_text(document.get("label"), _LABEL),
         numbers={name: _number(document.get(name)) for name in names},
-        parameters=tuple(_parameters(document.get("parameters"))),
+        parameters=tuple(_parameters(document.get("parameters"), convergence.get("r_hat"))),
         fixed=dict(islice(_fixed(document.get("fixed")), _FIXED)),
         convergence=_convergence(convergence),
         versions={
@@ -263,8 +278,9 @@ def _elements(rows: Sequence[Any], count: int) -> Iterator[ElementView]:
             yield ElementView(index=index, result=read_result(row))
 
 
-def _parameters(rows: Any) -> Iterator[ParameterRow]:
-    for row in (rows if isinstance(rows, list) else [])[:_PARAMETERS]:
+def _parameters(rows: Any, r_hat: Any) -> Iterator[ParameterRow]:
+    agreed = r_hat if isinstance(r_hat, list) else []
+    for index, row in enumerate((rows if isinstance(rows, list) else [])[:_PARAMETERS]):
         if not isinstance(row, dict):
             continue
         limit = row.get("at_limit")
@@ -279,6 +295,7 @@ def _parameters(rows: Any) -> Iterator[ParameterRow]:
             median=_number(row.get("median")),
             interval_68=_interval(row.get("interval_68")),
             interval_95=_interval(row.get("interval_95")),
+            r_hat=_number(agreed[index]) if index < len(agreed) else None,
         )
 
 

@@ -16,11 +16,12 @@ from playwright.sync_api import Browser, Page, expect
 from gateway.errors import InvalidError
 from gateway.jobs.compared import MOST, Cell, Line, parse_refs
 from gateway.jobs.result_view import ParameterRow
-from tests.jobs.making_pages import HOSTILE, Fits, Window, data, pixels, serious
+from tests.jobs.making_pages import HOSTILE, Fits, Window, data, model, pixels, serious
 from tests.jobs.test_pages import Plain
 from tests.live import LiveGateway
 
 LONG = 60_000
+WIDER = model().replace("range(0, 10)", f"range(0, 20)  # {HOSTILE}")
 MISSING = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 
 
@@ -43,7 +44,7 @@ def three(fits: Fits) -> Three:
     wanted = [
         fits.fit(problem, title="reference", options={"fit": "lm"}, seed=1),
         fits.fit(problem, options={"fit": "amoeba"}, seed=1),
-        fits.fit(fits.problem(data_dat=data(3.0)), options={"fit": "lm"}, seed=2),
+        fits.fit(fits.problem(WIDER, data_dat=data(3.0)), options={"fit": "lm"}, seed=2),
     ]
     return Three(*(str(fits.api.wait(job)["id"]) for job in wanted))
 
@@ -105,12 +106,15 @@ def test_criteria_are_told_of_the_same_data_only(fits: Fits, three: Three) -> No
 
 def test_what_was_set_otherwise_is_named_and_nothing_else(fits: Fits, three: Three) -> None:
     document = asked(fits, three.ids)
+    bounds = next(one for one in document["settings"] if one["group"] == "bounds")
+    assert (bounds["name"], bounds["values"]) == (HOSTILE, ["0 … 10", "0 … 10", "0 … 20"])
     settings = {one["name"]: one for one in document["settings"]}
     assert settings["fit"]["values"] == ["lm", "amoeba", "lm"]
     assert settings["seed"]["values"] == [1, 1, 2]
     data_file = settings["file data.dat"]["values"]
     assert data_file[0] == data_file[1] != data_file[2]
-    assert settings["file model.py"]["differs"] is False
+    script = settings["file model.py"]["values"]
+    assert script[0] == script[1] != script[2]
     assert settings["cluster"]["differs"] is False
     for one in document["settings"]:
         assert one["differs"] == (len({str(value) for value in one["values"]}) > 1), one
@@ -174,6 +178,8 @@ def test_the_page_is_whole_without_scripts(plain: Plain, three: Three) -> None:
     assert (text.count('<tr class="differs"'), only.count('<tr class="differs"')) == (1, 1)
     assert "1 of 2 differ" in only
     assert '<th scope="row" class="text">b</th>' not in only
+    assert "<del>-model.m.range(0, 10)</del>" in text
+    assert "<ins>+model.m.range(0, 20)  # &lt;img src=x" in text
     turned = f"/jobs/compare?ids={three.same},{three.one},{three.other}"
     assert f'href="{turned}"' in text
     assert plain.get(turned).status_code == 200

@@ -1,8 +1,8 @@
 // Several fits over each other: data, theory and residuals, and the profiles of reflectometry.
-import { element, getJson, number } from "./page.js";
+import { element, number } from "./page.js";
 import { prepareButtons, reveal } from "./buttons.js";
 import { Plot, toolbar } from "./plot.js";
-import { trusted, viewed, viewsOf } from "./views.js";
+import { getNumbers, trusted, viewed, viewsOf } from "./views.js";
 
 const DASHES = [undefined, [10, 4], [3, 3], [12, 3, 3, 3], [6, 2], undefined, [10, 4], [3, 3], [12, 3, 3, 3], [6, 2]];
 
@@ -29,7 +29,7 @@ async function readOne(member) {
   const { number: order, title, curves } = member;
   if (!curves) return { number: order, title, models: [], why: "it left no curves" };
   try {
-    return { number: order, title, models: trusted(await getJson(curves)), why: "it has no curve that could be drawn" };
+    return { number: order, title, models: trusted(await getNumbers(curves)), why: "it has no curve that could be drawn" };
   } catch (error) {
     return { number: order, title, models: [], why: `its curves cannot be read (${error.message})` };
   }

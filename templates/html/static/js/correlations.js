@@ -1,6 +1,7 @@
 // Correlations of the parameters: a map in colours and numbers, and the same as a table.
-import { element, getJson } from "./page.js";
+import { element } from "./page.js";
 import { colour, Plot, toolbar } from "./plot.js";
+import { getNumbers } from "./views.js";
 
 const MOST = 15;
 const DRAWS = 4000;
@@ -45,7 +46,7 @@ async function showPair(place, address, row, column) {
   const wanted = (place.dataset.pair = `${row} ${column}`);
   let traces;
   try {
-    traces = await getJson(address);
+    traces = await getNumbers(address);
   } catch (error) {
     place.replaceChildren(element("p", { class: "note", text: `The draws cannot be read (${error.message}).` }));
     return;

@@ -1,5 +1,6 @@
 // Draws what came out: each figure names its plot and the file with its numbers.
-import { element, getJson } from "./page.js";
+import { element } from "./page.js";
+import { getNumbers } from "./views.js";
 import { drawCurves } from "./curves.js";
 import { drawConvergence } from "./convergence.js";
 import { drawCorrelations } from "./correlations.js";
@@ -23,8 +24,8 @@ export function drawAll(root) {
 async function draw(figure) {
   const place = figure.querySelector(".drawing");
   try {
-    const document_ = await getJson(figure.dataset.src);
-    const more = figure.dataset.more ? await getJson(figure.dataset.more) : figure.dataset.later || null;
+    const document_ = await getNumbers(figure.dataset.src);
+    const more = figure.dataset.more ? await getNumbers(figure.dataset.more) : figure.dataset.later || null;
     place.replaceChildren();
     DRAWERS[figure.dataset.plot](place, document_, more);
     figure.dataset.drawn = "yes";

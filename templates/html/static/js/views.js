@@ -16,6 +16,20 @@ export function viewed(model, power) {
   return { ...model, y: times(model.y), dy: times(model.dy), theory: times(model.theory), y_label: name };
 }
 
+const MOST_BYTES = 30e6;
+
+// The numbers of a plot; a file that would stop the browser is left where it is.
+export async function getNumbers(address) {
+  const answer = await fetch(address, { headers: { Accept: "application/json" } });
+  if (!answer.ok) throw new Error(`status ${answer.status}`);
+  const size = Number(answer.headers.get("Content-Length"));
+  if (size > MOST_BYTES) {
+    await answer.body?.cancel();
+    throw new Error(`its file has ${Math.round(size / 1e6)} MB, and more than ${MOST_BYTES / 1e6} are not drawn`);
+  }
+  return answer.json();
+}
+
 // A document of a job is a stranger's: what is no list of numbers is left out, and lists are of one length.
 export function trusted(found) {
   const models = Array.isArray(found?.models) ? found.models : [];
