@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import click
@@ -16,15 +17,17 @@ from bumps_remote.commands.outcome import follow, left_alone, report
 from bumps_remote.commands.parameters import WHOLE, given_options, resource_options, resources_of
 from bumps_remote.completion import complete_job
 from bumps_remote.connection import Connection
+from bumps_remote.errors import RemoteError
 from bumps_remote.show import err, job_lines, job_table, notice
 from bumps_remote.text import clean
 from bumps_remote.transport import Document
+from bumps_remote.watching import Watching
 
 NEW_ATTEMPT = click.option(
     "--new", is_flag=True, help="Another attempt even if the same is unfinished in the journal."
 )
 _LOG_LOOK_S = 1.0
-_TAIL_BYTES = 65536
+_TAIL_BYTES, _GLANCE_BYTES = 65536, 2000
 
 
 @click.command("list")
@@ -93,11 +96,25 @@ def watch(
     with left_alone(id), connect(url, insecure=insecure) as connection:
         job = connection.job(id)
         if not as_json:
-            report(follow(job, timeout), as_json=False)
+            if (console := err()).is_terminal:
+                with Watching(console, job.document, partial(_tail, connection, job.id)) as view:
+                    for event in job.events(timeout):
+                        view.feed(event)
+            else:
+                follow(job, timeout)
+            report(job, as_json=False)
             return
         for event in job.events(timeout):
             click.echo(_event_line(event.event, event.id, event.data))
         report(job, as_json=False, quiet=True)
+
+
+def _tail(connection: Connection, id: str) -> str:
+    """Read the end of a log that is only looked at: what is not there yet is no fault."""
+    try:
+        return str(connection.log_part(id, "stdout", -_GLANCE_BYTES)["text"])
+    except RemoteError:
+        return ""
 
 
 @click.command()
