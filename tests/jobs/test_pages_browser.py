@@ -241,6 +241,39 @@ def test_a_log_is_paused_and_goes_on(window: Window, fits: Fits) -> None:
     fits.api.http.post(f"/jobs/{job}/cancel")
 
 
+HEARS = """
+    window.told = [];
+    window.Notification = class {
+      constructor(title, options) { told.push([title, options.body]); }
+      static async requestPermission() { return window.answer; }
+    };
+"""
+"""In the place of the desktop, which a browser without a screen has not."""
+
+
+def test_the_desktop_is_told_of_an_end_though_nobody_looks(window: Window, fits: Fits) -> None:
+    job = fits.waiting()
+    window.context.add_init_script(HEARS)
+    page = window.open(f"/jobs/{job}")
+    button = page.locator("#tell")
+    page.evaluate("window.answer = 'denied'")
+    button.click()
+    expect(button).to_have_text("Your browser does not allow it")
+    expect(button).to_have_attribute("aria-pressed", "false")
+    page.evaluate("window.answer = 'granted'")
+    button.click()
+    expect(button).to_have_attribute("aria-pressed", "true")
+    page.evaluate(
+        """Object.defineProperty(document, "hidden", { get: () => true });
+           document.dispatchEvent(new Event("visibilitychange"))"""
+    )
+    fits.api.http.post(f"/jobs/{job}/cancel")
+    page.wait_for_function("() => told.length > 0", timeout=LONG)
+    [[title, words]] = page.evaluate("told")
+    assert (title, words.partition(",")[0]) == ("waits", "Cancelled")
+    expect(button).to_be_hidden()
+
+
 def test_the_table_is_copied(browser: Browser, fits: Fits, dream: str) -> None:
     window = Window(browser, fits, permissions=["clipboard-read", "clipboard-write"])
     page = window.open(f"/jobs/{dream}")

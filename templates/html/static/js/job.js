@@ -5,6 +5,7 @@ import { drawAll } from "./results.js";
 import { LogView } from "./log.js";
 import { Follower } from "./follow.js";
 import { ElementGrid } from "./elements.js";
+import { Desktop } from "./desktop.js";
 
 const place = document.getElementById("job");
 const job = { id: place.dataset.id, api: place.dataset.api, page: `/jobs/${place.dataset.id}`, attempt: place.dataset.attempt };
@@ -15,6 +16,7 @@ document.documentElement.classList.add("with-scripts");
 function onChange(part) {
   reveal(part);
   if (part.dataset.live === "results") drawAll(part);
+  if (part.dataset.live === "status") desktop.changed(part);
   if (part.dataset.live === "follow") follow(part);
   if (part.dataset.live === "elements") showElements(part);
 }
@@ -35,6 +37,7 @@ function showElements(part) {
 }
 
 const live = new Live(3000, onChange);
+const desktop = new Desktop(live, document.getElementById("tell"), job.id);
 prepareButtons();
 reveal(document);
 drawAll(document);

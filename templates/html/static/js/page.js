@@ -95,6 +95,8 @@ function silent(answered) {
   document.querySelector("main").prepend(note);
 }
 
+const HIDDEN_MS = 10_000;
+
 // Ask for the changing part of this page; the answer is nothing while nothing has changed.
 export class Live {
   constructor(every, changed) {
@@ -115,11 +117,19 @@ export class Live {
 
   pause() {
     clearTimeout(this.timer);
+    this.plan();
+  }
+
+  // Go on asking, more slowly, while nobody looks: somebody wants to be told.
+  watchHidden(on) {
+    this.watched = on;
   }
 
   plan() {
     clearTimeout(this.timer);
-    if (!document.hidden) this.timer = setTimeout(() => this.refresh(), this.every * 2 ** Math.min(this.failures, 4));
+    if (document.hidden && !this.watched) return;
+    const every = document.hidden ? Math.max(this.every, HIDDEN_MS) : this.every;
+    this.timer = setTimeout(() => this.refresh(), every * 2 ** Math.min(this.failures, 4));
   }
 
   async refresh() {
