@@ -8,9 +8,10 @@ none may be a dead end. It is long since a model is read as a whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cache
+from typing import TypeVar
 
 import pytest
 
@@ -22,6 +23,18 @@ from tests.jobs.making import THEN, make_job
 
 TRIES = 2
 MARKER = "gw-x-1"
+T = TypeVar("T")
+
+
+def replace(value: T, **changes: object) -> T:
+    """Do what `dataclasses.replace` does, which here is two thirds of the work, in a tenth."""
+    new = object.__new__(type(value))
+    fields = vars(new)
+    fields.update(vars(value))
+    known = len(fields)
+    fields.update(changes)
+    assert len(fields) == known, f"no such field: {changes}"
+    return new
 
 
 @dataclass(frozen=True)
@@ -264,7 +277,7 @@ def write(world: World, version: int, **changes: object) -> World | None:
         return None
     return replace(
         world,
-        record=replace(world.record, version=version + 1, **changes),  # type: ignore[arg-type]
+        record=replace(world.record, version=version + 1, **changes),
     )
 
 
@@ -415,30 +428,41 @@ def check(world: World) -> None:
     ids=["lost", "not reached", "full"],
 )
 def test_no_order_of_events_runs_two_jobs_or_loses_one(begin: World) -> None:
-    before: dict[World, list[World]] = {begin: []}
+    numbers = {begin: 0}
+    before: list[list[int]] = [[]]
+    ends: dict[int, str] = {}
     edge = [begin]
     while edge:
         world = edge.pop()
+        number = numbers[world]
         check(world)
-        for after in successors(world):
-            known = len(before)
-            before.setdefault(after, []).append(world)
-            if len(before) > known:
+        if world.record.end:
+            ends[number] = world.record.end
+        for after in map(in_order, successors(world)):
+            next_number = numbers.setdefault(after, len(before))
+            if next_number == len(before):
+                before.append([])
                 edge.append(after)
-    ended = [world for world in before if world.record.end]
-    assert {world.record.end for world in ended} == {"COMPLETED", "CANCELLED", "FAILED"}
-    assert_all_can_end(before, ended)
+            before[next_number].append(number)
+    assert set(ends.values()) == {"COMPLETED", "CANCELLED", "FAILED"}
+    stuck = set(range(len(before))) - reached(before, ends)
+    shown = next((world for world, number in numbers.items() if number in stuck), None)
+    assert not stuck, f"{len(stuck)} states lead nowhere, such as {shown}"
     assert len(before) > 10_000
 
 
-def assert_all_can_end(before: dict[World, list[World]], ended: list[World]) -> None:
-    """From everywhere there is a way to an end."""
-    reached = set(ended)
-    edge = list(ended)
+def in_order(world: World) -> World:
+    """Answer one of two worlds that differ only in which reconciler is called the first."""
+    first, second = world.minds
+    return world if hash(first) <= hash(second) else replace(world, minds=(second, first))
+
+
+def reached(before: list[list[int]], ends: Iterable[int]) -> set[int]:
+    """Name all worlds from which there is a way to an end."""
+    found = set(ends)
+    edge = list(found)
     while edge:
-        for world in before[edge.pop()]:
-            if world not in reached:
-                reached.add(world)
-                edge.append(world)
-    stuck = [world for world in before if world not in reached]
-    assert not stuck, f"{len(stuck)} states lead nowhere, such as {stuck[0]}"
+        new = [number for number in before[edge.pop()] if number not in found]
+        found.update(new)
+        edge.extend(new)
+    return found
