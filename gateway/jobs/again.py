@@ -12,6 +12,7 @@ from gateway.datasets.blobs import BlobStore
 from gateway.datasets.service import Files
 from gateway.errors import ConflictError, InvalidError
 from gateway.jobs.asking import Again, Request, Wake, require_turn
+from gateway.jobs.forecaster import Forecaster
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.models import Attempt, Job, Plan, Wish
 from gateway.jobs.plan import CAMPAIGN, load_plan
@@ -55,6 +56,7 @@ class FurtherAttempts:
     limits: LimitSettings
     wake: Wake
     policies: Policies
+    forecaster: Forecaster
 
     def resume(self, request: Request, job: Job, change: Again) -> Job:
         """Continue the last attempt with what it had: more samples, more time."""
@@ -129,6 +131,8 @@ class FurtherAttempts:
             resumed_from=number if left.resume is not None else None,
             kept_from=number if left.done else None,
         )
+        made = made_before(job) if left.resume is not None else 0
+        attempt = replace(attempt, forecast=self.forecaster.forecast(prepared, made))
         try:
             changed = self.store.change(
                 job.id,
@@ -171,6 +175,16 @@ class FurtherAttempts:
         )
         wanted = replace(prepared.wanted, resume=left.resume, done=left.done, owner=job.owner)
         return replace(prepared, wanted=wanted)
+
+
+def made_before(job: Job) -> int:
+    """Count the evaluations of a job's last attempt and of those that it went on from."""
+    count, number = 0, job.attempt.number
+    by_number = {attempt.number: attempt for attempt in job.attempts}
+    while (attempt := by_number.pop(number, None)) is not None:
+        count += (attempt.measured.evaluations or 0) if attempt.measured else 0
+        number = attempt.resumed_from or 0
+    return count
 
 
 def _with_another(current: Job, seen: Job, prepared: Prepared, attempt: Attempt) -> Job:

@@ -155,6 +155,8 @@ class Planned:
     cpus: int
     elements: int = 0
     pack: int = 1
+    made: int = 0
+    """Evaluations of the attempts that this one goes on from: dream draws only what is missing."""
 
 
 def forecast(planned: Planned, known: Known, start_s: float | None = None) -> Forecast | None:
@@ -210,6 +212,8 @@ def evaluations(planned: Planned, known: Known) -> tuple[float, float, float] | 
     most = most_evaluations(planned, number)
     if most is None:
         return None
+    if planned.method == "dream":
+        most = max(0.0, most - planned.made)
     if planned.method in _EXACT and not _number(planned, "alpha", 0.0):
         return most, most, _SAME
     if made is not None:

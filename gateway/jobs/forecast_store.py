@@ -92,7 +92,7 @@ def _keep_known(pipe: Any, job: Job, measured: Measured) -> None:
         "t": ended.timestamp() if ended else 0.0,
     }
     pipe.hset(key, job.cluster, json.dumps(row))
-    if measured.evaluations is not None and measured.whole:
+    if measured.evaluations is not None and measured.whole and job.attempt.resumed_from is None:
         pipe.hset(key, _COUNT + method, measured.evaluations)
     pipe.expire(key, _KNOWN_S)
 

@@ -33,15 +33,21 @@ class Forecaster:
         self._starts = starts
         self._settings = settings
 
-    def forecast(self, prepared: Prepared) -> Forecast | None:
-        """Say how long a job, or a task of it, will run; None where nobody can say."""
+    def forecast(self, prepared: Prepared, made: int = 0) -> Forecast | None:
+        """Say how long a job, or a task of it, will run; None where nobody can say.
+
+        Parameters
+        ----------
+        made
+            How many evaluations those attempts made that this one goes on from.
+        """
         wanted = prepared.wanted
-        if wanted.mode != "fit" or wanted.resume is not None:
-            return None
+        if wanted.mode != "fit" or wanted.done or (wanted.resume is not None and wanted.elements):
+            return None  # what each element of an array had reached is not known here
         known = self._store.known(wanted.owner, prepared.problem.digest, prepared.cluster)
         if known is None:
             return None
-        return forecast(_planned(prepared), known, self._store.besides_s(prepared.cluster))
+        return forecast(_planned(prepared, made), known, self._store.besides_s(prepared.cluster))
 
     def outlook(self, prepared: Prepared) -> Outlook:
         """Say all that can be said of a request."""
@@ -59,7 +65,7 @@ class Forecaster:
         )
 
 
-def _planned(prepared: Prepared) -> Planned:
+def _planned(prepared: Prepared, made: int = 0) -> Planned:
     wanted = prepared.wanted
     return Planned(
         method=str(wanted.options.get("fit", "")),
@@ -67,4 +73,5 @@ def _planned(prepared: Prepared) -> Planned:
         cpus=wanted.resources.cpus,
         elements=len(wanted.elements),
         pack=wanted.pack,
+        made=made,
     )

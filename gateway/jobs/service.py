@@ -106,6 +106,7 @@ class JobService:
             limits=settings.limits,
             wake=wake,
             policies=policies,
+            forecaster=forecaster,
         )
         self._in_its_place = InItsPlace(store, blobs, self._preparer, self._planner, settings)
 

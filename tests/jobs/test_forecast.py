@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 
 from fitters.bumps_methods import METHODS
 from fitters.bumps_options import check_options
+from gateway.jobs.again import made_before
 from gateway.jobs.forecast import (
     Forecast,
     Known,
     Measured,
     Planned,
     evaluation_s,
+    evaluations,
     forecast,
     measured,
     most_evaluations,
@@ -324,6 +326,43 @@ def test_forecasts_of_real_fits_are_kept_beside_what_they_took(fits: Fits) -> No
     assert done[0]["forecast"]["text"] in shown
     assert "<b>Forecast:</b> about " in form
     assert f"Forecasts of the last {len(jobs)} jobs were off by a factor of " in form
+
+
+def test_a_further_attempt_has_a_forecast_of_what_it_adds(fits: Fits) -> None:
+    job = fits.fitted(fits.problem(), options=FITS[0])
+    path, done = f"/jobs/{job}", fits.api.job(job)
+    with fits.api.live.services() as services:
+        made = made_before(services.job_store.get(job))
+    assert (done["forecast"], made > 400) == (None, True), "nothing was known, and it drew"
+
+    answer = fits.api.http.post(f"{path}/resume", json={"options": {"samples": 1600}})
+    assert answer.status_code == 202, answer.text
+    whole = Planned(method="dream", options={**FITS[0], "samples": 1600}, cpus=1)
+    most = most_evaluations(whole, 2)
+    added = fits.api.wait(job)["forecast"]["evaluations"]
+    assert added == (most or 0) - made
+    with fits.api.live.services() as services:
+        assert made_before(services.job_store.get(job)) >= 1600, "both attempts drew"
+        known = ForecastStore(services.redis).known(done["owner"], done["problem"]["digest"], "")
+    assert known is not None
+    assert known.counts == {"dream": made}, "what was added is no whole fit"
+
+    answer = fits.api.http.post(f"{path}/rerun", json={})
+    assert answer.status_code == 202, answer.text
+    first = Planned(method="dream", options=FITS[0], cpus=1)
+    again = answer.json()["forecast"]["evaluations"]
+    assert again == most_evaluations(first, 2), "what was asked for at first, from its start"
+
+
+def test_of_dream_only_what_is_missing_is_counted() -> None:
+    asked = Planned(method="dream", options={"samples": 1000, "burn": 0}, cpus=1)
+    (new, _, _), (rest, most, _) = (
+        evaluations(planned, SLOW) or (0, 0, 0) for planned in (asked, replace(asked, made=700))
+    )
+    assert (new - rest, most) == (700, rest)
+    assert (evaluations(replace(asked, made=10**6), SLOW) or (1,))[0] == 0
+    other = Planned(method="de", options={"steps": 10}, cpus=1)
+    assert evaluations(replace(other, made=700), SLOW) == evaluations(other, SLOW), "it adds steps"
 
 
 def test_what_does_not_go_with_the_forecast_is_said_before_it_is_queued(fits: Fits) -> None:
