@@ -313,6 +313,16 @@ def test_a_person_goes_from_a_result_to_the_comparison(window: Window, three: Th
 
 
 @pytest.mark.browser
+def test_jobs_are_ticked_in_their_list_and_compared(window: Window, three: Three) -> None:
+    page = window.open("/jobs")
+    for job in (three.one, three.other):
+        page.locator(f".pick input[value='{job}']").check()
+    page.get_by_role("button", name="Compare", exact=True).click()
+    drawn(page)
+    expect(page.locator("h1")).to_have_text("2 fits compared")
+
+
+@pytest.mark.browser
 def test_elements_are_ticked_and_compared(window: Window, array: str) -> None:
     page = window.open(f"/jobs/{array}")
     for name in ("compare s0", "compare s1"):

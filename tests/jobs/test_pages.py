@@ -161,6 +161,9 @@ def test_parameters_are_written_for_other_programs(plain: Plain, fits: Fits, fit
         assert float(read[row["label"]]["value"]) == row["value"]
     assert plain.get(f"/jobs/{fitted}/parameters.json").json()[0]["parameter"] in read
     assert "\\begin{tabular}" in plain.get(f"/jobs/{fitted}/parameters.tex").text
+    lines = plain.get(f"/jobs/{fitted}/parameters.txt").text.splitlines()
+    assert lines[0].split() == ["parameter", "value", "bounds"]
+    assert all(line.startswith(name) for line, name in zip(lines[1:], read, strict=True))
     assert plain.get(f"/jobs/{fitted}/parameters.exe").status_code == 404
 
 
