@@ -5,10 +5,14 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from bumps_remote.cli import program
+from bumps_remote.config import Server, remember
+from click import Command, Group
 
 from tests.client.site import (
     JOB_ID,
@@ -60,6 +64,37 @@ def test_results_are_laid_side_by_side(site: Misbehaving, shell: Shell) -> None:
     assert "run cpus: 1 | 1" in shell.run("compare", JOB_ID, OTHER, "--all").out
     assert not {"\x1b", "\x07", "\u202e"} & set(done.out)
     assert shell.run("compare", JOB_ID, OTHER, "--json").json == compared()
+
+
+def test_every_command_answers_programs_too() -> None:
+    def without(command: Command, name: str) -> list[str]:
+        if isinstance(command, Group):
+            return [
+                found
+                for word, inner in command.commands.items()
+                for found in without(inner, f"{name} {word}".strip())
+            ]
+        return [] if any("--json" in param.opts for param in command.params) else [name]
+
+    assert without(program, "") == ["completion"]
+
+
+def test_a_token_that_ends_soon_says_so_with_what_to_type(
+    site: Misbehaving, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("BUMPS_REMOTE_URL", "BUMPS_REMOTE_TOKEN"):
+        del shell.environment[name]
+    monkeypatch.setenv("XDG_CONFIG_HOME", shell.environment["XDG_CONFIG_HOME"])
+    monkeypatch.setenv("BUMPS_REMOTE_KEYRING", "off")
+    site.on("GET", "/clusters", Reply(body={"items": []}))
+    for days, said in (
+        (3.9, "your token ends in 4 days: bumps-remote login --profile lab"),
+        (30, ""),
+    ):
+        expires = datetime.now(UTC) + timedelta(days=days)
+        text = expires.isoformat().replace("+00:00", "Z")
+        remember(Server(url=site.url, token="bgw_x", expires=text, profile="lab"))  # noqa: S106
+        assert shell.run("clusters").err.strip() == said
 
 
 def test_one_job_is_nothing_to_compare(shell: Shell) -> None:
