@@ -169,6 +169,7 @@ def _places(services: Gateway, who: Identity, values: Values) -> Document:
         "account_missing": needs and services.cluster_accounts.find(known, who.user) is None,
         "clusters": [(name, cluster.title or name) for name, cluster in clusters.items()],
         "cluster": clusters[known],
+        "partitions": _partitions(services, known),
         "account_note": shared_account_note(clusters[known]),
         "before": offered(services.job_store, who.user),
         "endings": [(kind, f"each {words}") for kind, words in ENDINGS.items()],
@@ -176,6 +177,13 @@ def _places(services: Gateway, who: Identity, values: Values) -> Document:
         **_proposals(services, who, known, values.get("proposal", "")),
         "more_open": any(values.get(name) for name in _MORE),
     }
+
+
+def _partitions(services: Gateway, cluster: str) -> Document:
+    """Say what a job may ask for there, as the cluster was last found."""
+    survey = services.surveys.known(cluster)
+    found = survey.found.partitions if survey.found and survey.probed else ()
+    return {"items": found, "seen": survey.probed, "stamp": _stamp([cluster, found])}
 
 
 def _proposals(services: Gateway, who: Identity, cluster: str, chosen: str) -> Document:

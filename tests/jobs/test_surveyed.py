@@ -190,3 +190,17 @@ def test_the_form_says_it_at_the_field(site: Site, ada: Browser) -> None:
     wrong = re.search(r'<small class="wrong" id="wrong-r.time">([^<]*)</small>', page)
     assert wrong, page
     assert "ask for less, or choose another partition" in wrong[1]
+
+
+def test_the_form_shows_what_a_cluster_has_and_offers_its_partitions(
+    site: Site, ada: Browser
+) -> None:
+    fields = {"kind": "dummy", "cluster": "hpc", "do": "preview"}
+    assert 'list="partitions"' not in ada.post_form("/fits/new", "/fits/new", **fields).text
+    look(site, YOUNG)
+    page = ada.post_form("/fits/new", "/fits/new", **fields).text
+    assert '<option value="wide">up to 1:30:00</option>' in page
+    assert re.search(r'<input id="r.partition"[^>]* list="partitions">', page)
+    row = re.search(r"<code>wide</code>.*?</tr>", page)
+    assert row
+    assert re.findall(r"<td[^>]*>([^<]*)</td>", row[0])[:2] == ["1:30:00", "8"]
