@@ -340,8 +340,7 @@ def test_the_stop_button_of_the_view_ends_the_fit_there_and_keeps_its_result(
     assert shown.labels()[-1].startswith("Remote fit complete: dream")
 
 
-def test_nothing_is_done_without_the_key_or_with_words_that_mean_nothing(start: Starter) -> None:
-    shown = start(LINE.replace("PAUSE", "0"), "--headless", "--fit=lm")
+def refuses_strangers(shown: Shown) -> None:
     for verb in ("submit", "status", "stop", "jobs", "open"):
         assert "key" in shown.ask(f"remote_{verb}")["error"]
         assert "key" in shown.ask(f"remote_{verb}", key=f"{shown.key}x")["error"]
@@ -353,8 +352,11 @@ def test_nothing_is_done_without_the_key_or_with_words_that_mean_nothing(start: 
     assert shown.connection.list() == ()
 
 
-def test_a_fetched_session_is_loaded_into_a_view_that_runs(start: Starter, tmp_path: Path) -> None:
+def test_a_view_is_shown_a_fetched_session_and_obeys_nobody_without_its_key(
+    start: Starter, tmp_path: Path
+) -> None:
     shown = start(LINE.replace("PAUSE", "0"), "--headless", "--fit=lm")
+    refuses_strangers(shown)
     job = shown.connection.submit(tmp_path / "model.py", fit="lm")
     job.result()
     shown.page_calls("shake_parameters")
