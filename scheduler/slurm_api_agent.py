@@ -55,6 +55,7 @@ def write_row(job: Any, separator: str) -> str:
         job.start_time,
         job.end_time,
         job.requeue_count,
+        "",  # processors: what it was given counts as what it asked for
         job.name,
     )
     return separator.join(re.sub(r"\s", " ", str(field)) for field in fields)
