@@ -24,7 +24,7 @@ from gateway.web.access import public
 from gateway.web.context import gateway, visit
 from gateway.web.described import answers
 
-bp = APIBlueprint("grants", __name__, tag="accounts")
+bp = APIBlueprint("grants", __name__, tag="grants")
 
 
 @bp.post("/auth/device")

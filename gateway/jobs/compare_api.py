@@ -15,7 +15,7 @@ from gateway.records import Document
 from gateway.web.context import gateway, identity
 from gateway.web.described import answers
 
-bp = APIBlueprint("compare", __name__, tag="jobs")
+bp = APIBlueprint("compare", __name__, tag="comparisons")
 
 
 @bp.get("/jobs/compare")
