@@ -46,8 +46,9 @@ def add_file(query: dict[str, Any]) -> FileRef:
 @bp.output(UploadSchema, status_code=201)
 def start_upload() -> tuple[Upload, int, dict[str, str]]:
     """Announce a file that comes in pieces (tus 1.0): they go to the Location."""
+    size, name = _number("Upload-Length"), _file_name()
     _require_tus()
-    upload = _uploads().start(identity(), _file_name(), _number("Upload-Length"))
+    upload = _uploads().start(identity(), name, size)
     place = url_for(".get_upload", upload_id=upload.id)
     return upload, HTTPStatus.CREATED, {"Location": place, **_headers(upload)}
 
@@ -73,10 +74,10 @@ def get_upload(upload_id: str) -> tuple[Upload, int, dict[str, str]]:
 @bp.output({}, status_code=204)
 def append_to_upload(upload_id: str) -> Response:
     """Add the next piece, from where the last one ended; the last of all makes it a file."""
+    offset = _number("Upload-Offset")
     _require_tus()
     if request.mimetype != _PIECE:
         raise MediaTypeError(f"a piece of a file is {_PIECE}, not {request.mimetype[:100]!r}")
-    offset = _number("Upload-Offset")
     upload = _uploads().append(identity(), upload_id, offset, read_chunks(request.stream, _BLOCK))
     return Response(status=HTTPStatus.NO_CONTENT, headers=_headers(upload))
 

@@ -16,6 +16,10 @@ seed = 20261122
 workers = 1
 request-timeout = 20
 continue-on-failure = true
+
+# 412, too: so tus has it for who speaks another version of it.
+[checks.negative_data_rejection]
+expected-statuses = [400, 401, 403, 404, 405, 406, 409, 412, 415, 422, 428, 429, "5xx"]
 """
 MEANING = """
 # {why}
