@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bumps_remote.cli import program
 from bumps_remote.config import Server, remember
-from click import Command, Group
 
 from tests.client.site import (
     JOB_ID,
@@ -64,19 +62,6 @@ def test_results_are_laid_side_by_side(site: Misbehaving, shell: Shell) -> None:
     assert "run cpus: 1 | 1" in shell.run("compare", JOB_ID, OTHER, "--all").out
     assert not {"\x1b", "\x07", "\u202e"} & set(done.out)
     assert shell.run("compare", JOB_ID, OTHER, "--json").json == compared()
-
-
-def test_every_command_answers_programs_too() -> None:
-    def without(command: Command, name: str) -> list[str]:
-        if isinstance(command, Group):
-            return [
-                found
-                for word, inner in command.commands.items()
-                for found in without(inner, f"{name} {word}".strip())
-            ]
-        return [] if any("--json" in param.opts for param in command.params) else [name]
-
-    assert without(program, "") == ["completion"]
 
 
 def test_a_token_that_ends_soon_says_so_with_what_to_type(
