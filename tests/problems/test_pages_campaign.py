@@ -50,7 +50,7 @@ def test_a_grid_is_asked_for_in_the_form_and_seen_over_its_values(
     page = window.open(f"/jobs/{job['id']}")
     row = page.locator("table.of-elements tbody tr").nth(1)
     expect(row).to_contain_text("best")
-    expect(row.locator("td").nth(2)).to_have_text("2.5")
+    expect(row.locator("td").nth(3)).to_have_text("2.5")
     trend = page.locator("figure[data-plot=trend]")
     trend.scroll_into_view_if_needed()
     expect(trend).to_have_attribute("data-drawn", "yes")
