@@ -30,6 +30,10 @@ checks.positive_data_acceptance.enabled = false
 BEYOND = {
     "POST /api/v1/auth/login": "a UID, or a name and a password, of somebody who is known",
     "POST /api/v1/auth/tokens": "the same",
+    "POST /api/v1/auth/code": "a code that was given a moment ago",
+    "POST /api/v1/auth/device/token": "the same",
+    "GET /api/v1/jobs/compare": "results that differ from each other",
+    "POST /api/v1/jobs/bulk": "ids of this gateway",
     "POST /api/v1/users": "a name that is no name of the system's",
     "PUT /api/v1/users/{name}/password": "a password that is long and not a common one",
     "PUT /api/v1/me/password": "the same",
