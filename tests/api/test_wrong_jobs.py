@@ -154,7 +154,7 @@ def test_a_draft_of_another_user_is_none(api: Api, canary: Path) -> None:
 
 def test_a_draft_is_for_what_was_shown(api: Api, canary: Path) -> None:
     draft = api.http.post("/jobs/preview", json=DUMMY).json()["draft"]
-    changed = {**DUMMY, "resources": {"time": "0:10:00"}, "draft": draft}
+    changed = {**DUMMY, "resources": {"time": "0:11:00"}, "draft": draft}
     with nothing_happens(api, canary):
         pointers(api.http.post("/jobs", json=changed), 409)
 

@@ -171,6 +171,8 @@ def test_what_ended_unseen_is_told_by_its_own_files_or_the_accounting_and_by_no_
         assert api.http.post(f"/jobs/{unwanted}/cancel").status_code == 202
         eventually(lambda: not any(raw_state(cluster, one) for one in ids), what="Slurm to forget")
         account_as_out_of_memory(cluster, ids[2])
+        # Slurm kills the script with its program, or a moment later, when it has told of an end.
+        (folder_of(site, eaten) / "exit.0.json").unlink(missing_ok=True)
         first = min(ids, key=int)
         give_ids_again(cluster, int(first))
         eventually(lambda: not raw_state(cluster, first), what="Slurm to forget it again")

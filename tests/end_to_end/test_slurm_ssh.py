@@ -82,7 +82,7 @@ def test_each_step_of_a_good_site_is_found_good(site: SSHSite, service: LiveGate
     shown = service.command("cluster", "keys", "hpc")
     assert f"{site.server.host_key}  pinned" in shown
     lines = service.command("doctor").splitlines()
-    assert len(lines) == 27
+    assert len(lines) == 28
     assert all(line.startswith("ok ") for line in lines)
 
 

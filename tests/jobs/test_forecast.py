@@ -307,7 +307,9 @@ def test_forecasts_of_real_fits_are_kept_beside_what_they_took(fits: Fits) -> No
     how far off twenty of them are, which a busy machine may make anything.
     """
     problem = fits.problem(sleeping(0.002))
-    assert preview(fits, problem, FITS[0])["forecast"] is None
+    first = preview(fits, problem, FITS[0])
+    assert first["forecast"] is None
+    before = first["accuracy"]["jobs"] if first["accuracy"] else 0  # of other files' fits
     fits.fitted(problem, mode="check", options={"fit": "lm"})
     assert preview(fits, problem, FITS[0])["forecast"]["checked"]
     chosen = [FITS[0], FITS[3], FITS[5], FITS[6]]
@@ -316,8 +318,10 @@ def test_forecasts_of_real_fits_are_kept_beside_what_they_took(fits: Fits) -> No
     assert {job["state"] for job in done} == {"COMPLETED"}
     said = preview(fits, problem, FITS[0])
     pairs = [(job["forecast"]["seconds"], took_s(job)) for job in done]
-    assert said["accuracy"]["jobs"] == len(jobs)
-    assert said["accuracy"]["factor"] == pytest.approx(off_by(pairs), rel=0.01)
+    known = min(20, before + len(jobs))
+    assert said["accuracy"]["jobs"] == known
+    if not before:
+        assert said["accuracy"]["factor"] == pytest.approx(off_by(pairs), rel=0.01)
     assert not said["forecast"]["checked"]  # a fit has timed many evaluations by now
     page = Plain(fits)
     shown = page.get(f"/jobs/{jobs[0]}").text
@@ -325,7 +329,7 @@ def test_forecasts_of_real_fits_are_kept_beside_what_they_took(fits: Fits) -> No
     page.http.close()
     assert done[0]["forecast"]["text"] in shown
     assert "<b>Forecast:</b> about " in form
-    assert f"Forecasts of the last {len(jobs)} jobs were off by a factor of " in form
+    assert f"Forecasts of the last {known} jobs were off by a factor of " in form
 
 
 def test_a_further_attempt_has_a_forecast_of_what_it_adds(fits: Fits) -> None:

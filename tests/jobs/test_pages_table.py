@@ -122,13 +122,15 @@ def test_a_parameter_at_its_bound_is_marked_and_no_other(
     found = parameters(fits, job)
     assert (found[HELD]["at_limit"], found["free"]["at_limit"]) == ("high", None)
     page = window.open(f"/jobs/{job}")
-    held = page.locator("table.parameters tr", has_text=HELD).locator(".state.warn")
-    expect(held).to_have_text("at its upper bound")
+    row = page.locator("table.parameters tr", has_text=HELD)
+    held = row.locator(".state.warn", has_text="at its upper bound")
+    expect(held).to_be_visible()
     # Also on a telephone, where one has to scroll for the rest of the row.
     box = held.bounding_box()
     assert box
     assert box["x"] + box["width"] <= page.evaluate("innerWidth")
-    assert page.locator("table.parameters tr", has_text="free").locator(".state").count() == 0
+    free = page.locator("table.parameters tr", has_text="free")
+    assert free.locator(".state", has_text="bound").count() == 0
     expect(page.locator(".advice")).to_contain_text(f"Ask whether the bounds of {HELD} are right")
     assert serious(page) == []
 

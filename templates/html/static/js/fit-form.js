@@ -135,6 +135,13 @@ function uncover(node) {
   return node.checkVisibility ? node.checkVisibility() : node.offsetParent !== null;
 }
 
+// Whether a field is not as the server sent it: who is quick has chosen before this script was here.
+function changed(node) {
+  if (node.type === "select-one") return node.selectedOptions[0] !== ([...node.options].find((one) => one.defaultSelected) ?? node.options[0]);
+  if (["checkbox", "radio"].includes(node.type)) return node.checked !== node.defaultChecked;
+  return ["text", "textarea", "search", "number"].includes(node.type) && node.value !== node.defaultValue;
+}
+
 // Who comes back to the form finds it as it was sent.
 function remember() {
   const entries = [...new FormData(form).entries()].filter(([name, value]) => typeof value === "string" && name !== "csrf_token" && name !== "draft" && name !== "seen");
@@ -245,3 +252,4 @@ editor.draw();
 if (document.getElementById("wrong")) focusFirstWrong();
 form.dataset.looked = "yes";
 if (history.state?.form && !document.getElementById("wrong")) restore(history.state.form);
+else if ([...form.elements].some(changed)) plan(0);
