@@ -25,6 +25,7 @@ from bumps_remote.errors import UnreachableError, UsageError
 from bumps_remote.view_client import load_session
 from playwright.sync_api import Browser
 
+from tests.fitters.test_compute import SPHERE
 from tests.helpers import eventually, free_port
 from tests.live import LiveGateway, live_gateway
 
@@ -61,24 +62,6 @@ model.sample[1].thickness.range(80, 120)
 model.sample[1].thickness.value = 98
 nickel.rho.range(9, 10)
 problem = FitProblem(model, name="a slab")
-"""
-SPHERE = """
-import numpy as np
-from bumps.names import FitProblem
-from sasmodels.bumps_model import Experiment, Model
-from sasmodels.core import load_model
-from sasmodels.data import empty_data1D
-
-data = empty_data1D(np.logspace(-2.5, -0.5, 60), resolution=0.05)
-kernel = load_model("sphere", dtype="double!")
-model = Model(kernel, radius=60, sld=4, sld_solvent=1, scale=0.01, background=0.001)
-experiment = Experiment(data=data, model=model)
-np.random.seed(3)
-experiment.simulate_data(noise=5.0)
-model.radius.value = 55
-model.radius.range(30, 90)
-model.scale.range(0, 0.1)
-problem = FitProblem(experiment, name="a sphere")
 """
 FIT_PYTHON = ROOT / ".venv-fit" / "bin" / "python"
 NEEDS = "httpx httpcore anyio certifi idna h11 click rich pygments markdown_it mdurl"
