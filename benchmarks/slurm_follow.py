@@ -17,7 +17,7 @@ from benchmarks.requests import Connection
 from benchmarks.slurm_site import Bench, cpu_s
 from gateway.jobs.reconcile import Reconciler
 from gateway.notifications.ends import Ends
-from gateway.reach import Reach
+from gateway.reach.reach import Reach
 from gateway.services import open_gateway
 from gateway.settings import load_settings
 from gateway.worker import make_reconciler

@@ -16,9 +16,9 @@ from gateway.accounts.service import Accounts
 from gateway.backup_cli import backup, restore
 from gateway.by_hand.cli import adopt, script
 from gateway.cli_reported import reported
-from gateway.cluster_cli import cluster
 from gateway.database import connect, running_store, schema_version, upgrade
 from gateway.policy_cli import policy
+from gateway.reach.cli import cluster
 from gateway.settings import Settings, load_settings, prepare_state
 from gateway.trail_cli import trail
 from gateway.web.logs import configure_logs

@@ -17,9 +17,9 @@ from gateway.findings import Finding
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.unreadable import unreadable
 from gateway.policy.file import PolicyFile
+from gateway.reach.site_check import check_cluster
 from gateway.records import time_text
 from gateway.settings import Settings, SettingsError, check_state
-from gateway.site_check import check_cluster
 from gateway.texts import size_text
 
 _OURS = ("gateway", "scheduler", "fitters")

@@ -18,8 +18,8 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from gateway.cluster_settings import ClusterSettings
-from gateway.notification_settings import MailSettings, NotificationSettings
+from gateway.clusters.settings import ClusterSettings
+from gateway.notifications.settings import MailSettings, NotificationSettings
 from gateway.resources import cupboard
 
 _WEAK = frozenset({"changeme", "secret", "password", "default", "dev", "test", "insecure"})

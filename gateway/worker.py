@@ -38,7 +38,7 @@ from gateway.jobs.sweep import Sweeper
 from gateway.notifications.courier import start_courier
 from gateway.notifications.ends import Ends
 from gateway.notifications.models import Delivery, Notification
-from gateway.reach import Reach
+from gateway.reach.reach import Reach
 from gateway.services import Gateway, open_gateway
 from gateway.settings import Settings, load_settings
 from scheduler.processes import die_with

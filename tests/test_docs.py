@@ -22,7 +22,7 @@ import pytest
 
 from gateway.app import create_app
 from gateway.cli import main as gateway_command
-from gateway.cluster_settings import ClusterSettings, HopSettings, SSHSettings
+from gateway.clusters.settings import ClusterSettings, HopSettings, SSHSettings
 from gateway.settings import load_settings
 from tests.helpers import eventually, free_port, processes
 from tests.live import LiveGateway, end_executors, live_gateway

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from gateway.cli_reported import reported
-from gateway.cluster_settings import ClusterSettings
+from gateway.clusters.settings import ClusterSettings
 from gateway.errors import InvalidError
 from gateway.settings import Settings, SettingsError, load_settings
 
@@ -110,7 +110,7 @@ def adopt(directory: str, *, cluster: str, user: str) -> None:
     JOBDIR is the directory that 'script' made, as it is called on the cluster.
     """
     from gateway.by_hand.adopt import Adoption
-    from gateway.reach import Reach
+    from gateway.reach.reach import Reach
     from gateway.services import open_gateway
 
     place = PurePosixPath(directory)

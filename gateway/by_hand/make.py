@@ -18,7 +18,7 @@ from typing import Any
 from marshmallow import ValidationError
 
 from gateway.accounts.models import NAME_LENGTH, NAME_PATTERN, NAME_RULE, Identity, Scope, expand
-from gateway.cluster_settings import ClusterSettings
+from gateway.clusters.settings import ClusterSettings
 from gateway.errors import InvalidError, NotFoundError
 from gateway.ids import is_id, new_id
 from gateway.jobs.models import ProblemRef

@@ -1,6 +1,6 @@
 """Private keys at rest: encrypted with a key of the site's secret, each for one user and cluster.
 
-Web processes only seal. `gateway.clusters.unseal` opens, and only who reaches clusters imports it.
+Web processes only seal. `gateway.reach.unseal` opens, and only who reaches clusters imports it.
 """
 
 from __future__ import annotations

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from gateway.accounts.audit import Audit
 from gateway.accounts.models import Identity
 from gateway.accounts.rights import Right, require_may
-from gateway.cluster_settings import ClusterSettings
 from gateway.clusters.keys import make_key, read_key
 from gateway.clusters.models import ClusterAccount, KeySource
 from gateway.clusters.seal import seal
+from gateway.clusters.settings import ClusterSettings
 from gateway.clusters.store import ClusterAccountStore
 from gateway.errors import ConflictError, InvalidError, NotFoundError
 from gateway.ids import new_id

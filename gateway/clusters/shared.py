@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.cluster_settings import ClusterSettings
+from gateway.clusters.settings import ClusterSettings
 
 SHARED_ACCOUNT = (
     "Jobs here run as one account: its users are one trust group, and a job of one can reach the "

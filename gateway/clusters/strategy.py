@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gateway.cluster_settings import ClusterSettings
 from gateway.clusters.models import Found
+from gateway.clusters.settings import ClusterSettings
 
 
 @dataclass(frozen=True, kw_only=True)

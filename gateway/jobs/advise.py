@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from gateway.cluster_settings import ClusterSettings
+from gateway.clusters.settings import ClusterSettings
 from gateway.jobs.models import Attempt, Job, Progress
 from gateway.jobs.resource_schema import ResourcesSchema
 from gateway.jobs.resources import Resources, parse_time

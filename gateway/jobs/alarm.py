@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from gateway.cluster_settings import ClusterSettings
+from gateway.clusters.settings import ClusterSettings
 from gateway.jobs.models import Job, Stage, Wish
 from gateway.jobs.pending import Ends, waiting_for
 from gateway.jobs.resources import Resources, parse_time

@@ -8,7 +8,7 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from gateway.cluster_settings import ClusterSettings
+from gateway.clusters.settings import ClusterSettings
 from gateway.errors import FieldError, InvalidError
 from gateway.jobs.kinds import find_kind, kinds
 from gateway.jobs.resource_schema import EITHER, ResourcesSchema

@@ -18,9 +18,9 @@ from typing import Protocol
 
 import structlog
 
-from gateway.cluster_settings import ClusterSettings
 from gateway.clusters.contacts import Contacts
 from gateway.clusters.models import Contact
+from gateway.clusters.settings import ClusterSettings
 from gateway.errors import GatewayError
 from gateway.jobs.earliest_store import EarliestStore, Question, Said
 from gateway.jobs.places import Place, Schedulers, make_place

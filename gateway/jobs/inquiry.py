@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from gateway.cluster_settings import ClusterSettings
+from gateway.clusters.settings import ClusterSettings
 from gateway.jobs.decide import Evidence
 from gateway.jobs.models import Job, Stage, Tracking, Wish
 from gateway.jobs.pace import Pace, PaceLimits

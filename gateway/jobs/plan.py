@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from fitters.bundle import build_driver
-from gateway.cluster_settings import ClusterSettings
+from gateway.clusters.settings import ClusterSettings
 from gateway.datasets.blobs import BlobStore
 from gateway.jobs.models import Job, Plan, PlannedFile, marker
 from gateway.jobs.resources import Resources, parse_time

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Protocol
 
-from gateway.cluster_settings import ClusterSettings
+from gateway.clusters.settings import ClusterSettings
 from gateway.datasets.blobs import BlobStore
 from gateway.errors import ConflictError
 from gateway.jobs.models import Attempt, Plan

@@ -9,8 +9,8 @@ from typing import Protocol
 
 from fitters.bumps_options import METHODS, OptionsError
 from gateway.accounts.models import Identity
-from gateway.cluster_settings import ClusterSettings
 from gateway.clusters.models import Survey
+from gateway.clusters.settings import ClusterSettings
 from gateway.datasets.service import Files
 from gateway.errors import FieldError, InvalidError
 from gateway.jobs.campaign import Known, campaign_errors, check_throttle, fit_pack, pack_warning

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from gateway.cluster_settings import ClusterSettings
+from gateway.clusters.settings import ClusterSettings
 from gateway.jobs.advise import NextRequest, next_request
 from gateway.jobs.alarm import alarm_of, instead_of
 from gateway.jobs.earliest import SOURCE, Earliest

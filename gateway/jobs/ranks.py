@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fitters.bumps_options import METHODS
-from gateway.cluster_settings import ClusterSettings
+from gateway.clusters.settings import ClusterSettings
 from gateway.errors import FieldError
 from gateway.jobs.resources import Resources, check_spread
 

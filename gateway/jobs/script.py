@@ -18,7 +18,7 @@ from jinja2 import FileSystemLoader, StrictUndefined, Template
 from jinja2.sandbox import SandboxedEnvironment
 
 from gateway import __version__
-from gateway.cluster_settings import LAUNCHER_WORD
+from gateway.clusters.settings import LAUNCHER_WORD
 from gateway.errors import GatewayError, InvalidError
 from gateway.resources import cupboard
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from gateway.cluster_settings import ClusterSettings
 from gateway.clusters.models import Found, Survey
+from gateway.clusters.settings import ClusterSettings
 from gateway.errors import FieldError
 from gateway.jobs.resources import Resources, parse_time
 from gateway.texts import duration

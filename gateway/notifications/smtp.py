@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gateway.notification_settings import MailSettings
 from gateway.notifications.models import Delivery
 from gateway.notifications.post import SendError
+from gateway.notifications.settings import MailSettings
 from gateway.records import now
 from scheduler.deadlines import within
 

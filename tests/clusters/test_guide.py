@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 
 from gateway.cli import main
+from gateway.reach.site_check import check_cluster
 from gateway.settings import load_settings
-from gateway.site_check import check_cluster
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "clusters.rst").read_text(encoding="utf-8")
 

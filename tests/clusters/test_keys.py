@@ -12,8 +12,8 @@ import pytest
 from gateway.clusters.keys import KEY_CHARACTERS, make_key, read_key
 from gateway.clusters.models import ClusterAccount, KeyPair, KeySource
 from gateway.clusters.seal import seal
-from gateway.clusters.unseal import SealedError, unseal
 from gateway.errors import InvalidError
+from gateway.reach.unseal import SealedError, unseal
 from gateway.records import now
 from tests.scheduler.sshd import make_key as openssh_key
 from tests.scheduler.sshd import run

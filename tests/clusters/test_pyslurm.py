@@ -9,9 +9,9 @@ import pytest
 
 from gateway.clusters.models import ClusterAccount
 from gateway.jobs.places import Place
-from gateway.reach import Reach, open_scheduler
+from gateway.reach.reach import Reach, open_scheduler
+from gateway.reach.site_check import check_cluster
 from gateway.settings import Settings, load_settings, prepare_state
-from gateway.site_check import check_cluster
 from scheduler.base import JobState, SchedulerUnavailableError
 from scheduler.slurm_api import SlurmApi
 from tests.scheduler.api_site import make_double, open_api, release_of

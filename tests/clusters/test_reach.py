@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cluster_settings import ClusterSettings, SSHSettings
 from gateway.clusters.keys import make_key
 from gateway.clusters.models import ClusterAccount, KeySource
 from gateway.clusters.seal import seal
+from gateway.clusters.settings import ClusterSettings, SSHSettings
 from gateway.jobs.places import Place
-from gateway.reach import Reach, route, slurm_config
+from gateway.reach.reach import Reach, route, slurm_config
 from gateway.records import now
 from gateway.settings import Settings, load_settings, prepare_state
 from scheduler.base import SchedulerUnavailableError

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from gateway.cluster_settings import ClusterSettings, HopSettings, SSHSettings
+from gateway.clusters.settings import ClusterSettings, HopSettings, SSHSettings
 from gateway.findings import Finding
-from gateway.host_keys import shown_keys
+from gateway.reach.host_keys import shown_keys
+from gateway.reach.site_check import check_cluster
 from gateway.settings import Settings, SettingsError, load_settings
-from gateway.site_check import check_cluster
 from tests.clusters.making import NOBODY
 from tests.helpers import free_port
 from tests.scheduler.sshd import Account, SSHServer, account, make_key, sshd

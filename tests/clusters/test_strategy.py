@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from gateway.cluster_settings import ClusterSettings, SSHSettings
 from gateway.clusters.models import Found
+from gateway.clusters.settings import ClusterSettings, SSHSettings
 from gateway.clusters.strategy import strategy
 from scheduler.base import Manners
 

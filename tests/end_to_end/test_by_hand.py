@@ -17,7 +17,7 @@ import pytest
 from gateway.by_hand.adopt import Adoption
 from gateway.by_hand.make import Asked, make_directory
 from gateway.errors import GatewayError
-from gateway.reach import Reach
+from gateway.reach.reach import Reach
 from gateway.settings import load_settings
 from tests.clusters.making import NOBODY
 from tests.helpers import eventually

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.cluster_settings import ClusterSettings
+from gateway.clusters.settings import ClusterSettings
 from gateway.jobs.advise import NextRequest, next_request
 from gateway.jobs.models import Job, Progress
 from gateway.jobs.page_words import time_left

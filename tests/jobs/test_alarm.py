@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.cluster_settings import ClusterSettings
+from gateway.clusters.settings import ClusterSettings
 from gateway.jobs.alarm import alarm_of, instead_of
 from gateway.jobs.in_its_place import changed
 from gateway.jobs.models import Job, Stage, Wish

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from marshmallow import ValidationError
 
-from gateway.cluster_settings import ClusterSettings
+from gateway.clusters.settings import ClusterSettings
 from gateway.jobs.ranks import check_ranks
 from gateway.jobs.resource_schema import ResourcesSchema
 from gateway.jobs.resources import (

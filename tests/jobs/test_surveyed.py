@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from gateway.cluster_settings import ClusterSettings
 from gateway.clusters.models import Found, Survey
+from gateway.clusters.settings import ClusterSettings
 from gateway.clusters.store import SurveyStore
 from gateway.jobs.resources import Resources
 from gateway.jobs.surveyed import Compared, compare

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.cluster_settings import ClusterSettings, SSHSettings
+from gateway.clusters.settings import ClusterSettings, SSHSettings
 from gateway.clusters.shared import SHARED_ACCOUNT, shared_account_note
 from gateway.errors import InvalidError
 from gateway.problems.expression import evaluate, parse

@@ -20,13 +20,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import scheduler.look
-from gateway.cluster_settings import ClusterSettings
 from gateway.clusters.models import ClusterAccount
+from gateway.clusters.settings import ClusterSettings
 from gateway.findings import Finding
 from gateway.jobs.plan import python_of, with_defaults
 from gateway.jobs.resources import Resources, parse_time
 from gateway.jobs.script import render_script, signal_lead
-from gateway.reach import identity, open_scheduler, open_shell, route, slurm_config
+from gateway.reach.reach import identity, open_scheduler, open_shell, route, slurm_config
 from gateway.settings import Settings, SettingsError
 from scheduler.base import SchedulerError, StagedFile, StagedJob
 from scheduler.link import Link

@@ -10,10 +10,10 @@ import click
 
 from gateway.accounts.service import Accounts
 from gateway.cli_reported import reported
-from gateway.cluster_settings import ClusterSettings
 from gateway.clusters.drains import Drains
 from gateway.clusters.models import ClusterAccount
 from gateway.clusters.service import ClusterAccounts, WantedAccount, authorized_keys, no_account
+from gateway.clusters.settings import ClusterSettings
 from gateway.clusters.store import ClusterAccountStore, DrainStore
 from gateway.database import connect
 from gateway.keepsakes import Keepsakes
@@ -51,7 +51,7 @@ def cluster_list() -> None:
 @reported
 def cluster_keys(name: str, *, user: str) -> None:
     """Show the host keys of the login node and of the machines before it; trust none of them."""
-    from gateway.host_keys import ShownKeys, shown_keys
+    from gateway.reach.host_keys import ShownKeys, shown_keys
 
     settings = load_settings()
     one = _configured(settings, name)
@@ -80,7 +80,7 @@ def cluster_keys(name: str, *, user: str) -> None:
 @reported
 def cluster_test(name: str, *, user: str) -> None:
     """Try a cluster step by step as a job would, and say what to mend; nothing is submitted."""
-    from gateway.site_check import check_cluster
+    from gateway.reach.site_check import check_cluster
 
     settings = load_settings()
     one = _configured(settings, name)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gateway.cluster_settings import HopSettings, SSHSettings
 from gateway.clusters.models import ClusterAccount
-from gateway.reach import identity, jumps
+from gateway.clusters.settings import HopSettings, SSHSettings
+from gateway.reach.reach import identity, jumps
 from gateway.settings import Settings, SettingsError
 from scheduler.hosts import Hop, HostKey, Identity, parse_pin
 from scheduler.ssh_line import fetch_host_keys

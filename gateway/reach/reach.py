@@ -18,11 +18,11 @@ from typing import Protocol
 
 import structlog
 
-from gateway.cluster_settings import LOGIN, ClusterSettings, SSHSettings
 from gateway.clusters.models import ClusterAccount
 from gateway.clusters.service import no_account
-from gateway.clusters.unseal import SealedError, unseal
+from gateway.clusters.settings import LOGIN, ClusterSettings, SSHSettings
 from gateway.jobs.places import Place, not_configured
+from gateway.reach.unseal import SealedError, unseal
 from gateway.settings import Settings
 from scheduler.base import Scheduler, SchedulerError, SchedulerUnavailableError
 from scheduler.connect import connect
