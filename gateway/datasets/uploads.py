@@ -108,7 +108,7 @@ class Uploads:
         ConflictError
             When another number of bytes is here than *offset*.
         LockedError
-            When an earlier request still sends.
+            When an earlier request still sends, or has just ended it.
         TooLargeError
             When more comes than was announced.
         """
@@ -117,10 +117,13 @@ class Uploads:
             return self._same(upload, offset)
         with told_when_full(), self._alone(self._bytes(who, id)) as handle:
             here = self._same(self.get(who, id), offset)
-            _receive(handle, here, chunks)
-        after = self.get(who, id)
-        os.utime(self._about(who, id))
-        return self._finish(who, after) if after.offset == after.size else after
+            try:  # what is missing here was dropped meanwhile, which waits for nobody
+                os.utime(self._about(who, id))
+                self._receive(handle, here, chunks)
+                return self._finish(who, id)
+            except FileNotFoundError:
+                self._about(who, id).unlink(missing_ok=True)
+                raise _gone(id) from None
 
     def drop(self, who: Identity, id: str) -> None:
         """Forget an upload; a file that it made stays."""
@@ -128,16 +131,19 @@ class Uploads:
         self._bytes(who, id).unlink(missing_ok=True)
         self._about(who, id).unlink(missing_ok=True)
 
-    def _finish(self, who: Identity, upload: Upload) -> Upload:
+    def _finish(self, who: Identity, id: str) -> Upload:
+        """Make a file of what is whole, unless an earlier request has done so."""
         # The digest is written before the bytes move: whoever asks after a crash between the two
         # finds them whole, and ends the upload once more.
-        path = self._bytes(who, upload.id)
+        upload, path = self.get(who, id), self._bytes(who, id)
+        if upload.offset < upload.size or (upload.digest and not path.exists()):
+            return upload
 
         def note(digest: str) -> None:
             self._write(who, Upload(**{**asdict(upload), "digest": digest}))
 
         self._files.take(who, upload.name, path, note)
-        return self.get(who, upload.id)
+        return self.get(who, id)
 
     @staticmethod
     def _same(upload: Upload, offset: int) -> Upload:
@@ -150,7 +156,7 @@ class Uploads:
         try:
             handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         except FileNotFoundError:
-            raise NotFoundError("this upload has just ended: ask for it again") from None
+            raise LockedError("this upload has just ended: ask for it again") from None
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield handle
@@ -158,6 +164,21 @@ class Uploads:
             raise LockedError("an earlier request still sends this file: ask again soon") from None
         finally:
             os.close(handle)
+
+    def _receive(self, handle: int, upload: Upload, chunks: Iterable[bytes]) -> None:
+        """Write what comes; what came before a line was cut stays."""
+        size = upload.offset
+        try:
+            for chunk in chunks:
+                size += len(chunk)
+                if size > upload.size:
+                    raise TooLargeError(
+                        f"the file was announced with {upload.size} bytes: more came"
+                    )
+                require_space(self._root, len(chunk))
+                _write_all(handle, chunk)
+        finally:
+            os.fsync(handle)
 
     def _write(self, who: Identity, upload: Upload) -> None:
         path = self._about(who, upload.id)
@@ -170,19 +191,6 @@ class Uploads:
 
     def _bytes(self, who: Identity, id: str) -> Path:
         return self._root / f".upload-{_mark(who)}-{_checked(id)}.bytes.part"
-
-
-def _receive(handle: int, upload: Upload, chunks: Iterable[bytes]) -> None:
-    """Write what comes; what came before a line was cut stays."""
-    size = upload.offset
-    try:
-        for chunk in chunks:
-            size += len(chunk)
-            if size > upload.size:
-                raise TooLargeError(f"the file was announced with {upload.size} bytes: more came")
-            _write_all(handle, chunk)
-    finally:
-        os.fsync(handle)
 
 
 def _write_all(handle: int, chunk: bytes) -> None:

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,8 @@ import pytest
 import redis as redis_client
 
 from gateway.accounts.models import Identity
-from gateway.datasets.blobs import BlobStore
+from gateway.datasets.blobs import Blob, BlobStore
+from gateway.datasets.models import FileRef
 from gateway.datasets.service import Files
 from gateway.datasets.store import DatasetStore
 from gateway.datasets.uploads import MOST_AT_ONCE, Uploads
@@ -24,6 +25,7 @@ from gateway.errors import (
     ConflictError,
     InvalidError,
     LockedError,
+    NoSpaceError,
     NotFoundError,
     QuotaError,
     TooLargeError,
@@ -124,6 +126,52 @@ def test_two_requests_never_write_to_one_file_at_once(uploads: Uploads) -> None:
         yield CONTENT
 
     assert uploads.append(ADA, upload, 0, pieces()).digest == DIGEST
+
+
+def test_two_requests_never_end_one_upload_at_once(
+    uploads: Uploads, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = uploads.start(ADA, "big.dat", len(CONTENT)).id
+    take = BlobStore.take
+
+    def meanwhile(store: BlobStore, path: Path, admit: Callable[[Blob], object]) -> Blob:
+        with pytest.raises(LockedError):
+            uploads.append(ADA, upload, len(CONTENT), [])
+        return take(store, path, admit)
+
+    monkeypatch.setattr(BlobStore, "take", meanwhile)
+    assert uploads.append(ADA, upload, 0, [CONTENT]).digest == DIGEST
+    assert files.read("ada", DIGEST) == CONTENT
+
+
+def test_an_upload_that_is_dropped_while_it_ends_is_gone(
+    uploads: Uploads, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = uploads.start(ADA, "big.dat", len(CONTENT)).id
+    admit = Files._remember
+
+    def drop(store: Files, owner: str, path: str, blob: Blob) -> FileRef:
+        uploads.drop(ADA, upload)
+        return admit(store, owner, path, blob)
+
+    monkeypatch.setattr(Files, "_remember", drop)
+    for ask in (partial(uploads.append, ADA, upload, 0, [CONTENT]),
+                partial(uploads.get, ADA, upload)):  # fmt: skip
+        with pytest.raises(NotFoundError, match="begin it again"):
+            ask()
+    assert not files.owns("ada", DIGEST)
+
+
+def test_pieces_leave_the_rest_of_a_disk_to_records(
+    uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = uploads.start(ADA, "big.dat", len(CONTENT)).id
+    monkeypatch.setattr("gateway.disk._RESERVE", 1.0)  # others have filled it since
+    with pytest.raises(NoSpaceError, match="nearly full"):
+        uploads.append(ADA, upload, 0, [CONTENT])
+    assert uploads.get(ADA, upload).offset == 0
+    monkeypatch.undo()
+    assert uploads.append(ADA, upload, 0, [CONTENT]).digest == DIGEST
 
 
 def test_what_a_site_does_not_take_is_refused_before_anything_is_sent(
