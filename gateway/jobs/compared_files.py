@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from gateway.datasets.blobs import BlobStore
@@ -12,6 +12,9 @@ from gateway.jobs.compared import Comparison, Member
 _TEXT_BYTES = 200_000
 _LINES = 3_000
 """Of longer scripts no differences are looked for: that may take long."""
+
+_LINES_IN_ALL = 60_000
+"""Of all that are held against each other: the worst of them take a few seconds."""
 
 _SHOWN = 400
 _ROUND = 2
@@ -25,45 +28,53 @@ class Change:
     """Of the member, counted from 1."""
 
     name: str
-    lines: tuple[str, ...]
-    """As ``diff -u`` writes them; empty when the scripts are too long to be held against."""
+    lines: tuple[str, ...] | None
+    """As ``diff -u`` writes them: nothing where only the ends of lines are written otherwise.
+
+    None when the scripts are too long to be held against each other.
+    """
+
+    added: int = 0
+    """How many lines the reference does not have."""
+
+    removed: int = 0
+    """How many lines only the reference has."""
 
     more: int = 0
     """How many lines follow that are not given."""
-
-    @property
-    def added(self) -> int:
-        """How many lines the reference does not have."""
-        return sum(line.startswith("+") for line in self.lines)
-
-    @property
-    def removed(self) -> int:
-        """How many lines only the reference has."""
-        return sum(line.startswith("-") for line in self.lines)
 
 
 def changes_of(comparison: Comparison, blobs: BlobStore) -> tuple[Change, ...]:
     """Hold each Python file against that of the reference, where both have one of its name."""
     first = _scripts(comparison.reference)
-    found = enumerate(comparison.members[1:], start=2)
-    return tuple(
-        change for number, member in found for change in _changes(number, first, member, blobs)
+    pairs = (
+        (number, name, (first[name], digest))
+        for number, member in enumerate(comparison.members[1:], start=2)
+        for name, digest in _scripts(member).items()
+        if first.get(name, digest) != digest
     )
+    return tuple(_changes(pairs, blobs))
 
 
 def _changes(
-    number: int, first: Mapping[str, str], member: Member, blobs: BlobStore
+    pairs: Iterable[tuple[int, str, tuple[str, str]]], blobs: BlobStore
 ) -> Iterator[Change]:
-    for name, digest in _scripts(member).items():
-        if name not in first or digest == first[name]:
+    left = _LINES_IN_ALL
+    for number, name, (old, new) in pairs:
+        before, after = _text(blobs, old), _text(blobs, new)
+        length = len(before or ()) + len(after or ())
+        if before is None or after is None or length > left:
+            yield Change(number=number, name=name, lines=None)
             continue
-        texts = [_text(blobs, kept) for kept in (first[name], digest)]
-        if any(text is None for text in texts):
-            yield Change(number=number, name=name, lines=())
-            continue
-        lines = tuple(_differences(*(text or [] for text in texts)))
+        left -= length
+        lines = tuple(_differences(before, after))
         yield Change(
-            number=number, name=name, lines=lines[:_SHOWN], more=max(0, len(lines) - _SHOWN)
+            number=number,
+            name=name,
+            lines=lines[:_SHOWN],
+            added=sum(line.startswith("+") for line in lines),
+            removed=sum(line.startswith("-") for line in lines),
+            more=max(0, len(lines) - _SHOWN),
         )
 
 

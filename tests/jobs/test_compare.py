@@ -7,14 +7,17 @@ import io
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from gateway.datasets.blobs import BlobStore
 from gateway.errors import InvalidError
 from gateway.jobs.compared import MOST, Cell, Line, parse_refs
+from gateway.jobs.compared_files import _changes
 from gateway.jobs.result_view import ParameterRow
 from tests.jobs.making_pages import HOSTILE, Fits, Window, data, model, pixels, serious
 from tests.jobs.test_pages import Plain
@@ -248,6 +251,30 @@ def test_the_weighted_mean_is_that_of_the_textbook() -> None:
     assert line.mean == pytest.approx((1.08, 0.2 / math.sqrt(5)), rel=1e-12)
     assert line.chisq == pytest.approx(0.8**2 + 1.6**2, rel=1e-12)
     assert line.differs, "one does not have it"
+
+
+def test_scripts_are_held_against_each_other_and_no_longer_than_a_page_waits(
+    tmp_path: Path,
+) -> None:
+    blobs = BlobStore(tmp_path)
+
+    def kept(text: str) -> str:
+        return blobs.put(text.encode()).digest
+
+    old, new, windows = kept("a = 1\nb = 2\n"), kept("a = 1\nb = 3\n"), kept("a = 1\r\nb = 2\r\n")
+    long, longer = kept("x\n" * 3_000), kept("y\n" * 3_000)
+    pairs = [
+        (2, "a.py", (old, new)),
+        (2, "b.py", (old, windows)),
+        (2, "c.py", (long, kept("x\n" * 3_001))),
+        (2, "d.py", (long, "0" * 64)),
+        *[(3, "e.py", (long, longer))] * 12,
+    ]
+    found = list(_changes(pairs, blobs))
+    assert found[0].lines == ("@@ -1,2 +1,2 @@", " a = 1", "-b = 2", "+b = 3")
+    assert [one.lines for one in found[1:4]] == [(), None, None]
+    assert [one.lines is None for one in found[4:]] == [False] * 9 + [True] * 3
+    assert (found[4].added, found[4].removed, found[4].more) == (3_000, 3_000, 5_601)
 
 
 def test_as_many_as_may_be_compared_are_read() -> None:
