@@ -17,6 +17,9 @@ from pathlib import Path
 from gateway.jobs.log_folder import LogFolder
 
 LOG_BYTES = 65_536
+LOG_LINES = 2_000
+"""So many are shown at once: of empty lines a browser would get 65,536, and be slow."""
+
 _SGR = re.compile(r"\x1b\[([0-9;:]*)m")
 _NAMES = ("", "red", "green", "yellow", "blue", "magenta", "cyan", "")
 _CUBE = 16
@@ -114,8 +117,15 @@ def read_log(logs: LogFolder, path: Path, offset: int | None, until: int | None)
     if not ended and len(content) >= LOG_BYTES:  # one line longer than what is read
         whole, ended, rest = content, b"", b""
     texts = whole.split(b"\n") if whole or ended else []
-    lines = _lines(texts, start, logs.times(path))
     end = start + len(whole) + len(ended)
+    if len(texts) > LOG_LINES:
+        if offset is None or until is not None:
+            texts = texts[-LOG_LINES:]
+            start = end - sum(len(text) + 1 for text in texts)
+        else:
+            texts, rest = texts[:LOG_LINES], b""
+            end = start + sum(len(text) + 1 for text in texts)
+    lines = _lines(texts, start, logs.times(path))
     if rest:
         lines += [replace(line, partial=True) for line in _lines([rest], end, logs.times(path))]
     return LogPart(lines=tuple(lines), start=start, end=end, size=size, cut=logs.is_cut(path))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.jobs.log_folder import LogFolder
-from gateway.jobs.log_view import LOG_BYTES, LogPart, parse_line, read_log
+from gateway.jobs.log_view import LOG_BYTES, LOG_LINES, LogPart, parse_line, read_log
 
 
 def text_of(part: LogPart) -> list[str]:
@@ -32,23 +32,31 @@ def written(logs: LogFolder, content: bytes) -> Path:
     return path
 
 
-def test_going_back_from_the_end_shows_every_line_once(logs: LogFolder) -> None:
-    wanted = [f"line {number} " + "x" * (number % 90) for number in range(9000)]
+WIDE = [f"line {number} " + "x" * (number % 90) for number in range(9000)]
+SHORT = [*map(str, range(9000)), *[""] * 9000]
+
+
+@pytest.mark.parametrize("wanted", [WIDE, SHORT])
+def test_going_back_from_the_end_shows_every_line_once(logs: LogFolder, wanted: list[str]) -> None:
     path = written(logs, "".join(f"{line}\n" for line in wanted).encode())
     part = read_log(logs, path, None, None)
     found = text_of(part)
     while part.earlier is not None:
         part = read_log(logs, path, part.earlier, part.start)
         found = text_of(part) + found
+        assert len(part.lines) <= LOG_LINES
     assert found == wanted
 
 
-def test_going_on_from_the_beginning_shows_every_line_once(logs: LogFolder) -> None:
-    wanted = [f"line {number} é" for number in range(9000)]
+@pytest.mark.parametrize("wanted", [[f"{line}é" for line in WIDE], SHORT])
+def test_going_on_from_the_beginning_shows_every_line_once(
+    logs: LogFolder, wanted: list[str]
+) -> None:
     path = written(logs, "".join(f"{line}\n" for line in wanted).encode())
     part = read_log(logs, path, 0, None)
     found = text_of(part)[: -1 if part.lines[-1].partial else None]
     while part.end < part.size:
+        assert len(part.lines) <= LOG_LINES + 1
         part = read_log(logs, path, part.end, None)
         found += text_of(part)[: -1 if part.lines[-1].partial else None]
     assert found == wanted
