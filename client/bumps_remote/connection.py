@@ -30,6 +30,7 @@ from bumps_remote.signin import Wish, with_password
 from bumps_remote.submission import After, Submitter, Wanted
 from bumps_remote.tags import Tags
 from bumps_remote.transport import Call, Document, Notice, Patience, Transport
+from bumps_remote.upload import Told
 
 _TITLE = 100
 Model = Any
@@ -264,16 +265,22 @@ class Connection(Reading):
             raise UsageError("map: which files? There are none")
         return self.submit(model, files=files, replace=replace, pack=pack, **wanted)
 
-    def send(self, wanted: Wanted, *, new: bool = False) -> Job:
-        """Submit what is wanted; the same content, cut short before, finds its job."""
-        accepted = self.submitter().submit(wanted, new=new)
+    def send(self, wanted: Wanted, *, new: bool = False, told: Told | None = None) -> Job:
+        """Submit what is wanted; the same content, cut short before, finds its job.
+
+        Parameters
+        ----------
+        told
+            Hears how many bytes of its files are there.
+        """
+        accepted = self.submitter(told=told).submit(wanted, new=new)
         if accepted.replayed and self._notice:
             self._notice("the earlier submission had arrived: this is its job")
         return Job(self, accepted.job)
 
-    def submitter(self, journal: Journal | None = None) -> Submitter:
+    def submitter(self, journal: Journal | None = None, told: Told | None = None) -> Submitter:
         """Make what submits, with a journal of its own if wished."""
-        return Submitter(self.transport, journal, self._notice)
+        return Submitter(self.transport, journal, self._notice, told)
 
     # ---- looking
 

@@ -6,31 +6,25 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-from bumps_remote.errors import RefusedError, UsageError
+from bumps_remote.errors import RefusedError
 from bumps_remote.submission import Wanted
-from bumps_remote.text import clean_line
 from bumps_remote.transport import Call, Document, Transport
+from bumps_remote.upload import Sender, Told
 
 _ASK_S, _PAUSE_S = 20.0, 2.0
 
 
 @contextmanager
-def staged(transport: Transport, wanted: Wanted) -> Iterator[str]:
-    """Put a problem there for as long as something is asked about it; answer its id."""
-    for file in {file.digest: file for file in wanted.files()}.values():
-        kept = transport.document(
-            Call(
-                method="POST",
-                path="/files",
-                params={"name": file.name},
-                file=Path(file.path),
-                harmless=True,
-            )
-        )
-        if kept.get("digest") != file.digest:
-            raise UsageError(f"{clean_line(file.path)} has changed while it was sent: try again")
+def staged(transport: Transport, wanted: Wanted, told: Told | None = None) -> Iterator[str]:
+    """Put a problem there for as long as something is asked about it; answer its id.
+
+    Parameters
+    ----------
+    told
+        Hears how many bytes of its files are there.
+    """
+    Sender(transport, told).send(wanted.files())
     body = wanted.problem()
     made = transport.document(
         Call(method="POST", path="/problems", json=body, key=f"look-{uuid.uuid4()}")

@@ -14,6 +14,7 @@ from bumps_remote.files import Bundle
 from bumps_remote.journal import Draft, Entry, Journal, LocalFile, Repetition
 from bumps_remote.text import clean_line
 from bumps_remote.transport import Call, Document, Notice, Transport
+from bumps_remote.upload import Sender, Told
 
 _FOR_GOOD = frozenset({400, 404, 409, 413, 415, 422})
 """After these answers the same submission can never be accepted, and no job was made."""
@@ -122,11 +123,16 @@ class Submitter:
     """Submits, at most once."""
 
     def __init__(
-        self, transport: Transport, journal: Journal | None = None, notice: Notice | None = None
+        self,
+        transport: Transport,
+        journal: Journal | None = None,
+        notice: Notice | None = None,
+        told: Told | None = None,
     ) -> None:
         self._transport = transport
         self._journal = journal or Journal()
         self._notice = notice or (lambda _text: None)
+        self._told = told
 
     def submit(self, wanted: Wanted, *, new: bool = False) -> Accepted:
         """Make a job of this, or find the one that a submission cut short has made.
@@ -195,8 +201,11 @@ class Submitter:
         return Call(method="POST", path=path, json=body, key=entry.key, headers=headers)
 
     def _make_problem(self, entry: Entry, draft: Draft) -> str:
-        for file in {file.digest: file for file in draft.files}.values():
-            self._upload(entry, Path(file.path), file.name, file.digest)
+        try:
+            Sender(self._transport, self._told).send(draft.files)
+        except UsageError:
+            self._journal.finish(entry)  # nothing of it can have become a job
+            raise
         crash_point("uploaded")
         made = self._transport.document(
             Call(
@@ -207,20 +216,6 @@ class Submitter:
             )
         )
         return self._journal.keep_problem(entry, str(made["id"]))
-
-    def _upload(self, entry: Entry, path: Path, name: str, digest: str) -> None:
-        try:
-            kept = self._transport.document(
-                Call(method="POST", path="/files", params={"name": name}, file=path, harmless=True)
-            )
-        except OSError as error:
-            self._journal.finish(entry)  # nothing of it can have become a job
-            raise UsageError(f"{clean_line(path)} cannot be read: {error.strerror}") from error
-        if kept.get("digest") != digest:
-            self._journal.finish(entry)
-            raise UsageError(
-                f"{clean_line(path)} has changed while it was being submitted: submit again"
-            )
 
     def _user(self) -> str:
         """Ask who we are: a key is a user's own, so another user's entry is another entry."""

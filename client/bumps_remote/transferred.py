@@ -1,4 +1,4 @@
-"""How many bytes have come, as a bar."""
+"""How many bytes have gone or come, as a bar."""
 
 from __future__ import annotations
 
@@ -14,12 +14,22 @@ from rich.progress import (
 )
 
 from bumps_remote.show import err
+from bumps_remote.upload import LARGE
 
 
 class Transferred:
-    """A bar on standard error, where somebody sees it."""
+    """A bar on standard error, where somebody sees it, from the first bytes on.
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    Parameters
+    ----------
+    what
+        What is being done.
+    least
+        No bar is drawn for fewer bytes in all.
+    """
+
+    def __init__(self, what: str = "fetching", *, quiet: bool = False, least: int = 0) -> None:
+        self._least = least
         console = err()
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -31,10 +41,9 @@ class Transferred:
             disable=quiet or not console.is_terminal,
             transient=True,
         )
-        self._task = self._bar.add_task("fetching", total=None)
+        self._task = self._bar.add_task(what, total=None)
 
     def __enter__(self) -> Transferred:
-        self._bar.start()
         return self
 
     def __exit__(
@@ -46,5 +55,13 @@ class Transferred:
         self._bar.stop()
 
     def told(self, done: int, total: int) -> None:
-        """Hear how many bytes have come, of how many."""
+        """Hear how many bytes there are, of how many."""
+        if total < self._least:
+            return
+        self._bar.start()
         self._bar.update(self._task, completed=done, total=total)
+
+
+def sending(*, quiet: bool) -> Transferred:
+    """Draw a bar for files that take a while to send."""
+    return Transferred("sending", quiet=quiet, least=LARGE)

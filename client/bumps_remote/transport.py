@@ -67,6 +67,9 @@ class Call:
     file: Path | None = None
     """The body is this file."""
 
+    content: Iterator[bytes] | None = None
+    """The body is this, read once: for `Transport.once`."""
+
     params: Mapping[str, str | int] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     key: str = ""
@@ -92,7 +95,7 @@ class Transport:
     ) -> None:
         self.server = server
         self.patience = patience or Patience()
-        self._notice = notice or (lambda _text: None)
+        self.notice = notice or (lambda _text: None)
         host = urlsplit(server.url).hostname or ""
         self._client = httpx.Client(
             base_url=server.url,
@@ -134,7 +137,7 @@ class Transport:
         repetition = 0
         while True:
             try:
-                response = self._once(call)
+                response = self.once(call)
             except httpx.TransportError as error:
                 why, asked_s = self._explain(error), None
                 if not self._may_repeat(call, error):
@@ -147,7 +150,7 @@ class Transport:
             pause_s = max(self.patience.pause_s(repetition), asked_s or 0.0)
             if time.monotonic() + pause_s > end:
                 raise self._given_up(why, asked_s)
-            self._notice(f"{why}; trying again in {pause_s:.1f} s")
+            self.notice(f"{why}; trying again in {pause_s:.1f} s")
             time.sleep(pause_s)
             repetition += 1
 
@@ -181,7 +184,14 @@ class Transport:
             return AuthError(f"{error}\nlog in (again) with: bumps-remote login {self.server.url}")
         return error
 
-    def _once(self, call: Call) -> httpx.Response:
+    def once(self, call: Call) -> httpx.Response:
+        """Send a call once, for who knows better than `send` how to go on; any answer is one.
+
+        Raises
+        ------
+        httpx.TransportError
+            When there is none.
+        """
         makes = bool(call.key) and call.path.startswith("/jobs")
         extensions = {"trace": crash_when_sent} if makes else {}
         arguments: dict[str, Any] = {
@@ -192,6 +202,8 @@ class Transport:
         if call.file is not None:
             with call.file.open("rb") as body:
                 return self._client.request(call.method, API + call.path, content=body, **arguments)
+        if call.content is not None:
+            arguments["content"] = call.content
         if call.json is not None:
             arguments["json"] = call.json
         return self._client.request(call.method, API + call.path, **arguments)

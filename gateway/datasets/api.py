@@ -35,6 +35,14 @@ def add_file(query: dict[str, Any]) -> FileRef:
     return gateway().files.add(identity(), query["name"], read_chunks(request.stream))
 
 
+@bp.get("/files/<digest>")
+@answers(HTTPStatus.NOT_FOUND)
+@bp.output(FileSchema)
+def get_file(digest: str) -> FileRef:
+    """Say that one has this content, by its SHA-256: it need not be sent again."""
+    return gateway().files.find(identity(), digest)
+
+
 @bp.post("/uploads")
 @takes_bytes("json_bytes")
 @answers(

@@ -107,6 +107,19 @@ class Files:
         """Whether a user has this content, which stays now: knowing a digest is not enough."""
         return self._store.file(user, digest) is not None and self._blobs.keep(digest)
 
+    def find(self, who: Identity, digest: str) -> FileRef:
+        """Say that a user has this content, which stays now, so it need not be sent again.
+
+        Raises
+        ------
+        NotFoundError
+            When it is not theirs, or not here any more.
+        """
+        ref = self._store.file(who.user, digest)
+        if ref is None or not self._blobs.keep(digest):
+            raise NotFoundError(f"you have no file with the digest {digest[:64]}: upload it first")
+        return ref
+
     def keep(self, record: object) -> None:
         """Let the contents that a record names stay; to be asked before it is written once more."""
         self._blobs.keep(*digests_in(json.dumps(to_document(record))))

@@ -53,6 +53,7 @@ ROWS: dict[str, tuple[int | None, ...]] = {
     "POST /users/{name}/deactivate": _ADMIN,
     "PUT /users/{name}/password": _ADMIN,
     "POST /files": _WRITE,
+    "GET /files/{digest}": (401, 404, None, None, 404),
     "POST /uploads": _WRITE,
     "GET /uploads/{upload_id}": (401, 404, None, None, 404),
     "PATCH /uploads/{upload_id}": (401, 404, 403, None, 404),
@@ -157,12 +158,13 @@ class Stage:
         )
         assert made.status_code == 201, made.text
         upload = self.owner.http.post("/uploads", headers=TUS).json()
+        sent = self.owner.http.post("/files?name=x", content=b"1 2 3\n").json()
         path = f"/clusters/{CLUSTER}/account"
         assert self.owner.http.put(path, json={"login": "ada"}).status_code == 200
         return {"problem_id": problem["id"], "job_id": job["id"], "token_id": token["id"],
                 "path": files[0]["path"], "name": name, "cluster": CLUSTER,
                 "notification_id": told["id"], "webhook_id": hook["id"],
-                "upload_id": upload["id"]}  # fmt: skip
+                "upload_id": upload["id"], "digest": sent["digest"]}  # fmt: skip
 
 
 @cache

@@ -18,6 +18,7 @@ from bumps_remote.options import check_fit
 from bumps_remote.outlook import preview, staged
 from bumps_remote.show import notice
 from bumps_remote.submission import Wanted
+from bumps_remote.transferred import sending
 
 
 @click.pass_context
@@ -27,7 +28,10 @@ def _forecast(
     wanted = wanted_of(ctx, given, quiet=as_json)
     with connect(url, insecure=insecure) as connection:
         check_fit(wanted.options, connection.methods())
-        with staged(connection.transport, wanted) as problem:
+        with (
+            sending(quiet=as_json) as bar,
+            staged(connection.transport, wanted, bar.told) as problem,
+        ):
             found = preview(connection.transport, wanted, problem)
             if not found.get("forecast"):
                 job = _time_it(connection, wanted, given)

@@ -12,6 +12,7 @@ from bumps_remote.journal import Draft, Entry, Journal, Repetition
 from bumps_remote.show import job_table, notice
 from bumps_remote.submission import age_text
 from bumps_remote.text import clean_line
+from bumps_remote.transferred import sending
 from bumps_remote.transport import Document
 
 
@@ -87,7 +88,7 @@ def journal(drop: str | None, *, go_on: bool, insecure: bool, as_json: bool) -> 
     if drop:
         _drop(book, entries, drop)
         entries = book.entries()
-    jobs = [_continue(entry, insecure=insecure) for entry in entries] if go_on else []
+    jobs = [_continue(entry, insecure=insecure, quiet=as_json) for entry in entries if go_on]
     left = book.entries()
     answer(
         {"entries": [_entry_document(entry) for entry in left], "jobs": jobs},
@@ -101,14 +102,15 @@ def journal(drop: str | None, *, go_on: bool, insecure: bool, as_json: bool) -> 
         notice("nothing is unfinished")
 
 
-def _continue(entry: Entry, *, insecure: bool) -> Document:
+def _continue(entry: Entry, *, insecure: bool, quiet: bool) -> Document:
     draft = entry.draft
     with connect(draft.url, insecure=insecure) as connection:
         own = connection.me()["name"]
         if own != draft.user:
             raise UsageError(f"{entry.key} is {draft.user}'s, and you are {own}: log in as them")
         try:
-            return connection.submitter().send(entry).job
+            with sending(quiet=quiet) as bar:
+                return connection.submitter(told=bar.told).send(entry).job
         except RemoteError:
             notice(f"{clean_line(draft.title)} ({entry.key}) did not go through:")
             raise

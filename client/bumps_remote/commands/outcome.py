@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from bumps_remote.text import clean_line
 from bumps_remote.transport import Document
 
 _UNFINISHED = frozenset({"not_converged", "stopped", "time_limit"})
+_SESSION = "out/session.h5"
 _MESSAGE = "the job goes on; watch it: bumps-remote watch {id} · stop it: bumps-remote stop {id}"
 
 
@@ -62,6 +64,23 @@ def default_folder(job: Job) -> Path:
     slug = re.sub(r"[^A-Za-z0-9]+", "-", str(name)).strip("-")[:40] or "fit"
     attempt = job.document.get("attempt") or 1
     return Path(f"{slug}-{job.id[-6:]}" + (f"-{attempt}" if attempt > 1 else ""))
+
+
+def copy_session(fetched: Fetched, target: Path | None) -> None:
+    """Put the fetched session where the user wants it as well.
+
+    Raises
+    ------
+    UsageError
+        When the job has left none.
+    """
+    source = fetched.folder / _SESSION
+    if target is None:
+        return
+    if not source.is_file():
+        raise UsageError(f"--session: the job left no {_SESSION}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
 
 
 def _show(job: Job, results: Document, fetched: Fetched | None, *, as_json: bool) -> None:

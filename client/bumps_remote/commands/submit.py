@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,13 @@ from bumps_remote.array import choose_pack, choose_throttle
 from bumps_remote.commands.common import answer, common, connect, print_json
 from bumps_remote.commands.elements import mode_of, read_campaign, read_elements
 from bumps_remote.commands.look import preview_lines
-from bumps_remote.commands.outcome import default_folder, follow, free_folder, report
+from bumps_remote.commands.outcome import (
+    copy_session,
+    default_folder,
+    follow,
+    free_folder,
+    report,
+)
 from bumps_remote.commands.parameters import (
     PREFIX,
     WHOLE,
@@ -26,7 +31,6 @@ from bumps_remote.commands.parameters import (
 from bumps_remote.completion import complete_cluster, complete_method
 from bumps_remote.connection import Connection
 from bumps_remote.errors import RemoteError, UsageError
-from bumps_remote.fetch import Fetched
 from bumps_remote.files import Bundle, make_bundle
 from bumps_remote.job import Job, succeeded
 from bumps_remote.local_check import check_model, differing
@@ -44,6 +48,7 @@ from bumps_remote.outlook import preview, staged
 from bumps_remote.show import err, notice, size_text
 from bumps_remote.submission import After, Wanted
 from bumps_remote.text import clean, clean_line
+from bumps_remote.transferred import sending
 from bumps_remote.transport import Patience
 
 NOT_HERE = {
@@ -71,7 +76,6 @@ NEEDLESS = {
 
 MODELS = (".py", ".json")
 _ARGS, _ARRAY = "bumps_remote.args", "bumps_remote.array"
-_SESSION = "out/session.h5"
 _INTERRUPTED = (
     "interrupted while it was being submitted: the same command finds its job or makes it, and "
     "'bumps-remote journal' shows what is unfinished"
@@ -224,7 +228,9 @@ def _submit(
     if given["output"]:
         free_folder(given["output"], replace=given["force"])
     with connect(url, insecure=insecure) as connection:
-        job = send(connection, wanted, new=given["new"], unchecked=given["unchecked"])
+        job = send(
+            connection, wanted, new=given["new"], unchecked=given["unchecked"], quiet=as_json
+        )
         fetching = fetching or bool(given["output"] or given["session"])
         if waiting or fetching:
             _finish(job, given, fetching=fetching, as_json=as_json)
@@ -238,7 +244,10 @@ def _dry_run(wanted: Wanted, url: str | None, *, insecure: bool, as_json: bool) 
     """Show the script and what is to be expected of it; nothing stays there."""
     with connect(url, insecure=insecure) as connection:
         check_fit(wanted.options, connection.methods())
-        with staged(connection.transport, wanted) as problem:
+        with (
+            sending(quiet=as_json) as bar,
+            staged(connection.transport, wanted, bar.told) as problem,
+        ):
             found = preview(connection.transport, wanted, problem)
     if as_json:
         print_json(found)
@@ -256,7 +265,9 @@ def _run(
     if given["output"]:
         free_folder(given["output"], replace=given["force"])
     with connect(url, insecure=insecure) as connection:
-        job = send(connection, wanted, new=given["new"], unchecked=given["unchecked"])
+        job = send(
+            connection, wanted, new=given["new"], unchecked=given["unchecked"], quiet=as_json
+        )
         notice(f"job {job.id}")
         _finish(job, given, fetching=not given["chisq"] and not given["check"], as_json=as_json)
 
@@ -267,18 +278,8 @@ def _finish(job: Job, given: Mapping[str, Any], *, fetching: bool, as_json: bool
     if fetching and (succeeded(job.document) or job.document.get("dataset")):
         folder = given["output"] or default_folder(job)
         fetched = job.fetch(folder, replace=given["force"])
-        _copy_session(fetched, given["session"])
+        copy_session(fetched, given["session"])
     report(job, fetched, as_json=as_json)
-
-
-def _copy_session(fetched: Fetched, target: Path | None) -> None:
-    source = fetched.folder / _SESSION
-    if target is None:
-        return
-    if not source.is_file():
-        raise UsageError(f"--session: the job left no {_SESSION}")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
 
 
 def _bundle(ctx: click.Context, given: Mapping[str, Any], *, quiet: bool) -> Bundle:
@@ -299,13 +300,16 @@ def _bundle(ctx: click.Context, given: Mapping[str, Any], *, quiet: bool) -> Bun
     return bundle
 
 
-def send(connection: Connection, wanted: Wanted, *, new: bool, unchecked: bool) -> Job:
+def send(
+    connection: Connection, wanted: Wanted, *, new: bool, unchecked: bool, quiet: bool = False
+) -> Job:
     """Try what is wanted here, submit it, and say what Ctrl-C leaves behind."""
     check_fit(wanted.options, connection.methods())
     if not unchecked and (here := check_model(wanted, notice)):
         _tell_versions(connection, wanted, here)
     try:
-        return connection.send(wanted, new=new)
+        with sending(quiet=quiet) as bar:
+            return connection.send(wanted, new=new, told=bar.told)
     except KeyboardInterrupt:
         notice(_INTERRUPTED)
         raise click.Abort from None
