@@ -10,6 +10,7 @@ import fcntl
 import os
 import signal
 import time
+from contextlib import suppress
 from functools import cache
 from multiprocessing import get_context
 from multiprocessing.context import ForkProcess
@@ -118,6 +119,10 @@ def make_garbage(gateway: Gateway) -> Garbage:
     )
 
 
+class _RestOver(BaseException):
+    """A signal came while the loop rested: a wait would take up to five seconds more."""
+
+
 class Worker:
     """Runs the loop until it is told to stop."""
 
@@ -142,14 +147,18 @@ class Worker:
         self._census = CensusStore(self._gateway.redis)
         self._told = -_TELL_S
         self._stopping = False
+        self._resting = False
 
     def _messages(self, told: Notification) -> list[Delivery]:
         """Write all that is to be sent of an end."""
         return self._gateway.webhooks.messages(told) + self._gateway.mails.messages(told)
 
     def stop(self, *_: object) -> None:
-        """Ask for the end after the round that is running."""
+        """Ask for the end after the round that is running; between two rounds it is now."""
         self._stopping = True
+        if self._resting:
+            self._resting = False  # a second signal must not cut the end short
+            raise _RestOver
 
     def run(self) -> None:
         """Loop; a round that fails is logged whole, and the next one tries again."""
@@ -164,11 +173,12 @@ class Worker:
         self._wait_for_store(lock)
         queue = start_rq(self._settings, lock)
         try:
-            while not self._stopping:
-                self._rest(self._round())
-                if not queue.is_alive() and not self._stopping:
-                    _log.warning("the queue worker ended; starting another", rc=queue.exitcode)
-                    queue = start_rq(self._settings, lock)
+            with suppress(_RestOver):
+                while not self._stopping:
+                    self._rest(self._round())
+                    if not queue.is_alive() and not self._stopping:
+                        _log.warning("the queue worker ended; starting another", rc=queue.exitcode)
+                        queue = start_rq(self._settings, lock)
         finally:
             _end(queue)
             self._reach.close()
@@ -207,11 +217,16 @@ class Worker:
     def _rest(self, alive: int) -> None:
         """Wait for the next round: shortly while something lives, long otherwise, or a nudge."""
         worker = self._settings.worker
-        time.sleep(min(_BREATH_S, worker.tick_s))
+        self._resting = True
         try:
+            if self._stopping:  # asked for while nobody rested
+                return
+            time.sleep(min(_BREATH_S, worker.tick_s))
             self._gateway.live.wait_for_wake(worker.tick_s if alive else worker.idle_tick_s)
         except redis.RedisError:
             time.sleep(worker.tick_s)
+        finally:
+            self._resting = False
 
     def _wait_for_store(self, lock: int) -> None:
         while not self._stopping:

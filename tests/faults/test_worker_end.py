@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import redis as redis_client
 
 from scheduler.processes import children
 from tests.helpers import eventually
@@ -24,7 +25,7 @@ def environment(tmp_path: Path, redis_server: Path) -> dict[str, str]:
         "GATEWAY_STATE": str(tmp_path / "state"),
         "GATEWAY_REDIS_URL": f"unix://{redis_server}",
         "GATEWAY_WORKER__TICK_S": "0.1",
-        "GATEWAY_WORKER__IDLE_TICK_S": "0.1",
+        "GATEWAY_WORKER__IDLE_TICK_S": "60",  # it must not sleep this out
     }
     subprocess.run(
         [sys.executable, "-m", "gateway.cli", "init"], env=own, check=True, capture_output=True
@@ -47,12 +48,13 @@ def test_a_worker_told_to_stop_right_after_its_start_ends(
         worker.wait()
 
 
-def test_a_queue_worker_that_does_not_listen_is_not_waited_for(
-    environment: dict[str, str],
+def test_a_resting_worker_ends_at_once_and_waits_for_no_queue_worker(
+    environment: dict[str, str], redis: redis_client.Redis
 ) -> None:
     worker = subprocess.Popen([sys.executable, "-m", "gateway.cli", "worker"], env=environment)
     try:
         (queue,) = eventually(lambda: children(worker.pid), what="its queue worker")
+        eventually(lambda: redis.exists("jobs:pulse"), what="the end of its first round")
         os.kill(queue, signal.SIGSTOP)
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(timeout=LIMIT_S) == 0
