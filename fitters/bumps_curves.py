@@ -72,6 +72,8 @@ def _document(kind: str, x: Any, y: Any, dy: Any, theory: Any, **more: Any) -> D
         "log_x": False,
         "log_y": False,
         "profile": None,
+        "fresnel": None,
+        "bands": None,
     }
     return {**document, **more}
 
@@ -132,10 +134,11 @@ def _reflectivity(model: Any) -> Iterator[Document]:
             if probe is not None and part is not None
         ]
     )
+    made: dict[str, Document] = {}
     for probe, (q, values), name in pairs:
         if getattr(probe, "R", None) is None:
             continue
-        yield _document(
+        made[name] = _document(
             "reflectivity",
             probe.Q,
             probe.R,
@@ -147,7 +150,43 @@ def _reflectivity(model: Any) -> Iterator[Document]:
             y_label="Reflectivity",
             log_y=True,
             profile=profile,
+            fresnel=_fresnel(model, probe),
         )
+    yield from made.values()
+    if "++" in made and "--" in made:
+        yield _asymmetry(made["++"], made["--"])
+
+
+def _fresnel(model: Any, probe: Any) -> Array | None:
+    """Give what the bare substrate would reflect, seen as the probe sees it."""
+    # What refl1d itself hands to its plots.
+    substrate, surface = (getattr(model, name, None) for name in ("_substrate", "_surface"))
+    if substrate is None or not hasattr(probe, "fresnel"):
+        return None
+    at = np.asarray(probe.calc_Q)
+    with np.errstate(all="ignore"):
+        reflected = probe.fresnel(substrate=substrate, surface=surface)(at)
+        q, values = probe.apply_beam(at, reflected)
+    return np.asarray(np.interp(np.asarray(probe.Q), q, values), "d")
+
+
+def _asymmetry(up: Document, down: Document) -> Document:
+    """Give (R++ - R--) / (R++ + R--), with the uncertainty that follows from theirs.
+
+    As refl1d has it: what was measured with the spin down is taken at the Q of the spin up.
+    """
+    plus, minus = up["y"], np.interp(up["x"], down["x"], down["y"])
+    theory = np.interp(up["x"], down["x"], down["theory"])
+    error = None
+    with np.errstate(all="ignore"):
+        if up["dy"] is not None and down["dy"] is not None:
+            other = np.interp(up["x"], down["x"], down["dy"])
+            error = 2 * np.hypot(plus * other, minus * up["dy"]) / (plus + minus) ** 2
+        measured = (plus - minus) / (plus + minus)
+        expected = (up["theory"] - theory) / (up["theory"] + theory)
+    words = {"x_label": up["x_label"], "y_label": "(R⁺⁺ - R⁻⁻) / (R⁺⁺ + R⁻⁻)"}
+    found = _document("asymmetry", up["x"], measured, error, expected, dx=up["dx"], **words)
+    return {**found, "label": "spin asymmetry"}
 
 
 def _profile(model: Any) -> Document | None:

@@ -113,7 +113,7 @@ def traces(state: Any, labels: list[str]) -> Document:
     _, points, _ = state.chains()
     generations, chains, parameters = points.shape
     every = max(1, -(-generations * chains * parameters // TRACE_NUMBERS))
-    return {"labels": labels, "draws": _rounded(points[::every])}
+    return {"labels": labels, "draws": rounded(points[::every])}
 
 
 def histograms(state: Any, labels: list[str]) -> Document:
@@ -127,9 +127,9 @@ def histograms(state: Any, labels: list[str]) -> Document:
     }
 
 
-def _rounded(values: Array) -> Any:
+def rounded(values: Array) -> Any:
     """Round to six digits, so that the text stays small."""
     with np.errstate(all="ignore"):
         scale = 10.0 ** (5 - np.floor(np.log10(np.abs(values))))
-    rounded = np.where(np.isfinite(scale), np.round(values * scale) / scale, values)
-    return rounded.tolist()
+        found = np.where(np.isfinite(scale), np.round(values * scale) / scale, values)
+    return found.tolist()

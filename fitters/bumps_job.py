@@ -11,6 +11,7 @@ import numpy as np
 
 from .base import Document, FitError, Job, Report
 from .bumps_auto import fit_automatically
+from .bumps_bands import draw_bands
 from .bumps_curves import curves, live_curve
 from .bumps_load import (
     Loaded,
@@ -106,7 +107,9 @@ class BumpsJob:
             fitted = self._fit_with_bumps(loaded)
         write_fit_files(self.job, loaded, fitted)
         if self._may_evaluate(loaded, fitted, 1):
-            self._write_curves(problem)
+            models = self._write_curves(problem)
+            if draw_bands(self.job, loaded, fitted, models, self.say):
+                write_json(self.job.out / "curves.json", {"models": models})
         remove_unfinished(self.job.out)
         self.say.note(f"{fitted.verdict.code}: {fitted.verdict.text}\n{problem.summarize()}")
         return fit_result(self.job, loaded, fitted, cpus=self.cpus)
@@ -204,7 +207,8 @@ class BumpsJob:
             simulate(problem, {"noise_percent": None}, folder)
         evaluate_start(loaded, folder)
         written = self._write_curves(problem)
-        names = [self._write_simulated(index, curve) for index, curve in enumerate(written)]
+        measured = [curve for curve in written if curve["kind"] != "asymmetry"]
+        names = [self._write_simulated(index, curve) for index, curve in enumerate(measured)]
         files = ", ".join(names) or "no file: none of the models has a curve"
         verdict = Verdict(code="simulated", text=f"Simulated data were written to {files}.")
         return self._evaluated(loaded, verdict)

@@ -87,6 +87,55 @@ def test_a_dream_of_a_reflectivity_curve_gives_the_same_chains_again(tmp_path: P
         run(job)
     # refl1d brings numba, whose random numbers bumps does not seed.
     assert jobs[0].read("out/traces.json") == jobs[1].read("out/traces.json")
+    (curve,) = jobs[0].read("out/curves.json")["models"]
+    assert jobs[1].read("out/curves.json")["models"] == [curve]
+    assert curve["bands"]["draws"] == 200
+    band, rho = curve["profile"]["bands"]["rho"], curve["profile"]["series"]["rho"]
+    inside = [
+        low <= value <= high
+        for low, value, high in zip(band["low_95"], rho, band["high_95"], strict=True)
+    ]
+    assert sum(inside) > 0.7 * len(rho)
+    middle = curve["profile"]["x"].index(min(curve["profile"]["x"], key=lambda z: abs(z - 50)))
+    assert 0.02 < band["high_68"][middle] - band["low_68"][middle] < 1
+
+
+POLARISED = NICKEL.replace(
+    "from refl1d.names import", "from refl1d.names import Magnetism, PolarizedQProbe,"
+).replace("THICKNESS, 5)", "THICKNESS, 5, magnetism=Magnetism(rhoM=1.5))").replace(
+    "model = Experiment",
+    "down = QProbe(q[2:] + 1e-4, 0.02 * q[2:], data=(np.ones(118), 0.05 * np.ones(118)))\n"
+    "probe = PolarizedQProbe([down, None, None, probe])\nmodel = Experiment",
+)  # fmt: skip
+
+THEIRS = """
+import json
+from bumps.fitproblem import load_problem
+from refl1d.probe.probe import spin_asymmetry
+
+(model,) = load_problem("model.py").models
+mm, _, _, pp = model.probe.xs
+bare = pp.fresnel(substrate=model._substrate, surface=model._surface)
+_, fresnel = pp.apply_beam(pp.calc_Q, bare(pp.calc_Q))
+_, asymmetry, error = spin_asymmetry(pp.Q, pp.R, pp.dR, mm.Q, mm.R, mm.dR)
+found = {"asymmetry": asymmetry, "error": error, "fresnel": fresnel}
+print(json.dumps({name: list(values) for name, values in found.items()}))
+"""
+
+
+def test_spin_asymmetry_and_the_bare_substrate_are_those_of_refl1d(tmp_path: Path) -> None:
+    job = make_job(tmp_path / "job", POLARISED.replace("THICKNESS", "100"), run={"mode": "chisq"})
+    run(job)
+    models = job.read("out/curves.json")["models"]
+    assert [one["label"].partition(" 1 ")[2] for one in models] == ["--", "++", "spin asymmetry"]
+    done = subprocess.run(
+        [PYTHON, "-c", THEIRS], cwd=job.data, capture_output=True, text=True, check=True
+    )
+    theirs = json.loads(done.stdout.splitlines()[-1])
+    assert models[1]["fresnel"] == pytest.approx(theirs["fresnel"], rel=1e-9)
+    assert models[2]["kind"] == "asymmetry"
+    assert models[2]["y"] == pytest.approx(theirs["asymmetry"], rel=1e-9, abs=1e-12)
+    assert models[2]["dy"] == pytest.approx(theirs["error"], rel=1e-9, abs=1e-12)
 
 
 SEEDS = """

@@ -48,11 +48,21 @@ class Probe:
     dQ = 0.02 * Q
     R = 1e-6 / Q**4
     dR = 0.1 * R
+    calc_Q = Q
+
+    @staticmethod
+    def fresnel(substrate, surface):
+        return lambda q: 2e-6 / q**4
+
+    @staticmethod
+    def apply_beam(q, values):
+        return q, values
 
 
 class Film:
     name = "film"
     probe = Probe
+    _substrate = "silicon"
 
     def __init__(self):
         self.scale = Parameter(1.2, name="scale").range(0.5, 2)
@@ -229,15 +239,31 @@ def test_a_reflectivity_is_seen_times_q_to_the_fourth_and_with_its_profile(
     shown = page.evaluate(
         """async ([source, found]) => {
             const { trusted, viewed } = await import(source);
-            return viewed(trusted(found)[0], 4);
+            return ["4", "fresnel"].map((way) => viewed(trusted(found)[0], way));
         }""",
         [source, told],
     )
+    shown, over_bare = shown
+    assert over_bare["y"] == pytest.approx([0.5] * 40, rel=1e-9)
+    assert over_bare["dy"] == pytest.approx([0.05] * 40, rel=1e-9)
     for name in ("y", "dy", "theory"):
         wanted = [q**4 * value for q, value in zip(model["x"], model[name], strict=True)]
         assert shown[name] == pytest.approx(wanted, rel=1e-12)
     assert shown["residuals"] == model["residuals"]
     assert math.isclose(shown["y"][0], 1e-6, rel_tol=1e-9)
+
+
+def test_bands_lie_behind_the_curve_and_are_taken_away(window: Window, many: str) -> None:
+    page = window.open(f"/jobs/{many}")
+    window.scroll_through()
+    figure = page.locator("[data-plot=curves]")
+    expect(figure.get_by_text("68 % and 95 % of the curves of 200 draws")).to_be_visible()
+    bands = figure.get_by_role("button", name="Bands")
+    residuals = "[data-plot=curves] .plot:last-child canvas"
+    shaded = pixels(page, residuals)
+    bands.click()
+    expect(bands).to_have_attribute("aria-pressed", "false")
+    assert shaded > 1.2 * pixels(page, residuals)
 
 
 def test_a_file_that_would_stop_the_browser_is_left_where_it_is(window: Window, film: str) -> None:

@@ -37,7 +37,7 @@ async function readOne(member) {
 
 class Overlay {
   constructor(place, members, same) {
-    Object.assign(this, { members, same, index: 0, power: 0, apart: false, shown: new Set(members.map((one) => one.number)) });
+    Object.assign(this, { members, same, index: 0, way: "0", apart: false, shown: new Set(members.map((one) => one.number)) });
     const first = members[0].models[0];
     this.log = { x: first.log_x, y: first.log_y };
     this.tools = element("div");
@@ -64,9 +64,11 @@ class Overlay {
   choices() {
     const row = element("div", { class: "plot-tools" });
     const models = Math.max(...this.members.map((one) => one.models.length));
-    if (models > 1) row.append(chooser("Model", [...Array(models).keys()].map((index) => [this.nameOf(index), index]), (value) => this.change(() => { this.index = value; this.again(); })));
-    const views = viewsOf(this.members[0].models[0]);
-    if (views.length) row.append(chooser("Show", views, (value) => this.change(() => { this.power = value; })));
+    if (models > 1) row.append(chooser("Model", [...Array(models).keys()].map((index) => [this.nameOf(index), index]), (value) => this.change(() => { this.index = Number(value); this.again(); })));
+    // One view for all: a curve that lacks it would lie beside the others in another unit.
+    const has = (model, way) => !viewsOf(model).length || viewsOf(model).some(([, one]) => one === way);
+    const views = viewsOf(this.members[0].models[0]).filter(([, way]) => this.members.every((one) => one.models.every((model) => has(model, way))));
+    if (views.length) row.append(chooser("Show", views, (value) => this.change(() => { this.way = value; })));
     const who = element("span", { class: "who-is-shown", role: "group", "aria-label": "Fits to draw" });
     for (const one of this.members) {
       const tick = element("input", { type: "checkbox", checked: true });
@@ -96,7 +98,7 @@ class Overlay {
   }
 
   drawn() {
-    return this.members.filter((one) => this.shown.has(one.number) && one.models[this.index]).map((one) => ({ ...one, model: viewed(one.models[this.index], this.power) }));
+    return this.members.filter((one) => this.shown.has(one.number) && one.models[this.index]).map((one) => ({ ...one, model: viewed(one.models[this.index], this.way) }));
   }
 
   common(drawn) {
@@ -165,7 +167,7 @@ class Overlay {
 function chooser(name, options, does) {
   const select = element("select");
   for (const [text, value] of options) select.append(element("option", { value, text }));
-  select.addEventListener("change", () => does(Number(select.value)));
+  select.addEventListener("change", () => does(select.value));
   const label = element("label", { text: `${name} ` });
   label.append(select);
   return label;

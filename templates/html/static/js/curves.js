@@ -1,8 +1,9 @@
 // Data, fit and residuals of each model, and a profile where there is one.
 import { element, number } from "./page.js";
 import { Plot, toolbar } from "./plot.js";
-import { trusted, viewed, viewsOf } from "./views.js";
+import { mapped, trusted, viewed, viewsOf } from "./views.js";
 
+const ANGLE = "thetaM";
 const PROFILE_COLOURS = ["--plot-data", "--plot-fit", "--plot-third", "--plot-faint"];
 
 export function drawCurves(place, found) {
@@ -41,15 +42,20 @@ class CurvePlots {
     this.log = { x: Boolean(model.log_x), y: Boolean(model.log_y) };
     const together = (part, source) => this.all.filter((plot) => plot !== source).forEach((plot) => plot.showWindow(part));
     this.all = [];
+    this.profiles = [];
+    this.banded = Boolean(model.bands);
     this.tools = element("div");
     box.append(this.tools, element("p", { class: "faint", text: summary(model) }));
+    if (model.bands) box.append(element("p", { class: "faint", text: bandWords(model) }));
     this.main = new Plot(box, this.mainSpec(), (part, source) => together(part, source));
     this.all.push(this.main);
     if (model.residuals) {
       this.residuals = new Plot(box, this.residualSpec(), (part, source) => together(part, source));
       this.all.push(this.residuals);
     }
-    toolbar(this.tools, () => this.all, [["Log x", this.log.x, (on) => this.setLog("x", on)], ["Log y", this.log.y, (on) => this.setLog("y", on)]]);
+    const toggles = [["Log x", this.log.x, (on) => this.setLog("x", on)], ["Log y", this.log.y, (on) => this.setLog("y", on)]];
+    if (model.bands) toggles.push(["Bands", true, (on) => this.setBands(on)]);
+    toolbar(this.tools, () => this.all, toggles);
     if (viewsOf(model).length) this.tools.prepend(this.views());
     if (model.profile) this.drawProfile(box, model.profile);
   }
@@ -59,7 +65,7 @@ class CurvePlots {
     const select = element("select", { "data-views": true });
     for (const [name, power] of viewsOf(this.whole)) select.append(element("option", { value: power, text: name }));
     select.addEventListener("change", () => {
-      this.model = viewed(this.whole, Number(select.value));
+      this.model = viewed(this.whole, select.value);
       this.main.set(this.mainSpec());
     });
     const label = element("label", { class: "plot-tools", text: "Show " });
@@ -70,6 +76,16 @@ class CurvePlots {
   setLog(axis, on) {
     this.log[axis] = on;
     for (const plot of this.all) plot.window = axis === "x" ? null : plot.window;
+    this.again();
+  }
+
+  setBands(on) {
+    this.banded = on;
+    this.again();
+    for (const [part, plot] of this.profiles) plot.set(this.profileSpec(part));
+  }
+
+  again() {
     this.main.set(this.mainSpec());
     this.residuals?.set(this.residualSpec());
   }
@@ -78,13 +94,15 @@ class CurvePlots {
     const { x, y, dy, theory } = this.model;
     const series = [{ label: "data", values: y, colour: "--plot-data", kind: "points", ...bars(y, dy) }];
     if (theory) series.push({ label: "fit", values: theory, colour: "--plot-fit", kind: "line", width: 2.5 });
-    return { ...this.common(), x, series, yLabel: this.model.y_label, logY: this.log.y, height: 340, label: "Data and fit." };
+    return { ...this.common(), x, series, areas: this.areas(this.model.bands, "--plot-fit"), yLabel: this.model.y_label, logY: this.log.y, height: 340, label: "Data and fit.", summary: this.banded ? bandWords(this.model) : "" };
   }
 
   residualSpec() {
-    const { x, residuals } = this.model;
+    const { x, dy, residuals, theory, bands } = this.whole;
     const series = [{ label: "residual", values: residuals, colour: "--plot-data", kind: "points" }];
-    return { ...this.common(), xLow: null, xHigh: null, x, series, yLabel: "(fit − data) / σ", logY: false, zero: true, height: 190, label: "Residuals." };
+    // How far from the fit, in the errors of the data: there a narrow band is seen, too.
+    const off = mapped(dy && theory && bands, (ends) => ends.map((end, i) => (end === null || theory[i] === null || !(dy[i] > 0) ? null : (end - theory[i]) / dy[i])));
+    return { ...this.common(), xLow: null, xHigh: null, x, series, areas: this.areas(off, "--plot-fit"), yLabel: "(fit − data) / σ", logY: false, zero: true, height: 190, label: "Residuals." };
   }
 
   common() {
@@ -92,21 +110,44 @@ class CurvePlots {
     return { xLabel: this.model.x_label, logX: this.log.x, ...(dx ? { xLow: x.map((value, i) => value - dx[i]), xHigh: x.map((value, i) => value + dx[i]) } : {}) };
   }
 
+  areas(bands, colour) {
+    if (!this.banded || !bands) return [];
+    return [["95", 0.18], ["68", 0.3]].map(([level, strength]) => ({ low: bands[`low_${level}`], high: bands[`high_${level}`], colour, strength }));
+  }
+
   drawProfile(box, profile) {
     box.append(element("h3", { text: "Profile" }));
-    const series = Object.entries(profile.series || {}).map(([label, values], index) => ({ label, values, colour: PROFILE_COLOURS[index % 4], kind: "line", dash: index ? [8, 2 + 3 * index] : undefined }));
-    const plot = new Plot(box, { x: profile.x, xLabel: profile.x_label, yLabel: profile.y_label, series, height: 260, label: "Profile." });
-    this.profile = plot;
+    this.profiles = profileParts(profile).map((part) => [part, new Plot(box, this.profileSpec(part))]);
+  }
+
+  profileSpec({ names, yLabel, label, height }) {
+    const { profile } = this.whole;
+    const series = names.map((name) => [name, profile.series[name]]).map(([label, values], index) => ({ label, values, colour: PROFILE_COLOURS[index % 4], kind: "line", dash: index ? [8, 2 + 3 * index] : undefined }));
+    const areas = series.flatMap((one) => this.areas(profile.bands[one.label], one.colour));
+    return { x: profile.x, xLabel: profile.x_label, yLabel, series, areas, height, label };
   }
 
   close() {
     for (const plot of this.all) plot.close();
-    this.profile?.close();
+    for (const [, plot] of this.profiles) plot.close();
   }
 }
 
 function bars(y, dy) {
   return dy ? { low: y.map((value, i) => value - dy[i]), high: y.map((value, i) => value + dy[i]) } : {};
+}
+
+function bandWords({ bands, profile }) {
+  const draws = bands.draws === null ? "draws of the parameters" : `${bands.draws} draws of the parameters`;
+  return `Shaded: where 68 % and 95 % of the curves of ${draws} lie${profile ? ", and of their profiles, depth counted from the substrate" : ""}.`;
+}
+
+// An angle of the magnetisation has an axis of its own: beside degrees, densities would be flat.
+function profileParts(profile) {
+  const names = Object.keys(profile.series);
+  const parts = [{ names: names.filter((name) => name !== ANGLE), yLabel: profile.y_label, label: "Profile.", height: 260 },
+    { names: names.filter((name) => name === ANGLE), yLabel: "thetaM (°)", label: "Angle of the magnetisation.", height: 170 }];
+  return parts.filter((part) => part.names.length);
 }
 
 // What the plots say, in words.

@@ -9,7 +9,8 @@ export function colour(name) {
 }
 
 // spec: {x, xLabel, yLabel, height, logX, logY, series: [{label, values, colour, kind, low, high, dash}],
-//        xLow, xHigh, zero, bands, label}; bands are [upper, lower, colour] with places in series; kind is "points", "line" or "steps"; low and high are ends of error bars.
+//        xLow, xHigh, zero, bands, areas, label}; bands are [upper, lower, colour] with places in series; kind is "points", "line" or "steps"; low and high are ends of error bars;
+//        areas are [{low, high, colour, strength}], behind all else.
 export class Plot {
   constructor(host, spec, onZoom = null) {
     this.host = element("div", { class: "plot", tabindex: "0", role: "group", "aria-roledescription": "plot" });
@@ -40,7 +41,8 @@ export class Plot {
     const kept = spec.logX ? spec.x.map((value, index) => (value > 0 ? index : -1)).filter((index) => index >= 0) : null;
     const pick = (values) => (kept && values ? kept.map((index) => values[index]) : values);
     this.shown = { ...spec, x: pick(spec.x), xLow: pick(spec.xLow), xHigh: pick(spec.xHigh),
-      series: spec.series.map((one) => ({ ...one, values: pick(one.values), low: pick(one.low), high: pick(one.high) })) };
+      series: spec.series.map((one) => ({ ...one, values: pick(one.values), low: pick(one.low), high: pick(one.high) })),
+      areas: (spec.areas || []).map((one) => ({ ...one, low: pick(one.low), high: pick(one.high) })) };
     const data = [this.shown.x, ...this.shown.series.map((one) => usable(one.values, spec.logY))];
     this.uplot = new window.uPlot(this.options(width), data, this.host);
     if (this.window) this.uplot.setScale("x", this.window);
@@ -68,7 +70,7 @@ export class Plot {
       ],
       bands: (shown.bands || []).map(([upper, lower, name]) => ({ series: [upper + 1, lower + 1], fill: colour(name) + "2e" })),
       series: [{ label: spec.xLabel || "x", value: (_, value) => number(value) }, ...shown.series.map((one) => this.seriesOptions(one))],
-      hooks: { drawSeries: [(u, index) => index > 0 && this.drawBars(u, shown.series[index - 1])], setScale: [(u, key) => key === "x" && this.zoomed(u)], drawAxes: [(u) => spec.zero && this.drawZero(u)] },
+      hooks: { drawSeries: [(u, index) => index > 0 && this.drawBars(u, shown.series[index - 1])], setScale: [(u, key) => key === "x" && this.zoomed(u)], drawAxes: [(u) => this.drawBehind(u)] },
     };
   }
 
@@ -97,12 +99,12 @@ export class Plot {
   yRange(u) {
     let low = Infinity;
     let high = -Infinity;
-    const { x, series } = this.shown;
+    const { x, series, areas } = this.shown;
     const { logY } = this.spec;
     const [first, last] = u.series[0].idxs || [0, x.length - 1];
-    for (const one of series) {
+    for (const one of [...series, ...areas]) {
       for (let i = first ?? 0; i <= (last ?? x.length - 1); i += 1) {
-        for (const value of [one.values[i], one.low?.[i], one.high?.[i]]) {
+        for (const value of [one.values?.[i], one.low?.[i], one.high?.[i]]) {
           if (value === null || value === undefined || !Number.isFinite(value) || (logY && value <= 0)) continue;
           low = Math.min(low, value);
           high = Math.max(high, value);
@@ -144,6 +146,28 @@ export class Plot {
     }
     ctx.stroke();
     ctx.restore();
+  }
+
+  drawBehind(u) {
+    for (const area of this.shown.areas) this.drawArea(u, area);
+    if (this.spec.zero) this.drawZero(u);
+  }
+
+  drawArea(u, { low, high, colour: name, strength }) {
+    const { x } = this.shown;
+    const known = x.map((_, i) => i).filter((i) => Number.isFinite(low[i]) && Number.isFinite(high[i]) && !(this.spec.logY && high[i] <= 0));
+    const place = (value) => u.valToPos(this.spec.logY && value <= 0 ? u.scales.y.min : value, "y", true);
+    u.ctx.save();
+    u.ctx.beginPath();
+    u.ctx.rect(u.bbox.left, u.bbox.top, u.bbox.width, u.bbox.height);
+    u.ctx.clip();
+    u.ctx.fillStyle = colour(name);
+    u.ctx.globalAlpha = strength;
+    u.ctx.beginPath();
+    for (const i of known) u.ctx.lineTo(u.valToPos(x[i], "x", true), place(high[i]));
+    for (const i of known.reverse()) u.ctx.lineTo(u.valToPos(x[i], "x", true), place(low[i]));
+    u.ctx.fill();
+    u.ctx.restore();
   }
 
   drawZero(u) {
@@ -271,7 +295,8 @@ function sorted(x) {
 
 function reordered(spec, order) {
   const by = (values) => values && order.map((index) => values[index]);
-  return { ...spec, x: by(spec.x), xLow: by(spec.xLow), xHigh: by(spec.xHigh), series: spec.series.map((one) => ({ ...one, values: by(one.values), low: by(one.low), high: by(one.high) })) };
+  return { ...spec, x: by(spec.x), xLow: by(spec.xLow), xHigh: by(spec.xHigh), series: spec.series.map((one) => ({ ...one, values: by(one.values), low: by(one.low), high: by(one.high) })),
+    areas: spec.areas?.map((one) => ({ ...one, low: by(one.low), high: by(one.high) })) };
 }
 
 // A row of buttons over a plot.

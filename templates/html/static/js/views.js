@@ -1,19 +1,27 @@
-// Ways to look at a curve: as measured, or times a power of Q, in which its tail is seen.
+// Ways to look at a curve: as measured, times a power of Q, in which its tail is seen, or over
+// what the bare substrate would reflect.
+const FRESNEL = "fresnel";
 const VIEWS = {
-  reflectivity: [["R", 0], ["R · Q⁴", 4]],
-  sas: [["I", 0], ["I · Q²", 2], ["I · Q⁴", 4]],
+  reflectivity: [["R", "0"], ["R · Q⁴", "4"], ["R / R of the bare substrate (Fresnel)", FRESNEL]],
+  sas: [["I", "0"], ["I · Q²", "2"], ["I · Q⁴", "4"]],
 };
+export const BAND = ["low_95", "low_68", "high_68", "high_95"];
 
 export function viewsOf(model) {
-  return VIEWS[model.kind] || [];
+  return (VIEWS[model.kind] || []).filter(([, way]) => way !== FRESNEL || model.fresnel);
 }
 
-// The model with y, dy and theory times x to the power; residuals are the same in every view.
-export function viewed(model, power) {
-  if (!power) return model;
-  const name = viewsOf(model).find(([, one]) => one === power)?.[0] || "";
-  const times = (values) => values && values.map((value, index) => (value === null ? null : value * model.x[index] ** power));
-  return { ...model, y: times(model.y), dy: times(model.dy), theory: times(model.theory), y_label: name };
+// The model with y, dy, theory and bands in another view; residuals are the same in every one.
+export function viewed(model, way) {
+  const name = viewsOf(model).find(([, one]) => one === way)?.[0];
+  if (!name || way === "0") return model;
+  const weight = way === FRESNEL ? (index) => (model.fresnel[index] > 0 ? 1 / model.fresnel[index] : null) : (index) => model.x[index] ** Number(way);
+  const times = (values) => values && values.map((value, index) => (value === null || weight(index) === null ? null : value * weight(index)));
+  return { ...model, y: times(model.y), dy: times(model.dy), theory: times(model.theory), bands: mapped(model.bands, times), y_label: name };
+}
+
+export function mapped(bands, change) {
+  return bands && { ...bands, ...Object.fromEntries(BAND.map((end) => [end, change(bands[end])])) };
 }
 
 const MOST_BYTES = 30e6;
@@ -49,18 +57,33 @@ function model(one) {
     label: text(one.label), kind: text(one.kind), x_label: text(one.x_label) || "x", y_label: text(one.y_label) || "y",
     log_x: one.log_x === true, log_y: one.log_y === true,
     x, y, dx: same(one.dx), dy: same(one.dy), theory: same(one.theory), residuals: same(one.residuals), profile: profile(one.profile),
+    fresnel: same(one.fresnel), bands: band(one.bands, same),
   };
+}
+
+// All four ends, or none.
+function band(one, same) {
+  const ends = BAND.map((end) => [end, same(one?.[end])]);
+  if (!ends.every(([, values]) => values)) return null;
+  return { draws: Number.isInteger(one.draws) ? one.draws : null, ...Object.fromEntries(ends) };
 }
 
 function profile(one) {
   const x = numbers(one?.x, Infinity);
   if (!x || x.length < 2 || x.some((value) => value === null) || !one.series || typeof one.series !== "object") return null;
-  const series = {};
-  for (const [name, values] of Object.entries(one.series).slice(0, 12)) {
+  const same = (values) => {
     const read = numbers(values, x.length);
-    if (read && read.length === x.length) series[text(name)] = read;
+    return read && read.length === x.length ? read : null;
+  };
+  const series = {};
+  const bands = {};
+  for (const [name, values] of Object.entries(one.series).slice(0, 12)) {
+    const read = same(values);
+    if (!read) continue;
+    series[text(name)] = read;
+    bands[text(name)] = band(one.bands?.[name], same);
   }
-  return Object.keys(series).length ? { x, series, x_label: text(one.x_label), y_label: text(one.y_label) } : null;
+  return Object.keys(series).length ? { x, series, bands, x_label: text(one.x_label), y_label: text(one.y_label) } : null;
 }
 
 function numbers(values, most) {
