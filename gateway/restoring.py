@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from gateway.backup import SUMS, DamagedError
+from gateway.backup import SIDECARS, SUMS, DamagedError
 from gateway.disk import create, make_folders, told_when_full
 from gateway.errors import BadRequestError, ConflictError
 from gateway.policy.file import NAME as POLICY_FILE
@@ -25,7 +25,7 @@ from gateway.settings import SECRET_FILE, Settings, check_state
 _ASIDE = ".restore"
 _NAME = re.compile(
     rf"{SUMS}|{re.escape(SECRET_FILE)}|{re.escape(POLICY_FILE)}|blobs/[0-9a-f]{{2}}/[0-9a-f]{{64}}"
-    r"|sidecars/(jobs|problems|datasets|webhooks|mails|drains)(/(?!\.)[\w.-]+){2}|logs(/(?!\.\.)[\w.-]+){4}"
+    rf"|sidecars/({'|'.join(SIDECARS)})(/(?!\.)[\w.-]+){{2}}|logs(/(?!\.\.)[\w.-]+){{4}}"
 )
 """What a backup is made of, and nothing that could lead elsewhere."""
 

@@ -78,6 +78,17 @@ def test_the_policy_of_the_site_is_in_it_and_comes_back(settings: Settings, tmp_
     assert PolicyFile(elsewhere.state_directory).current().each_user.jobs == 3
 
 
+def test_every_kind_of_record_that_is_in_it_comes_back(settings: Settings, tmp_path: Path) -> None:
+    for kind in backup.SIDECARS:
+        make(settings.state_directory, kind, f"one-of-{kind}")
+    list(back_up(settings, tmp_path / "b"))
+    elsewhere = replace(settings, state_directory=tmp_path / "elsewhere")
+    list(restore(elsewhere, tmp_path / "b"))
+    for kind in backup.SIDECARS:
+        found = Sidecars(elsewhere.state_directory / "sidecars" / kind).read(f"one-of-{kind}")
+        assert found is not None, kind
+
+
 def test_nothing_is_removed_while_it_is_made(settings: Settings) -> None:
     busy = Busy(settings.state_directory)
     copy = backup._Copy(settings.state_directory, busy)
