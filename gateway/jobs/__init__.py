@@ -10,6 +10,7 @@ asked for           ``resources``, ``resource_schema``, ``number_field`` and ``k
                     ``campaign`` (``campaign_schema``): many fits of one problem;
                     ``prepare`` checks it, ``plan`` and ``script`` write what will run,
                     ``planner`` makes the attempt of it; ``drafts`` proves what was previewed;
+                    ``expert`` (``expert_schema``) is what a user adds to the script;
                     ``new_job_schema`` is the answer; ``asking`` says who asks, ``admission``
                     whether there is room, ``again``
                     (``again_schema``) adds further attempts; ``bulk`` (``bulk_schema``,
@@ -38,6 +39,9 @@ shown               ``present`` to programs; to people ``job_view``, ``result_vi
                     and ``bundle`` write files; ``compared`` (``compared_settings``,
                     ``compared_files``, ``compare_schema``, ``compare_api``,
                     ``compare_pages``) lays results side by side
+shared              ``shared`` says who else may read a job, and what of it; ``share_api``,
+                    ``share_pages`` and ``share_part`` let its owner decide, ``copied`` makes it a
+                    reader's own; the rest is `gateway.sharing`
 watched             ``census`` counts, ``ran`` and ``usage`` sum up and ``handed`` lists what ran,
                     for administrators; ``spent`` keeps sums for the limits of `gateway.policy`
 forgotten           ``rubbish`` remembers what a deleted job left, ``sweep`` removes it; ``gone``

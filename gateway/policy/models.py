@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
+from gateway.jobs.expert import Additions
 from gateway.policy.windows import WINDOWS
 
 GIVEN = ("account", "qos", "reservation")
@@ -146,6 +147,20 @@ class Policy:
     """Of those who have limits of their own."""
 
     group_limits: Mapping[str, Allowance] = field(default_factory=dict)
+    expert: Additions = field(default_factory=Additions)
+    """What everybody may add to scripts."""
+
+    expert_users: Mapping[str, Additions] = field(default_factory=dict)
+    """Of users and of groups: what they may add beyond that."""
+
+    expert_groups: Mapping[str, Additions] = field(default_factory=dict)
+
+    def additions(self, user: str) -> Additions:
+        """Say what somebody may add to the script of a job."""
+        found = self.expert | self.expert_users.get(user, Additions())
+        for name in self.groups_of(user):
+            found |= self.expert_groups.get(name, Additions())
+        return found
 
     def groups_of(self, user: str) -> tuple[str, ...]:
         """Say where somebody belongs."""

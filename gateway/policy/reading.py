@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from gateway.accounts.models import NAME_LENGTH, NAME_PATTERN, NAME_RULE
+from gateway.jobs.expert import Additions
 from gateway.jobs.script import OPTIONS
 from gateway.policy.models import GIVEN, Allowance, Group, Policy, Proposal
 from gateway.settings import SettingsError, build_table
 
-_SECTIONS = ("groups", "limits", "proposals")
+_SECTIONS = ("groups", "limits", "proposals", "expert")
 _LIMITS = ("each_user", "users", "each_group", "groups")
 _PROPOSAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _Part = TypeVar("_Part")
@@ -65,6 +66,7 @@ def _read(tree: Mapping[str, Any]) -> Policy:
     _check_windows("user", each_user, users)
     _check_windows("group", each_group, own)
     return Policy(
+        **_expert(_table(tree, "expert", "expert"), groups),
         groups=groups,
         proposals=proposals,
         each_user=build_table(Allowance, each_user, "limits.each_user"),
@@ -72,6 +74,20 @@ def _read(tree: Mapping[str, Any]) -> Policy:
         users=_named(Allowance, _over(each_user, users), "limits.users", _check_user_name),
         group_limits=_named(Allowance, _over(each_group, own), "limits.groups", _check_user_name),
     )
+
+
+def _expert(table: dict[str, Any], groups: Mapping[str, Group]) -> dict[str, Any]:
+    """Read what users may add to scripts: everybody, and who may add more."""
+    users = _table(table, "users", "expert.users")
+    own = _table(table, "groups", "expert.groups")
+    _check_known(own, groups, "expert.groups")
+    rest = {key: value for key, value in table.items() if key not in ("users", "groups")}
+    _only(rest, ("directives", "lines"), "expert.")
+    return {
+        "expert": build_table(Additions, rest, "expert"),
+        "expert_users": _named(Additions, users, "expert.users", _check_user_name),
+        "expert_groups": _named(Additions, own, "expert.groups", _check_user_name),
+    }
 
 
 def _check_windows(kind: str, each: Mapping[str, Any], own: Mapping[str, Any]) -> None:

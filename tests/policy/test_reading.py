@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.jobs.expert import Additions
 from gateway.policy.file import NAME, NoPolicyError, PolicyFile
 from gateway.policy.models import Allowance
 from gateway.policy.reading import PolicyError
@@ -36,6 +37,36 @@ def test_without_a_word_everything_is_allowed() -> None:
     assert not policy("").limits_jobs
     assert policy().limits_jobs
     assert policy("[limits.users.ada]\ncpus = 4").limits_jobs
+
+
+def test_what_may_be_added_to_scripts_is_of_all_of_ones_group_and_of_oneself_together() -> None:
+    text = (
+        '[groups.imaging]\nmembers = ["ada"]\n[expert]\ndirectives = ["exclude"]\n'
+        '[expert.groups.imaging]\nlines = true\n[expert.users.eve]\ndirectives = ["begin"]\n'
+    )
+    found = policy(text)
+    assert found.additions("ada") == Additions(directives=("exclude",), lines=True)
+    assert found.additions("eve") == Additions(directives=("exclude", "begin"))
+    assert not policy().additions("ada")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('directives = ["output"]', "[expert] directives: 'output' is the gateway's own: it says"),
+        ('directives = ["dependency"]', "'dependency' is the gateway's own"),
+        ('directives = ["mem-per-gpu"]', "'mem-per-gpu' is no option that can be added; known"),
+        ('directives = "exclude"', "expert.directives = 'exclude' is not of type tuple"),
+        ("lines = 1", "expert.lines = 1 is not of type bool"),
+        ("line = true", "unknown key expert.line; known: directives, lines"),
+        ("[expert.groups.nobody]\nlines = true", "expert.groups: there is no [groups.nobody]"),
+        ('[expert.users.ada]\ndirectives = ["uid"]', "[expert.users.ada] directives: 'uid' is the"),
+    ],
+)
+def test_a_policy_that_would_let_the_protocol_be_changed_is_refused(text: str, said: str) -> None:
+    with pytest.raises(PolicyError) as caught:
+        policy(f"[expert]\n{text}")
+    assert said in str(caught.value)
 
 
 @pytest.mark.parametrize(
