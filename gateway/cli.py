@@ -5,6 +5,8 @@ Output is for people; exit codes: 0 done, 1 not done (one line says why), 2 wron
 
 from __future__ import annotations
 
+import atexit
+import gc
 import getpass
 import secrets
 import sys
@@ -12,6 +14,7 @@ import sys
 import click
 
 from gateway import __version__
+from gateway.accounts.audit import BY_COMMAND
 from gateway.accounts.service import Accounts
 from gateway.backup_cli import backup, restore
 from gateway.by_hand.cli import adopt, script
@@ -23,11 +26,16 @@ from gateway.settings import Settings, load_settings, prepare_state
 from gateway.trail_cli import trail
 from gateway.web.logs import configure_logs
 
+_FEW = 200
+"""Users that are read at once."""
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="bumps-gateway")
 def main() -> None:
     """Run fits with bumps on a cluster: one click is at most one job, and no job is lost."""
+    # At the end Python looks for garbage in all that was imported: a quarter of a short command.
+    atexit.register(gc.freeze)
 
 
 main.add_command(adopt)
@@ -94,7 +102,9 @@ def user_add(name: str, *, admin: bool, password_stdin: bool) -> None:
     settings = load_settings()
     password = _password(password_stdin=password_stdin)
     shown = password or secrets.token_urlsafe(15)
-    _accounts(settings).add_user(name, shown, admin=admin)
+    accounts = _accounts(settings)
+    accounts.add_user(name, shown, admin=admin)
+    accounts.audit.record(BY_COMMAND, "user.add", name)
     click.echo(f"added {name}" if password else f"added {name} with the password {shown}")
 
 
@@ -102,11 +112,14 @@ def user_add(name: str, *, admin: bool, password_stdin: bool) -> None:
 @reported
 def user_list() -> None:
     """List the users."""
-    for found in _accounts(load_settings()).users(limit=1000):
-        words = [
-            word for word, is_so in (("admin", found.admin), ("off", not found.active)) if is_so
-        ]
-        click.echo(" ".join([found.name, *words]))
+    accounts, last = _accounts(load_settings()), None
+    while some := accounts.users(after=last, limit=_FEW):
+        for found in some:
+            words = [
+                word for word, is_so in (("admin", found.admin), ("off", not found.active)) if is_so
+            ]
+            click.echo(" ".join([found.name, *words]))
+        last = some[-1].name
 
 
 @user.command("off")
@@ -114,7 +127,9 @@ def user_list() -> None:
 @reported
 def user_off(name: str) -> None:
     """Switch a user off: sessions and tokens stop at once."""
-    _accounts(load_settings()).deactivate(name)
+    accounts = _accounts(load_settings())
+    accounts.deactivate(name)
+    accounts.audit.record(BY_COMMAND, "user.deactivate", name)
     click.echo(f"{name} is off")
 
 
@@ -123,7 +138,9 @@ def user_off(name: str) -> None:
 @reported
 def user_on(name: str) -> None:
     """Switch a user on again."""
-    _accounts(load_settings()).activate(name)
+    accounts = _accounts(load_settings())
+    accounts.activate(name)
+    accounts.audit.record(BY_COMMAND, "user.activate", name)
     click.echo(f"{name} is on")
 
 
@@ -135,7 +152,9 @@ def user_password(name: str, *, password_stdin: bool) -> None:
     """Give a user a new password; all sessions and tokens of theirs end."""
     password = _password(password_stdin=password_stdin)
     shown = password or secrets.token_urlsafe(15)
-    _accounts(load_settings()).set_password(name, shown)
+    accounts = _accounts(load_settings())
+    accounts.set_password(name, shown)
+    accounts.audit.record(BY_COMMAND, "password.reset", name)
     click.echo(f"changed {name}" if password else f"changed {name}: the password is {shown}")
 
 
