@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from scheduler.units import parse_memory, parse_time
 
-_ARRAY = re.compile(r"([0-9]{1,7})-([0-9]{1,7})(?:%([0-9]{1,7}))?")
+_RANGE = re.compile(r"([0-9]{1,7})(?:-([0-9]{1,7}))?")
+_ARRAY = re.compile(r"([0-9][0-9,-]*)(?:%([0-9]{1,7}))?")
 _SIGNAL = re.compile(r"(B:)?([A-Z0-9]{1,8})(?:@([0-9]{1,5}))?")
 
 
@@ -131,10 +133,46 @@ def _number(options: dict[str, str], name: str) -> int:
 def _array(text: str) -> tuple[tuple[int, ...], int | None]:
     if (found := _parse("array", _ARRAY, text)) is None:
         return (), None
-    first, last = int(found[1]), int(found[2])
-    if last < first:
-        raise ValueError(f"--array={text}: the last index is below the first")
-    return tuple(range(first, last + 1)), int(found[3]) if found[3] else None
+    return read_indices(found[1]), int(found[2]) if found[2] else None
+
+
+def read_indices(text: str) -> tuple[int, ...]:
+    """Read which tasks of an array there are, as ``--array`` has them.
+
+    >>> read_indices("3,17,40-42")
+    (3, 17, 40, 41, 42)
+
+    Raises
+    ------
+    ValueError
+        If it is of another form, or an index does not lie above the one before it.
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        if (match := _RANGE.fullmatch(part)) is None:
+            raise ValueError(f"--array={text[:80]}: {part[:20]!r} is not a form that is read here")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first:
+            raise ValueError(f"--array={text[:80]}: the last index is below the first")
+        if found and first <= found[-1]:
+            raise ValueError(f"--array={text[:80]}: {first} does not lie above {found[-1]}")
+        found += range(first, last + 1)
+    return tuple(found)
+
+
+def write_indices(indices: Iterable[int]) -> str:
+    """Write which tasks of an array there are, in their order and each once.
+
+    >>> write_indices([40, 3, 41, 17, 42, 3])
+    '3,17,40-42'
+    """
+    runs: list[list[int]] = []
+    for index in sorted(set(indices)):
+        if runs and runs[-1][1] == index - 1:
+            runs[-1][1] = index
+        else:
+            runs.append([index, index])
+    return ",".join(f"{first}-{last}" if last > first else str(first) for first, last in runs)
 
 
 def _memory(options: dict[str, str], cpus: int) -> int | None:

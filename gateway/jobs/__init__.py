@@ -13,7 +13,8 @@ asked for           ``resources``, ``resource_schema``, ``number_field`` and ``k
                     ``expert`` (``expert_schema``) is what a user adds to the script;
                     ``new_job_schema`` is the answer; ``asking`` says who asks, ``admission``
                     whether there is room, ``again``
-                    (``again_schema``) adds further attempts; ``bulk`` (``bulk_schema``,
+                    (``again_schema``) adds further attempts, ``part`` says what of an array
+                    runs in them; ``bulk`` (``bulk_schema``,
                     ``bulk_pages``) does one thing with many jobs, ``filing_schema`` puts away
 brought on          ``reconcile`` is the loop: ``line`` and ``dependencies`` (``after_schema``) say
                     who waits, ``inquiry`` finds out at the ``pace`` of a cluster, ``decide`` says
@@ -28,12 +29,13 @@ ended               ``collect`` fetches what is left, ``judge`` says what it com
                     strangers, ``parsed`` keeps records that were read,
                     ``unreadable`` tells of those that cannot be
 shown               ``present`` to programs; to people ``job_view``, ``result_view``,
-                    ``element_view``, ``neighbours``, in the words of ``words``, ``page_words`` and
+                    ``element_view``, ``grid_map``, ``neighbours``, in the words of ``words``, ``page_words`` and
                     ``concise``; ``history`` (``history_schema``) tells what happened,
                     ``log_view`` what was printed;
                     ``advise`` (``advice_schema``) computes the next request, ``forecast``
                     (``forecaster``, ``forecast_store``) how long it takes, ``earliest``
-                    (``earliest_store``) when it could start; ``pending`` and
+                    (``earliest_store``) when it could start, ``prospects`` when what waits
+                    may; ``pending`` and
                     ``alarm`` say what never starts, ``in_its_place`` asks for another;
                     ``listing`` finds, ``parameter_table``
                     and ``bundle`` write files; ``compared`` (``compared_settings``,

@@ -6,7 +6,7 @@ It is read back from the earlier plan: the problem may be gone by now.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 
 from gateway.datasets.blobs import BlobStore
 from gateway.datasets.service import Files
@@ -15,6 +15,7 @@ from gateway.jobs.asking import Again, Request, Wake, require_turn
 from gateway.jobs.forecaster import Forecaster
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.models import Attempt, Job, Plan, Wish
+from gateway.jobs.part import Done, Part, done_of, part_of, told
 from gateway.jobs.plan import CAMPAIGN, load_plan
 from gateway.jobs.planner import Planner
 from gateway.jobs.prepare import Naming, Prepared, Preparer, ProblemForJob
@@ -23,7 +24,7 @@ from gateway.jobs.result_view import read_results
 from gateway.jobs.schemas import JobRequestSchema
 from gateway.jobs.store import JobStore
 from gateway.policy.service import Policies
-from gateway.records import Document
+from gateway.records import Document, now
 from gateway.settings import LimitSettings
 
 _DATA = "data/"
@@ -39,8 +40,8 @@ class _Earlier:
     resume: Mapping[str, str] | None = None
     """Sessions to go on from; None when it starts afresh."""
 
-    done: Mapping[str, str] = field(default_factory=dict)
-    """Results of elements that do not run again."""
+    done: Done | None = None
+    """What does not run again; None when all of it does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,27 +84,21 @@ class FurtherAttempts:
             return earlier
         if not job.final:
             raise ConflictError(f"job {job.id} has not ended: cancel it before you run it again")
-        done = self._done(job) if change.only else {}
+        done = self._done(job) if change.only else None
         return self._add(request, job, change, _Earlier(done=done))
 
-    def _done(self, job: Job) -> dict[str, str]:
-        """Give the files of the elements that are done, by their names below ``out/``."""
+    def _done(self, job: Job) -> Done:
+        """Say which elements are done, and what there is of them."""
         if not job.elements:
             raise InvalidError.at("/elements", f"job {job.id} is no array: run it again whole")
         attempt = job.attempt
         if attempt.dataset is None:
             raise ConflictError(f"attempt {attempt.number} of job {job.id} left no results")
         dataset = self.files.dataset(attempt.dataset)
-        results = read_results(self.blobs, dataset, job.elements).elements
-        done = {str(item.index) for item in results if item.result.status == "done"}
-        if len(done) == job.elements:
+        done = done_of(read_results(self.blobs, dataset, job.elements), dataset)
+        if len(done.chisq) == job.elements:
             raise ConflictError(f"all {job.elements} elements of job {job.id} are done")
-        return {
-            name: ref.digest
-            for ref in dataset.files
-            if (name := ref.path.removeprefix("out/")) != ref.path
-            and name.partition("/")[0] in done
-        }
+        return done
 
     def _repeated(self, request: Request, job: Job) -> Job | None:
         """Find what this very request has done already; None when it is new."""
@@ -122,14 +117,14 @@ class FurtherAttempts:
             raise ConflictError(f"job {job.id} has {_ATTEMPTS} attempts: make a new job of it")
         require_turn(self.store.admission(job.owner, "", ""), self.limits)
         self.files.require_room(job.owner)
-        prepared = self._prepared(request, job, change, left)
+        prepared, part = self._prepared(request, job, change, left)
         plan = self.planner.plan(prepared)
         number = job.attempt.number
         attempt = self.planner.attempt(
             prepared,
             plan,
             resumed_from=number if left.resume is not None else None,
-            kept_from=number if left.done else None,
+            kept_from=number if part.staged or part.kept else None,
         )
         made = made_before(job) if left.resume is not None else 0
         attempt = replace(attempt, forecast=self.forecaster.forecast(prepared, made))
@@ -144,11 +139,14 @@ class FurtherAttempts:
             if earlier := self._repeated(request, job):
                 return earlier  # this very request, in parallel
             raise
-        self.live.begin_again(job.id)
+        done = left.done or Done(chisq={}, files=())
+        self.live.begin_again(job.id, *told(part, done, job.elements, now().timestamp()))
         self.wake(job.id)
         return changed
 
-    def _prepared(self, request: Request, job: Job, change: Again, left: _Earlier) -> Prepared:
+    def _prepared(
+        self, request: Request, job: Job, change: Again, left: _Earlier
+    ) -> tuple[Prepared, Part]:
         """Take the same problem and request, with some options and resources changed."""
         earlier = JobRequestSchema().load(job.request)
         before = load_plan(job.attempt.plan, self.blobs)
@@ -160,6 +158,7 @@ class FurtherAttempts:
             pack=before.job["pack"],
             options={**earlier.options, **change.options},
             resources=merged(earlier.resources, change.resources),
+            expert=earlier.expert if change.expert is None else change.expert,
             seed=change.seed if change.seed is not None else job.seed,
             proposal=job.attempt.proposal if change.proposal is None else change.proposal,
             title=job.title,
@@ -173,8 +172,18 @@ class FurtherAttempts:
         prepared = self.preparer.prepare(
             request.identity, wanted, naming, earlier_problem(job, before)
         )
-        wanted = replace(prepared.wanted, resume=left.resume, done=left.done, owner=job.owner)
-        return replace(prepared, wanted=wanted)
+        part, pack = Part(), prepared.wanted.pack
+        if left.done is not None:
+            part = part_of(left.done, job.elements, pack, int(before.job["pack"]))
+        wanted = replace(
+            prepared.wanted,
+            resume=left.resume,
+            done=part.staged,
+            indices=part.indices,
+            kept=part.kept,
+            owner=job.owner,
+        )
+        return replace(prepared, wanted=wanted), part
 
 
 def made_before(job: Job) -> int:

@@ -29,6 +29,7 @@ from gateway.jobs.documents import (
 from gateway.jobs.forecast import SPEEDS
 from gateway.jobs.models import Job, Verdict
 from gateway.jobs.outcome import ExitRecord, read_exit
+from gateway.jobs.plan import load_plan
 from gateway.records import Document, is_number
 from gateway.settings import LimitSettings
 from scheduler.base import FileEntry, Scheduler
@@ -117,12 +118,14 @@ class Collector:
         fetched = Fetched() if fetched is None else fetched
         directory = PurePosixPath(job.attempt.directory)
         faults: list[str] = []
+        stays = load_plan(job.attempt.plan, self._blobs).kept if job.attempt.indices else ()
         listing = self._listing(scheduler, job, faults)
         kept = sorted(self._wanted(job, listing, faults), key=lambda entry: entry.path)
         self._fetch_missing(scheduler, directory, kept, fetched, turn_s)
         faults += dict.fromkeys(fetched.faults)  # some were fetched twice, at the end of a turn
-        files = [ref for entry in kept if (ref := fetched.files[entry]) is not None]
-        refs = {ref.path: ref for ref in files}
+        found = [ref for entry in kept if (ref := fetched.files[entry]) is not None]
+        refs = {ref.path: ref for ref in (*found, *stays)}
+        files = sorted(refs.values(), key=lambda ref: ref.path)
         told = 0
         for manifest in self._manifests(scheduler, job, listing, faults):
             told += 1
@@ -145,7 +148,7 @@ class Collector:
         directory = PurePosixPath(job.attempt.directory)
         documents = (
             (task, read_document(scheduler.read(directory, f"exit.{task}.json", 0, _EXIT_BYTES)))
-            for task in range(job.attempt.tasks)
+            for task in job.attempt.numbers
         )
         return [
             replace(record, task=task)
@@ -166,7 +169,7 @@ class Collector:
         return sorted(listing, key=lambda entry: (entry.path.startswith("out/"), entry.path))
 
     def _wanted(self, job: Job, listing: list[FileEntry], faults: list[str]) -> Iterator[FileEntry]:
-        budget = self._limits.result_bytes
+        budget, numbers = self._limits.result_bytes, frozenset(job.attempt.numbers)
         for entry in listing:
             if not _KEPT.fullmatch(entry.path) or entry.path.endswith(".part"):
                 continue
@@ -176,7 +179,7 @@ class Collector:
                     "to list: it was left behind"
                 )
                 continue
-            if (task := _task_of(entry.path)) is not None and task >= job.attempt.tasks:
+            if (task := _task_of(entry.path)) is not None and task not in numbers:
                 faults.append(f"{entry.path} is of no task of this job, so it was left behind")
                 continue
             budget -= entry.size
@@ -244,9 +247,10 @@ class Collector:
     ) -> Iterator[Document]:
         """Read manifests, one after the other: what all of them hold may be very much."""
         directory, room = PurePosixPath(job.attempt.directory), DOCUMENTS_BYTES
+        numbers = frozenset(job.attempt.numbers)
         for entry in listing:
             task = _task_of(entry.path, "manifest")
-            if task is None or task >= job.attempt.tasks or not entry.regular:
+            if task is None or task not in numbers or not entry.regular:
                 continue
             if entry.size > min(room, DOCUMENT_BYTES):
                 faults.append(f"{entry.path} was not read: that are too many bytes of manifests")

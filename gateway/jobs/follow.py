@@ -233,7 +233,7 @@ class Follower:
         It is one job's turn in a round for all: whatever a job wrote, the work with it is bounded.
         """
         self._first.pop(job.id, None)
-        tasks = range(job.attempt.tasks)
+        tasks = job.attempt.numbers
         tail = max(_LEAST_TAIL_BYTES, min(_TAIL_BYTES, _TAILS_BYTES // len(tasks)))
         log_budget = self._logs_left(job, self._live.followed(job.id))
         for first in range(0, len(tasks), _TASKS_AT_ONCE):

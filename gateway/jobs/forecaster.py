@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from gateway.jobs.earliest import Earliest, Starts
 from gateway.jobs.forecast import Forecast, Planned, forecast, warnings
 from gateway.jobs.forecast_store import ForecastStore
+from gateway.jobs.part import busiest
 from gateway.jobs.plan import with_defaults
 from gateway.jobs.prepare import Prepared
 from gateway.settings import Settings
@@ -42,7 +43,7 @@ class Forecaster:
             How many evaluations those attempts made that this one goes on from.
         """
         wanted = prepared.wanted
-        if wanted.mode != "fit" or wanted.done or (wanted.resume is not None and wanted.elements):
+        if wanted.mode != "fit" or (wanted.resume is not None and wanted.elements):
             return None  # what each element of an array had reached is not known here
         known = self._store.known(wanted.owner, prepared.problem.digest, prepared.cluster)
         if known is None:
@@ -72,6 +73,8 @@ def _planned(prepared: Prepared, made: int = 0) -> Planned:
         options=wanted.options,
         cpus=wanted.resources.cpus,
         elements=len(wanted.elements),
-        pack=wanted.pack,
+        pack=busiest(wanted.done, wanted.indices, len(wanted.elements), wanted.pack)
+        if wanted.done or wanted.indices
+        else wanted.pack,
         made=made,
     )

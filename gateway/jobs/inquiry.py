@@ -87,7 +87,7 @@ class Inquiry:
     def has_begun(self, job: Job) -> None:
         """Take a job for running: its own files tell of it."""
         place = place_of(job)
-        self._tasks.setdefault(place, {})[job.id] = _Tasks(running=[0])
+        self._tasks.setdefault(place, {})[job.id] = _Tasks(running=[job.attempt.numbers[0]])
         self._pace(place).sooner()
 
     def expect_an_end(self, job: Job) -> None:

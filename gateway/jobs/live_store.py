@@ -195,10 +195,16 @@ class LiveStore:
             pipe.pexpire(f"job:{id}:large", self._ended_events_ms)
             pipe.execute()
 
-    def begin_again(self, id: str) -> None:
-        """Drop what an earlier attempt showed."""
+    def begin_again(
+        self,
+        id: str,
+        elements: Mapping[int, ElementProgress] | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Drop what an earlier attempt showed, but what of it stays as it is."""
         parts = ("progress", "curves", "elements", "events", "large")
         self._redis.delete(*(f"job:{id}:{part}" for part in parts))
+        self.add_events(id, (), progress=progress, elements=elements)
 
     def progress(self, id: str) -> Progress | None:
         """Read the last step of a job; None when it reported none."""

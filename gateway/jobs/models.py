@@ -7,15 +7,20 @@ one submission of it. Terminal states of an attempt never change.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
+from gateway.datasets.models import FileRef
 from gateway.jobs.forecast import Forecast, Measured
 from gateway.records import Document
 from scheduler.base import JobState
+from scheduler.directives import read_indices
+
+_numbers = lru_cache(maxsize=256)(read_indices)
 
 
 class Stage(Enum):
@@ -83,10 +88,18 @@ class Attempt:
     """What it was submitted under, of the site's policy; empty: under none."""
 
     tasks: int = 1
+    """How many run."""
+
+    indices: str = ""
+    """Which of an array these are, as ``--array`` has it; empty where it has no others."""
+
     method: str = ""
     time_limit_s: float | None = None
     resources: Mapping[str, Any] = field(default_factory=dict)
     """What it asks of the machine, as directives; empty in records that are older than this."""
+
+    expert: Mapping[str, Any] = field(default_factory=dict)
+    """What its owner added to the script: directives, and the digest of shell lines."""
 
     template: str = ""
     """Version of the gateway and of the templates that made its script; empty in older records."""
@@ -133,6 +146,9 @@ class Attempt:
     tracking_since: datetime | None = None
     missing_polls: int = 0
     task_states: Mapping[str, int] = field(default_factory=dict)
+    expected_start: datetime | None = None
+    """When its scheduler believes that it will start; None where it does not say, or has."""
+
     started: datetime | None = None
     ended: datetime | None = None
     exit_code: int | None = None
@@ -171,6 +187,11 @@ class Attempt:
     chisq: float | None = None
     resumable: bool = False
     error: str = ""
+
+    @property
+    def numbers(self) -> Sequence[int]:
+        """The tasks that run, by the number that each has in its files' names."""
+        return _numbers(self.indices) if self.indices else range(self.tasks)
 
     @property
     def final(self) -> bool:
@@ -285,6 +306,8 @@ class Plan:
     script: str
     job: Document
     files: tuple[PlannedFile, ...]
+    kept: tuple[FileRef, ...] = ()
+    """Results of tasks that do not run again: they stay here, and are this attempt's, too."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,8 @@ from typing import Any
 from fitters.bundle import build_driver
 from gateway.clusters.settings import ClusterSettings
 from gateway.datasets.blobs import BlobStore
+from gateway.datasets.models import FileRef
+from gateway.jobs.expert import NOTHING, Expert
 from gateway.jobs.models import Job, Plan, PlannedFile, marker
 from gateway.jobs.resources import Resources, parse_time
 from gateway.jobs.script import render_script, signal_lead
@@ -55,6 +57,9 @@ class Wanted:
     options: Document
     seed: int
     resources: Resources
+    expert: Expert = NOTHING
+    """What its owner adds to the script."""
+
     shake: bool = False
     simulate: Document | None = None
     start: Sequence[float] = ()
@@ -70,6 +75,12 @@ class Wanted:
 
     done: Mapping[str, str] = field(default_factory=dict)
     """Name below ``out/`` -> digest: results of elements that are done and do not run again."""
+
+    indices: tuple[int, ...] = ()
+    """The tasks that run; empty: all."""
+
+    kept: tuple[FileRef, ...] = ()
+    """What those left that do not."""
 
     resumable: bool = False
 
@@ -90,7 +101,15 @@ def make_plan(wanted: Wanted, cluster: ClusterSettings, blobs: BlobStore) -> Pla
         files[f"out/{name}"] = digest
     files[_DRIVER] = blobs.put(driver()).digest
     job = _job_document(wanted, cluster, resources, elements)
-    script = render_script(
+    script = make_script(wanted, cluster)
+    table = tuple(PlannedFile(path=path, digest=digest) for path, digest in sorted(files.items()))
+    return Plan(script=script, job=job, files=table, kept=wanted.kept)
+
+
+def make_script(wanted: Wanted, cluster: ClusterSettings) -> str:
+    """Write the batch script alone."""
+    resources = with_defaults(wanted.resources, cluster)
+    return render_script(
         resources.to_directives(),
         marker=marker(wanted.id, wanted.attempt),
         comment=f"gw:{wanted.owner}:{wanted.correlation_id}",
@@ -98,7 +117,8 @@ def make_plan(wanted: Wanted, cluster: ClusterSettings, blobs: BlobStore) -> Pla
         python=python_of(cluster),
         environment=cluster.environment,
         tasks=wanted.tasks,
-        throttle=wanted.throttle,
+        indices=wanted.indices,
+        throttle=_throttle(wanted),
         signal_lead_s=signal_lead(
             resources.time or parse_time(cluster.default_time),
             timedelta(seconds=cluster.checkpoint_s),
@@ -106,9 +126,15 @@ def make_plan(wanted: Wanted, cluster: ClusterSettings, blobs: BlobStore) -> Pla
         resumable=wanted.resumable,
         prolog=cluster.prolog,
         launcher=launcher(resources, cluster),
+        expert=wanted.expert,
     )
-    table = tuple(PlannedFile(path=path, digest=digest) for path, digest in sorted(files.items()))
-    return Plan(script=script, job=job, files=table)
+
+
+def _throttle(wanted: Wanted) -> int | None:
+    """Say how many tasks may run at once; None where no more run in any case."""
+    most = wanted.throttle
+    few = most is not None and wanted.indices and len(wanted.indices) <= most
+    return None if few else most
 
 
 def with_defaults(resources: Resources, cluster: ClusterSettings) -> Resources:

@@ -8,12 +8,21 @@ from typing import Protocol
 from gateway.clusters.settings import ClusterSettings
 from gateway.datasets.blobs import BlobStore
 from gateway.errors import ConflictError
+from gateway.jobs.expert import NOTHING, difference, told
 from gateway.jobs.models import Attempt, Plan
-from gateway.jobs.plan import directory, keep_plan, make_plan, script_sha256, with_defaults
+from gateway.jobs.plan import (
+    directory,
+    keep_plan,
+    make_plan,
+    make_script,
+    script_sha256,
+    with_defaults,
+)
 from gateway.jobs.prepare import Prepared
 from gateway.jobs.script import template_version
 from gateway.records import now
 from gateway.settings import Settings
+from scheduler.directives import write_indices
 
 _MANY = 2
 
@@ -54,9 +63,18 @@ class Planner:
         """
         self._require_walls(prepared.cluster)
         plan = make_plan(prepared.wanted, self._cluster(prepared)[0], self._blobs)
-        if not self._blobs.keep(*(file.digest for file in plan.files)):
+        digests = [*(file.digest for file in plan.files), *(file.digest for file in plan.kept)]
+        if not self._blobs.keep(*digests):
             raise ConflictError("a file that this needs is gone: upload it again")
         return plan
+
+    def difference(self, prepared: Prepared, plan: Plan) -> str:
+        """Show what its owner added to a script, as a unified diff; empty when it is nothing."""
+        wanted = prepared.wanted
+        if not wanted.expert:
+            return ""
+        plain = make_script(replace(wanted, expert=NOTHING), self._cluster(prepared)[0])
+        return difference(plain, plan.script)
 
     def attempt(
         self,
@@ -78,10 +96,12 @@ class Planner:
             script_sha256=script_sha256(plan),
             template=template_version(),
             asked=now(),
-            tasks=wanted.tasks,
+            tasks=len(wanted.indices) or wanted.tasks,
+            indices=write_indices(wanted.indices),
             method=str(wanted.options.get("fit", "")),
             time_limit_s=plan.job["run"]["time_limit_s"],
             resources=with_defaults(wanted.resources, cluster).to_directives(),
+            expert=told(wanted.expert),
             resumed_from=resumed_from,
             kept_from=kept_from,
         )

@@ -105,7 +105,9 @@ def _text(mask: int) -> str:
 
 
 def _all(attempt: Attempt) -> int:
-    return (1 << attempt.tasks) - 1
+    if not attempt.indices:
+        return (1 << attempt.tasks) - 1
+    return sum(1 << task for task in attempt.numbers)
 
 
 def _length_s(started: datetime | None, ended: datetime | None) -> float:

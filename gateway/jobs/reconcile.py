@@ -331,7 +331,10 @@ class Reconciler:
             for job in jobs
             if (running := self._inquiry.running(job)) + (ended := self._inquiry.ended(job))
         ]
-        asked += [Running(job=job, running=[0], ended=[]) for job in self._unbegun(place, jobs)]
+        asked += [
+            Running(job=job, running=[job.attempt.numbers[0]], ended=[])
+            for job in self._unbegun(place, jobs)
+        ]
         by_id = {one.job.id: one for one in asked}
         many = [one.job for one in asked]
         for first in range(0, len(many), _FOLLOWED_AT_ONCE):

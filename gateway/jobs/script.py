@@ -2,7 +2,8 @@
 
 Every ``#SBATCH`` line is made here from a value that matched the pattern of its option; quoting
 would not help, because sbatch reads these lines one by one and knows no shell. Nothing that a user
-typed freely (title, notes, tags) comes into the script at all.
+typed freely (title, notes, tags) comes into the script at all, but for the shell lines of expert
+mode: they stand in it as quoted text, after its first command (`gateway.jobs.expert`).
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from jinja2.sandbox import SandboxedEnvironment
 from gateway import __version__
 from gateway.clusters.settings import LAUNCHER_WORD
 from gateway.errors import GatewayError, InvalidError
+from gateway.jobs.expert import END_OF_LINES, MORE, NOTHING, Expert, line_error, written
 from gateway.resources import cupboard
+from scheduler.directives import write_indices
 
 _NAMES = r"[A-Za-z0-9][A-Za-z0-9_.@:+-]{0,63}"
 _COUNT = r"[1-9][0-9]{0,6}"
@@ -88,11 +91,13 @@ def render_script(
     python: str,
     environment: Mapping[str, str],
     tasks: int = 1,
+    indices: tuple[int, ...] = (),
     throttle: int | None = None,
     signal_lead_s: int = 60,
     resumable: bool = False,
     prolog: tuple[str, ...] = (),
     launcher: tuple[str, ...] = (),
+    expert: Expert = NOTHING,
 ) -> str:
     """Write the script of one attempt.
 
@@ -104,12 +109,16 @@ def render_script(
         The job name, ``gw-<id>-<attempt>``.
     tasks
         1 for a single job, else an array with the indices 0 to *tasks* - 1.
+    indices
+        Those of them that run; empty: all.
     throttle
         How many tasks may run at once; None for no limit of ours.
     prolog
         Lines of the site's settings, such as ``module load python``, run before the driver.
     launcher
         What starts the driver several times, as ``srun --mpi=pmix -n 4`` in words; empty: once.
+    expert
+        What its user adds: further directives, and shell lines before the driver.
 
     Raises
     ------
@@ -119,10 +128,11 @@ def render_script(
         If one of the other values cannot stand in a script; it names the value.
     """
     directives = [
-        *_own(marker, comment, workdir, tasks, throttle),
+        *_own(marker, comment, workdir, _array(tasks, indices, throttle)),
         f"--signal=B:USR1@{_whole('signal_lead_s', signal_lead_s, 1, 65535)}",
         "--requeue" if resumable else "--no-requeue",
         *(_directive(option, value) for option, value in resources.items()),
+        *(_further(option, value) for option, value in expert.directives.items()),
     ]
     for name, value in environment.items():
         _matching("environment", _VARIABLE, name)
@@ -134,14 +144,25 @@ def render_script(
         environment=dict(environment),
         prolog=[_command(line) for line in prolog],
         launcher=[_matching("launcher", LAUNCHER_WORD, word) for word in launcher],
+        lines=_lines(expert.lines),
+        end_of_lines=END_OF_LINES,
     )
 
 
-def _own(marker: str, comment: str, workdir: str, tasks: int, throttle: int | None) -> list[str]:
-    """Make the directives that no user has a say in."""
+def _array(tasks: int, indices: tuple[int, ...], throttle: int | None) -> str:
+    """Say which tasks there are, as ``--array`` has it; empty for a single job."""
     _whole("tasks", tasks, 1, 1_000_000)
-    index = "%a" if tasks > 1 else "0"
+    for index in indices:
+        _whole("indices", index, 0, tasks - 1)
     limit = "" if throttle is None else f"%{_whole('throttle', throttle, 1, 1_000_000)}"
+    if tasks == 1:
+        return ""
+    return f"{write_indices(indices or range(tasks))}{limit}"
+
+
+def _own(marker: str, comment: str, workdir: str, array: str) -> list[str]:
+    """Make the directives that no user has a say in."""
+    index = "%a" if array else "0"
     return [
         f"--job-name={_matching('marker', _MARKER, marker)}",
         f"--comment={_matching('comment', _COMMENT, comment)}",
@@ -150,7 +171,7 @@ def _own(marker: str, comment: str, workdir: str, tasks: int, throttle: int | No
         f"--error=stderr.{index}.txt",
         "--open-mode=append",
         "--export=NONE",
-        *([f"--array=0-{tasks - 1}{limit}"] if tasks > 1 else []),
+        *([f"--array={array}"] if array else []),
     ]
 
 
@@ -168,6 +189,22 @@ def _directive(option: str, value: str | int) -> str:
         )
     name = option.replace("_", "-")
     return f"--{name}" if option == "exclusive" else f"--{name}={text}"
+
+
+def _further(option: str, value: str) -> str:
+    """Write a directive of expert mode, or refuse it by name."""
+    if option not in MORE or re.fullmatch(MORE[option].pattern, value) is None:
+        detail = f"{value[:64]!r} is not a value of an option that can be added"
+        raise InvalidError.at(f"/expert/directives/{option[:64]}", detail)
+    return written(option) if MORE[option].is_flag else f"{written(option)}={value}"
+
+
+def _lines(text: str) -> str:
+    """Give shell lines that cannot end before their end."""
+    for number, line in enumerate(text.split("\n") if text else (), 1):
+        if wrong := line_error(line):
+            raise InvalidError.at("/expert/lines", f"line {number} {wrong}")
+    return text
 
 
 def _matching(name: str, pattern: str, text: str) -> str:

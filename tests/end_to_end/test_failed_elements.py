@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -75,6 +76,13 @@ def test_only_what_failed_runs_again_and_the_results_are_whole(api: Api) -> None
 
     assert ended["state"] == "COMPLETED"
     assert ended["verdict"]["code"] == "elements"
+    assert "#SBATCH --array=1-2\n" in api.http.get(f"/jobs/{job}/script").json()["script"]
+    folder = next(Path(api.live.state).glob(f"**/{job}/2"))
+    assert not (folder / "out" / "0").exists(), "what stays is sent nowhere"
+    assert sorted(path.name for path in folder.glob("events.*")) == [
+        "events.1.jsonl",
+        "events.2.jsonl",
+    ]
     assert [one["resources"]["time"] for one in ended["attempts"]][1] == "0-00:30:00"
     assert statuses(api, job) == ["done"] * COUNT
     after = digests(api, job)

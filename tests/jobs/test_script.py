@@ -123,6 +123,24 @@ def test_what_is_rendered_is_what_a_scheduler_reads() -> None:
     assert wanted.others["partition"] == "short,long"
 
 
+def test_an_array_with_holes_is_read_as_it_is_written() -> None:
+    script = render({}, tasks=200, indices=(3, 17, 40, 41, 199), throttle=2)
+    assert "#SBATCH --array=3,17,40-41,199%2" in directives(script)
+    wanted = parse_directives(script)
+    assert (wanted.tasks, wanted.throttle) == ((3, 17, 40, 41, 199), 2)
+    assert wanted.output == "stdout.%a.txt"
+    one = parse_directives(render({}, tasks=200, indices=(17,)))
+    assert (one.tasks, one.output) == ((17,), "stdout.%a.txt"), "one task of an array is an array"
+    with pytest.raises(ScriptError, match="indices is 200"):
+        render({}, tasks=200, indices=(200,))
+
+
+@pytest.mark.parametrize("text", ["5-3", "3,3", "7,2", "1-4,4", "1,,2", "1-", "0-9:2", "-1", "1;2"])
+def test_indices_that_no_array_of_ours_has_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="--array"):
+        parse_directives(f"#!/bin/bash\n#SBATCH '--array={text}'\n")
+
+
 def test_a_single_job_logs_to_task_0() -> None:
     wanted = parse_directives(render(*CASES["single"][:1]))
     assert (wanted.output, wanted.tasks) == ("stdout.0.txt", ())

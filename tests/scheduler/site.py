@@ -87,6 +87,7 @@ class Site:
         *,
         resources: Mapping[str, str | int] | None = None,
         tasks: int = 1,
+        indices: tuple[int, ...] = (),
         throttle: int | None = None,
         lead_s: int = 1,
     ) -> Launch:
@@ -102,6 +103,7 @@ class Site:
             python=self.python,
             environment={},
             tasks=tasks,
+            indices=indices,
             throttle=throttle,
             signal_lead_s=lead_s,
         )

@@ -297,23 +297,28 @@ def test_a_signal_that_is_none_is_refused(site: Site) -> None:
 # Arrays
 
 
-def test_an_array_runs_every_task_once_with_a_log_for_each(site: Site) -> None:
-    launch = site.stage(sleeper() + "print(os.environ['SLURM_ARRAY_TASK_ID'])", tasks=5)
-    rows = site.ended(site.submit(launch))
-    assert sorted(row.task for row in rows if row.task is not None) == [0, 1, 2, 3, 4]
+@pytest.mark.parametrize("indices", [(), (3,), (0, 2, 3, 6)], ids=["all", "one", "holes"])
+def test_an_array_runs_every_task_once_with_a_log_for_each(
+    site: Site, indices: tuple[int, ...]
+) -> None:
+    driver = sleeper() + "print(os.environ['SLURM_ARRAY_TASK_ID'])"
+    launch = site.stage(driver, tasks=7 if indices else 4, indices=indices)
+    rows, wanted = site.ended(site.submit(launch)), list(indices or range(4))
+    assert sorted(row.task for row in rows if row.task is not None) == wanted
     assert {row.state for row in rows} == {JobState.COMPLETED}
-    assert sorted(line.split()[0] for line in site.lines(launch, "starts")) == list("01234")
-    for task in range(5):
+    started = sorted(int(line.split()[0]) for line in site.lines(launch, "starts"))
+    assert started == wanted
+    for task in wanted:
         assert site.lines(launch, f"stdout.{task}.txt") == [str(task)]
         assert exit_file(site, launch, task)["rc"] == 0
 
 
 def test_the_throttle_of_an_array_is_kept(site: Site) -> None:
-    launch = site.stage(sleeper(60), tasks=3, throttle=1)
+    launch = site.stage(sleeper(60), tasks=9, indices=(0, 3, 8), throttle=1)
     native_id = site.submit(launch)
     eventually(lambda: site.lines(launch, "starts"))
     (waiting,) = eventually(
-        lambda: [r for r in site.reports(native_id) if r.tasks_waiting == (1, 2)]
+        lambda: [r for r in site.reports(native_id) if r.tasks_waiting == (3, 8)]
     )
     assert (waiting.state, waiting.reason) == (JobState.PENDING, "JobArrayTaskLimit")
     other = site.stage(sleeper())
