@@ -13,7 +13,7 @@ from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from functools import cache, partial
-from typing import Any, TypeGuard, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeGuard, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 Record = TypeVar("Record")
 Document = dict[str, Any]
@@ -70,6 +70,34 @@ def _other_document(value: Any) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [to_document(item) for item in value]
     return value
+
+
+def altered(record: Record, **changes: Any) -> Record:
+    """Copy a record with some of its fields changed, many times as fast as `dataclasses.replace`.
+
+    Only for records that check nothing when they are made, as those of the store are: each round
+    of the reconciler copies all live jobs.
+
+    Raises
+    ------
+    TypeError
+        If a record has no such field.
+
+    >>> from dataclasses import make_dataclass
+    >>> Point = make_dataclass("Point", [("x", int), ("y", int)], frozen=True)
+    >>> altered(Point(x=1, y=2), y=3)
+    Point(x=1, y=3)
+    >>> altered(Point(x=1, y=2), z=3)
+    Traceback (most recent call last):
+    TypeError: Point has no field z
+    """
+    kind: Any = type(record)
+    if unknown := changes.keys() - _hints(kind).keys():
+        raise TypeError(f"{kind.__name__} has no field {', '.join(sorted(unknown))}")
+    copy = object.__new__(kind)
+    copy.__dict__.update(record.__dict__)
+    copy.__dict__.update(changes)
+    return cast("Record", copy)
 
 
 def from_document(kind: type[Record], document: Mapping[str, Any]) -> Record:

@@ -33,7 +33,7 @@ from scheduler.submitter import Commands, run_apart
 _PLACES = "/usr/local/bin:/usr/bin:/bin:/usr/local/slurm/bin:/opt/slurm/bin:/opt/slurm/current/bin"
 _KEPT = ("HOME", "LOGNAME", "USER", "TZ", "SLURM_CONF")
 _IDLE_S = 3600.0
-_SMALL_BYTES = 256 << 10
+_SMALL_BYTES = 1 << 20
 _MEMORY_BYTES = 64 << 20
 """How much of what is staged is held in memory; the rest goes to the disk first."""
 

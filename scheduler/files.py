@@ -16,7 +16,9 @@ import stat
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from scheduler.base import FileEntry, Reading, SchedulerError, StagedFile
 
@@ -33,6 +35,9 @@ _LISTING_S = 15.0
 _LISTING_BYTES = 24 << 20
 """Of all paths together, so that a listing fits into a frame however they are written in it."""
 
+_DIGESTS = 8
+"""Contents whose digests are remembered: many jobs of one message share their driver."""
+
 _ENTRY_BYTES = 40
 _LEAST_FOLDERS = 1_000
 _PATH_CHARACTERS = 500
@@ -40,20 +45,25 @@ _PATH_CHARACTERS = 500
 
 def write_whole(path: Path, content: bytes, mode: int = 0o600) -> None:
     """Write a file that readers, and a host that loses its power, see whole or not at all."""
+    unfinished = _written(path, content, mode)
+    unfinished.replace(path)
+    sync_folder(path.parent)
+
+
+def _written(path: Path, content: bytes, mode: int) -> Path:
+    """Write a file durably, under a name that nobody else takes."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     with os.fdopen(handle, "wb") as stream:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
-    unfinished.replace(path)
-    sync_folder(path.parent)
+    return unfinished
 
 
 def link_whole(path: Path, content: bytes) -> bool:
     """Write a file unless its name is taken, whole from the first moment; False if it was."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    write_whole(unfinished, content)
+    unfinished = _written(path, content, 0o600)
     try:
         os.link(unfinished, path, follow_symlinks=False)
     except FileExistsError:
@@ -94,14 +104,15 @@ def _stage(directory: Path, files: tuple[StagedFile, ...]) -> None:
     part = directory.with_name(directory.name + ".part")
     remove_tree(part)
     part.mkdir(mode=0o700)
-    folders = {part}
+    folders = {PurePosixPath()}
     for file in files:
-        target = part / _beneath(file.path)
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folders.update(parent for parent in target.parents if part in (parent, *parent.parents))
-        _put(file, target)
+        path = _beneath(file.path)
+        for folder in reversed([one for one in path.parents if one not in folders]):
+            (part / folder).mkdir(mode=0o700)
+            folders.add(folder)
+        _put(file, part / path)
     for folder in folders:
-        sync_folder(folder)
+        sync_folder(part / folder)
     part.rename(directory)
     sync_folder(directory.parent)
 
@@ -113,29 +124,36 @@ def _beneath(path: PurePosixPath) -> PurePosixPath:
 
 
 def _put(file: StagedFile, target: Path) -> None:
-    digest = hashlib.sha256()
     handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(handle, "wb") as stream:
-        for chunk in _chunks(file):
-            stream.write(chunk)
-            digest.update(chunk)
+        if file.source is None:
+            stream.write(file.content)
+            found = _digest_of(file.content)
+        else:
+            found = _copy(Path(file.source), stream)
         os.fchmod(stream.fileno(), file.mode)
         stream.flush()
         os.fsync(stream.fileno())
-    if digest.hexdigest() != file.sha256:
+    if found != file.sha256:
         raise SchedulerError(
-            f"{file.path} arrived with SHA-256 {digest.hexdigest()}, not {file.sha256}: "
+            f"{file.path} arrived with SHA-256 {found}, not {file.sha256}: "
             "its source has changed since it was registered"
         )
 
 
-def _chunks(file: StagedFile) -> Iterator[bytes]:
-    if file.source is None:
-        yield file.content
-        return
-    with Path(file.source).open("rb") as stream:
+@lru_cache(maxsize=_DIGESTS)
+def _digest_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _copy(source: Path, target: BinaryIO) -> str:
+    """Copy a file; answer the digest of what was copied."""
+    digest = hashlib.sha256()
+    with source.open("rb") as stream:
         while chunk := stream.read(_CHUNK_BYTES):
-            yield chunk
+            target.write(chunk)
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def names_in(folder: Path) -> list[str]:

@@ -27,6 +27,7 @@ _OLD = timedelta(days=1)
 _PAUSE_S = 60.0
 """Between two thoughts of a look that nobody asked for, and before the first."""
 
+_FRESH_S = 2.0
 _LONGEST = 500
 _UNFORESEEN = "its answer was not understood; the worker's log says where"
 _log = structlog.get_logger("probes")
@@ -39,14 +40,23 @@ class Surveys:
         self._store = store
         self._settings = settings
         self._audit = audit
+        self._read: dict[str, tuple[float, Survey]] = {}
 
     def all(self) -> Mapping[str, Survey]:
         """Read what was found, by cluster."""
         return self._store.all()
 
     def known(self, cluster: str, /) -> Survey:
-        """Read what was found of a cluster of the settings, for each job that is asked for."""
-        return self._store.find(cluster)
+        """Read what was found of a cluster of the settings, for each job that is asked for.
+
+        It may be some seconds old, which is little: clusters are looked at once a day.
+        """
+        read, survey = self._read.get(cluster, (-_FRESH_S, Survey()))
+        moment = time.monotonic()
+        if moment - read >= _FRESH_S:
+            survey = self._store.find(cluster)
+            self._read[cluster] = moment, survey
+        return survey
 
     def find(self, cluster: str) -> Survey:
         """Read what was found of one cluster; of one that nobody has looked at, nothing.

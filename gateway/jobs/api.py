@@ -94,11 +94,12 @@ def preview_job(wanted: JobRequest) -> Document:
 @bp.input(JobRequestSchema, arg_name="wanted")
 @bp.output(NewJobSchema, status_code=202)
 @answers(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, headers=("Idempotency-Key",))
-def create_job(wanted: JobRequest) -> tuple[Document, int, dict[str, str]]:
+def create_job(wanted: JobRequest) -> Response:
     """Queue a job: 202, and its state is at the Location. The same key makes the same job."""
     made = gateway().jobs.submit(_request(wanted.raw), wanted)
     document, status, headers = _accepted(made.job, replayed=made.replayed)
-    return {**document, "warnings": list(made.warnings)}, status, headers
+    # As it is, like a job that is read: marshmallow would copy it field by field.
+    return make_response(jsonify({**document, "warnings": list(made.warnings)}), status, headers)
 
 
 @bp.get("/jobs")

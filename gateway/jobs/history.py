@@ -7,12 +7,12 @@ word, or the place in line, is no event.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from gateway.jobs.models import Attempt, Job, Stage, Tracking, Wish
-from gateway.records import Document, now, time_text
+from gateway.records import Document, altered, now, time_text
 from scheduler.base import JobState
 
 _FIRST, _LAST = 20, 80
@@ -65,7 +65,7 @@ def with_history(job: Job) -> Job:
     history = (*job.history, *news)
     if len(history) > _FIRST + _LAST:
         history = (*history[:_FIRST], *history[-_LAST:])
-    return replace(job, history=history, told=facts)
+    return altered(job, history=history, told=facts)
 
 
 def history_of(job: Job) -> list[Happening]:

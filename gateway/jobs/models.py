@@ -8,7 +8,7 @@ one submission of it. Terminal states of an attempt never change.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from functools import lru_cache
@@ -16,7 +16,7 @@ from typing import Any
 
 from gateway.datasets.models import FileRef
 from gateway.jobs.forecast import Forecast, Measured
-from gateway.records import Document
+from gateway.records import Document, altered
 from scheduler.base import JobState
 from scheduler.directives import read_indices
 
@@ -274,7 +274,7 @@ class Job:
 
     def with_attempt(self, **changes: Any) -> Job:
         """Change the current attempt."""
-        return replace(self, attempts=(*self.attempts[:-1], replace(self.attempt, **changes)))
+        return altered(self, attempts=(*self.attempts[:-1], altered(self.attempt, **changes)))
 
 
 def marker(id: str, attempt: int) -> str:

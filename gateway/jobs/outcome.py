@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from gateway.jobs import line, ran, words
 from gateway.jobs.line import InLine
 from gateway.jobs.models import Attempt, Job, Stage, Tracking, Wish
-from gateway.records import now
+from gateway.records import altered, now
 from scheduler.base import JobReport, JobState, Refused, Submission, Submitted, Uncertain
 
 _WORST_FIRST = (
@@ -94,7 +94,7 @@ def observe(job: Job, reports: Sequence[JobReport]) -> Job:
 def is_news(before: Job, after: Job) -> bool:
     """Whether a report says more than that the job was seen once more."""
     old, new = before.attempt, after.attempt
-    return old.observed is None or replace(old, observed=new.observed) != new
+    return old.observed is None or altered(old, observed=new.observed) != new
 
 
 def missing(job: Job) -> Job:

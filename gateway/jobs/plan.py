@@ -99,7 +99,7 @@ def make_plan(wanted: Wanted, cluster: ClusterSettings, blobs: BlobStore) -> Pla
         files[f"resume/{name}"] = digest
     for name, digest in wanted.done.items():
         files[f"out/{name}"] = digest
-    files[_DRIVER] = blobs.put(driver()).digest
+    files[_DRIVER] = _kept_driver(blobs)
     job = _job_document(wanted, cluster, resources, elements)
     script = make_script(wanted, cluster)
     table = tuple(PlannedFile(path=path, digest=digest) for path, digest in sorted(files.items()))
@@ -167,6 +167,16 @@ def python_of(cluster: ClusterSettings) -> str:
 def driver() -> bytes:
     """Build the driver once a process: gateway and driver never differ in version."""
     return build_driver()
+
+
+@cache
+def _driver_digest() -> str:
+    return hashlib.sha256(driver()).hexdigest()
+
+
+def _kept_driver(blobs: BlobStore) -> str:
+    """Keep the driver; where it is already, as for all jobs but the first, nothing is read."""
+    return _driver_digest() if blobs.keep(_driver_digest()) else blobs.put(driver()).digest
 
 
 def keep_plan(plan: Plan, blobs: BlobStore) -> str:

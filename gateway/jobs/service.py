@@ -7,7 +7,7 @@ it. One click is at most one job: the idempotency key is part of the same atomic
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import structlog
@@ -35,7 +35,7 @@ from gateway.jobs.schemas import JobRequest
 from gateway.jobs.store import JobStore
 from gateway.jobs.surveyed import Surveyed
 from gateway.policy.service import Policies
-from gateway.records import now
+from gateway.records import altered, now
 from gateway.settings import Settings
 
 _log = structlog.get_logger("jobs")
@@ -222,7 +222,7 @@ class JobService:
         known = {name: value for name, value in changes.items() if name in _EDITED}
         if "tags" in changes:
             known["tags"] = tuple(changes["tags"])  # type: ignore[arg-type]  # checked by schema
-        return self._store.change(id, lambda job: replace(job, **known))  # type: ignore[arg-type]
+        return self._store.change(id, lambda job: altered(job, **known))
 
     def retag(self, identity: Identity, id: str, add: Sequence[str], remove: Sequence[str]) -> Job:
         """Give a job tags and take some from it; the rest of them stay."""
@@ -233,7 +233,7 @@ class JobService:
             tags = (*kept, *(tag for tag in add if tag not in kept))
             if len(tags) > _TAGS and len(tags) > len(job.tags):
                 raise ConflictError(f"job {id} has {len(job.tags)} tags, as many as it may have")
-            return replace(job, tags=tags)
+            return altered(job, tags=tags)
 
         return self._store.change(id, edit)
 
@@ -261,7 +261,7 @@ class JobService:
                 )
             if job.wish is Wish.CANCEL:
                 return job
-            return replace(job, wish=wish, wish_by=identity.user)
+            return altered(job, wish=wish, wish_by=identity.user)
 
         job = self._store.change(id, edit)
         _log.info(wish.value, job=id, user=identity.user, correlation_id=job.correlation_id)
@@ -310,11 +310,11 @@ class JobService:
 
     def _first_attempt(self, prepared: Prepared, plan: Plan) -> Attempt:
         attempt = self._planner.attempt(prepared, plan)
-        attempt = replace(attempt, forecast=self._forecaster.forecast(prepared))
+        attempt = altered(attempt, forecast=self._forecaster.forecast(prepared))
         why = self._closings.why(prepared.cluster)
         if not why:
             return attempt
-        return replace(attempt, reason=line.REASON, reason_text=line.waits(why))
+        return altered(attempt, reason=line.REASON, reason_text=line.waits(why))
 
     def _new_job(self, request: JobRequest, prepared: Prepared, plan: Plan) -> Job:
         wanted, first = prepared.wanted, self._first_attempt(prepared, plan)
@@ -331,7 +331,7 @@ class JobService:
             problem=prepared.problem,
             options=wanted.options,
             seed=wanted.seed,
-            attempts=(replace(first, waits_for=request.after.jobs),),
+            attempts=(altered(first, waits_for=request.after.jobs),),
             mode=wanted.mode,
             notes=request.notes,
             tags=request.tags,

@@ -26,7 +26,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 import redis
@@ -42,7 +41,7 @@ from gateway.jobs.parsed import Parsed, read_job
 from gateway.jobs.rubbish import Rubbish, rubbish_of
 from gateway.jobs.spent import charges
 from gateway.jobs.store_scripts import ADD, CHANGE, DELETE, READ, SEEN, SETTLE
-from gateway.records import Document, from_document, now, time_text, to_document
+from gateway.records import Document, altered, from_document, now, time_text, to_document
 from gateway.sidecars import Sidecars
 
 _SCAN = 200
@@ -172,7 +171,7 @@ class JobStore:
             When the key was given before with another request.
         """
         changed = with_history(_with_key(job, key, request_hash))
-        changed = replace(changed, version=job.version + 1, updated=now())
+        changed = altered(changed, version=job.version + 1, updated=now())
         entry, document = _entry(job.owner, key) if key else "", to_document(changed)
         with self._sidecars.prepared(job.id, changed.version, document) as sidecar:
             answer = self._change(
@@ -321,7 +320,7 @@ class JobStore:
     def swept(self, rubbish: Rubbish, left: Rubbish | None) -> None:
         """Strike out what was removed; what is *left* of it comes again at the end."""
         if left is None:
-            self.bury(replace(rubbish, directories=(), datasets=(), swept=True))
+            self.bury(altered(rubbish, directories=(), datasets=(), swept=True))
             crash_point("sweep-after-file")
         with self._redis.pipeline(transaction=True) as pipe:
             pipe.lrem("jobs:rubbish", 1, _text(to_document(rubbish)))
@@ -390,7 +389,7 @@ def _entry(owner: str, key: str) -> str:
 
 
 def _with_key(job: Job, key: str, request_hash: str) -> Job:
-    return replace(job, keys={**job.keys, key: request_hash}) if key else job
+    return altered(job, keys={**job.keys, key: request_hash}) if key else job
 
 
 def _other_request(key: str) -> InvalidError:
