@@ -63,7 +63,15 @@ def measure_ends(bench: Bench, problem: Mapping[str, Any]) -> list[Row]:
 
 
 def measure_reading(bench: Bench, api: Api) -> list[Row]:
-    """Read a live job in turns with asking Slurm for it; compare the processors' time of both."""
+    """Read a live job in turns with asking Slurm for it; compare the processors' time of both.
+
+    The worker stands still meanwhile: the store's time is to be that of the requests.
+    """
+    with _standing_still(bench.processes("gateway.cli worker")):
+        return _measure_reading(bench, api)
+
+
+def _measure_reading(bench: Bench, api: Api) -> list[Row]:
     job = api.http.get("/jobs", params={"state": "PENDING", "limit": 1}).json()["items"][0]
     connection = Connection(api)
     serving = [*bench.processes("gunicorn"), *bench.processes("redis-server")]

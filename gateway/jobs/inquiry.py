@@ -20,6 +20,10 @@ from gateway.records import now
 from gateway.settings import Settings
 from scheduler.base import JobReport, JobState, Scheduler
 
+UNBEGUN_AT_ONCE = 100
+"""Waiting jobs, new and old, that are looked at for a beginning each time: it costs a file system
+a little."""
+
 Reports = Mapping[str, list[JobReport]]
 """By native id."""
 
@@ -160,6 +164,25 @@ class Inquiry:
             and since is not None
             and now() - since >= timedelta(seconds=worker.unconfirmed_s)
         )
+
+
+def take_turn(waiting: Sequence[Job], first: int) -> tuple[list[Job], int]:
+    """Choose which of many waiting jobs are looked at for a beginning, and who is first next time.
+
+    The newest each time: there may be room for them at once, though their scheduler has shown them
+    as waiting a moment ago. The others one after the other.
+
+    Parameters
+    ----------
+    waiting
+        Oldest first.
+    first
+        What was answered last time; 0 at first.
+    """
+    new, old = waiting[-UNBEGUN_AT_ONCE:], waiting[:-UNBEGUN_AT_ONCE]
+    first = first if first < len(old) else 0
+    after = first + UNBEGUN_AT_ONCE
+    return [*new, *old[first:after]], after
 
 
 def _reports(scheduler: Scheduler, jobs: Sequence[Job]) -> Reports:

@@ -29,7 +29,7 @@ from gateway.jobs.decide import Evidence, decide
 from gateway.jobs.dependencies import review, waited_for, waits
 from gateway.jobs.follow import Follower, Look, ReadAlready, Running
 from gateway.jobs.handover import HandOver
-from gateway.jobs.inquiry import Inquiry, Reports
+from gateway.jobs.inquiry import Inquiry, Reports, take_turn
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.models import Job, Stage, Wish
 from gateway.jobs.places import Place, Schedulers, place_of
@@ -44,9 +44,6 @@ _PASSES = 12
 
 _FOLLOWED_AT_ONCE = 200
 """Jobs whose files are read in one exchange."""
-
-_UNBEGUN_AT_ONCE = 100
-"""Waiting jobs that are looked at for a beginning each time: it costs a file system a little."""
 
 _log = structlog.get_logger("reconcile")
 _HANDS_OVER = (steps.StageIt, steps.SubmitIt, steps.NextTry)
@@ -359,17 +356,10 @@ class Reconciler:
         return [(look, files) for look in looks]
 
     def _unbegun(self, place: Place, jobs: Sequence[Job]) -> list[Job]:
-        """Choose whose turn it is of those that waited: one may begin and end between questions.
-
-        New ones first, for which there may be room at once; the others one after the other.
-        """
+        """Choose whose turn it is of those that waited: one may begin and end between questions."""
         waiting = [job for job in jobs if self._inquiry.may_have_begun(job)]
-        new = [job for job in waiting if job.attempt.observed is None]
-        old = [job for job in waiting if job.attempt.observed is not None]
-        first = self._unbegun_next.get(place, 0)
-        first = first if first < len(old) else 0
-        self._unbegun_next[place] = first + _UNBEGUN_AT_ONCE
-        return [*new[-_UNBEGUN_AT_ONCE:], *old[first : first + _UNBEGUN_AT_ONCE]]
+        turn, self._unbegun_next[place] = take_turn(waiting, self._unbegun_next.get(place, 0))
+        return turn
 
     def _last_word(self, job: Job, evidence: Evidence) -> Job:
         return outcome.observe(job, evidence.reports) if evidence.reports else job
