@@ -71,7 +71,7 @@ clean: ## remove environments, caches and builds
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # What the product needs is installed first and alone: make demo does not wait for our tools.
-.venv/.product: setup.py client/setup.py constraints.txt tools/make-venv.sh
+.venv/.product: setup.py client/pyproject.toml constraints.txt tools/make-venv.sh
 	@tools/make-venv.sh .venv
 	$(PIP) -c constraints.txt -e '.[fit,embedded]' -e client
 	@touch $@

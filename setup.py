@@ -7,13 +7,17 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 
 # templates/ and config/ hold no Python, so they stay importable by nobody: the wheel carries them
-# as data folders inside gateway/, where gateway.resources finds them.
+# as data folders inside gateway/, where gateway.resources finds them. So it does with client/, of
+# which a gateway makes the wheel that its users install.
 CUPBOARDS = {
     "gateway.templates": "templates",
     "gateway.templates.slurm": "templates/slurm",
     "gateway.templates.html": "templates/html",
     "gateway.config": "config",
     "gateway.config.deploy": "config/deploy",
+    "gateway.client": "client",
+    "gateway.client.bumps_remote": "client/bumps_remote",
+    "gateway.client.bumps_remote.commands": "client/bumps_remote/commands",
 }
 
 FIT = ["bumps>=1.0.4,<1.1", "h5py>=3.10"]

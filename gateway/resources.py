@@ -1,4 +1,4 @@
-"""Where the two cupboards are: beside the packages in a checkout, inside ``gateway`` in a wheel."""
+"""Where the cupboards are: beside the packages in a checkout, inside ``gateway`` in a wheel."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ _HERE = Path(__file__).resolve().parent
 
 
 def cupboard(name: str) -> Path:
-    """Find ``templates`` or ``config``."""
+    """Find ``templates``, ``config`` or ``client``."""
     inside = _HERE / name
     return inside if inside.is_dir() else _HERE.parent / name

@@ -34,24 +34,6 @@ TESTED = re.compile(
     r"^\.\. tested: (\w+)\n\n\.\. code-block:: bash\n\n((?:    .*\n|\n)+)", re.MULTILINE
 )
 
-MODEL = """
-import numpy as np
-from bumps.names import Curve, FitProblem
-
-x = np.linspace(0, 4, 9)
-y = 10 * np.exp(-0.5 * x)
-
-
-def decay(x, a=8, k=0.3):
-    return a * np.exp(-k * x)
-
-
-curve = Curve(decay, x, y, dy=0.1)
-curve.a.range(0, 100)
-curve.k.range(0, 5)
-problem = FitProblem(curve)
-"""
-
 
 def text_of(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
@@ -234,15 +216,30 @@ def test_a_script_writer_can_follow_the_readme(site: LiveGateway, tmp_path: Path
 
 
 @pytest.mark.slow
-def test_a_scientist_can_follow_the_readme(site: LiveGateway, tmp_path: Path) -> None:
-    (tmp_path / "model.py").write_text(MODEL)
+def test_a_scientist_gets_from_nothing_to_parameters_with_the_readme_alone(
+    site: LiveGateway, tmp_path: Path
+) -> None:
+    environment = environment_at(site, tmp_path)
+    who = {"name": "scientist", "password": environment["PASSWORD"], "label": "my laptop"}
+    made = httpx.post(f"{site.url}/api/v1/auth/tokens", json=who)
     text = readme_blocks()["scientist"].replace("http://127.0.0.1:8080", site.url)
-    # A person types the password; here it comes from standard input.
-    text = text.replace("--name scientist\n", '--name scientist --password-stdin <<<"$PASSWORD"\n')
-    done = bash(text, tmp_path, environment_at(site, tmp_path))
+    # A person pastes the token; here it comes from standard input.
+    text, changed = re.subn(r"--token +#.*", '--token-stdin <<<"$TOKEN"', text)
+    assert changed == 1
+
+    done = bash(
+        text, tmp_path, {**environment, "TOKEN": made.json()["token"], "PIP_NO_COMPILE": "1"}
+    )
+
     assert done.returncode == 0, done.stdout + done.stderr
+    found = dict(re.findall(r"^ *(a|k) +([\d.]+)", done.stdout, re.MULTILINE))
+    assert float(found["a"]) == pytest.approx(10.0, rel=0.05)
+    assert float(found["k"]) == pytest.approx(0.5, rel=0.05)
     names = {path.name for path in (tmp_path / "results").rglob("*")}
     assert {"session.h5", "fit.par"} <= names
+    packages = {path.name for path in (tmp_path / "fits" / "lib").glob("*/site-packages/*")}
+    assert "bumps_remote" in packages
+    assert not packages & {"bumps", "numpy", "gateway"}
 
 
 @contextmanager

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from http import HTTPStatus
 from typing import Any
 
 from apiflask import APIBlueprint
-from flask import redirect, render_template, request, url_for
+from flask import Response, redirect, render_template, request, url_for
 
 from fitters.bumps_options import METHODS
 from gateway.accounts.rights import Right, may
 from gateway.datasets.service import Files
-from gateway.errors import GatewayError, InvalidError, PreconditionError
+from gateway.errors import GatewayError, InvalidError, NotFoundError, PreconditionError
 from gateway.problems.curve import preview, resolve
 from gateway.problems.fit_pages import (
     FORM_PARTS,
@@ -29,8 +30,9 @@ from gateway.problems.present import present
 from gateway.problems.schemas import CloneSchema, CurveSchema
 from gateway.problems.service import Found
 from gateway.web.access import public, takes_form
+from gateway.web.client_wheel import PLACE, client_wheel
 from gateway.web.context import gateway, identity
-from gateway.web.etag import etag_of
+from gateway.web.etag import etag_of, with_etag
 from gateway.web.paging import make_cursor, read_cursor
 
 bp = APIBlueprint("problem_pages", __name__, enable_openapi=False)
@@ -44,7 +46,19 @@ _SHOWN_BYTES = 200_000
 def first_steps() -> Page:
     """Say how to begin, with commands to paste, and what the words mean."""
     methods = [method for method in METHODS.values() if not method.hidden]
-    return render_template("help.html", url=gateway().settings.url, methods=methods)
+    url = gateway().settings.url
+    return render_template("help.html", url=url, wheel=client_wheel().place, methods=methods)
+
+
+@bp.get(f"{PLACE}/<name>")
+@public
+def client(name: str) -> Response:
+    """Give the client to pip: its one wheel, and nothing for another name."""
+    wheel = client_wheel()
+    if name != wheel.name:
+        raise NotFoundError(f"this gateway has {wheel.place} and no {name[:80]!r}")
+    response = Response(wheel.content, mimetype="application/octet-stream")
+    return with_etag(response, etag_of(hashlib.sha256(wheel.content).hexdigest()))
 
 
 @bp.get("/problems")

@@ -84,8 +84,8 @@ def state_directory() -> Iterator[Path]:
         yield Path(folder) / "state"
 
 
-def test_the_installed_server_serves_its_pages_and_doctor_names_the_missing_extra(
-    server: Environment,
+def test_the_installed_server_serves_its_pages_and_its_client_and_doctor_names_the_missing_extra(
+    server: Environment, wheels: Wheels, tmp_path: Path
 ) -> None:
     with state_directory() as state:
         port = free_port()
@@ -108,6 +108,10 @@ def test_the_installed_server_serves_its_pages_and_doctor_names_the_missing_extr
             assert styles
             assert [httpx.get(url + path).status_code for path in styles] == [200] * len(styles)
             assert httpx.get(f"{url}/api/v1/openapi.json").json()["openapi"].startswith("3.")
+            served = tmp_path / wheels.client.name
+            served.write_bytes(httpx.get(f"{url}/client/{served.name}").content)
+            assert f"pip install {url}/client/{served.name}" in httpx.get(f"{url}/help").text
+            missing = httpx.get(f"{url}/client/bumps_remote-9-py3-none-any.whl")
             found = server.program("bumps-gateway", "doctor", **settings)
         finally:
             process.send_signal(signal.SIGTERM)
@@ -116,6 +120,19 @@ def test_the_installed_server_serves_its_pages_and_doctor_names_the_missing_extr
     failed = [line for line in found.stdout.splitlines() if not line.startswith("ok ")]
     assert len(failed) == 1
     assert "pip install 'bumps-gateway[fit]'" in failed[0]
+    assert missing.status_code == 404
+    assert modules(served) == modules(wheels.client)
+    assert sorted(requirements(served)) == sorted(requirements(wheels.client))
+
+
+def modules(wheel: Path) -> dict[str, bytes]:
+    """Read what a wheel puts beside other packages, and the commands that it makes."""
+    with zipfile.ZipFile(wheel) as archive:
+        return {
+            name: archive.read(name).strip()
+            for name in archive.namelist()
+            if ".dist-info" not in name or name.endswith("entry_points.txt")
+        }
 
 
 def answers(url: str) -> bool:

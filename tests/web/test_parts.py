@@ -133,7 +133,8 @@ def test_every_view_is_closed_unless_it_says_otherwise(site: Site) -> None:
                 open_to_all.add(f"{method} {rule.rule}")
     assert open_to_all == {
         "GET /api/spec.html", "GET /api/v1/openapi.json", "GET /api/v1/probe/fail",
-        "GET /errors/<name>", "GET /healthz", "GET /help", "GET /readyz", "GET /register",
+        "GET /client/<name>", "GET /errors/<name>", "GET /healthz", "GET /help", "GET /readyz",
+        "GET /register",
         "GET /metrics",  # for whom it is closed, it is not there: 404
         "GET /sign-in", "GET /static/<path:filename>",
         "POST /api/v1/auth/code", "POST /api/v1/auth/device", "POST /api/v1/auth/device/token",
