@@ -23,6 +23,9 @@ def reported(command: Callable[..., Any]) -> Callable[..., Any]:
             return command(*args, **kwargs)
         except (SettingsError, GatewayError, SchedulerError) as error:
             raise click.ClickException(str(error)) from error
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            raise click.ClickException(f"{where}{error.strerror or error}") from error
         except redis.RedisError as error:
             message = f"the store does not answer ({error}): is 'bumps-gateway run' up?"
             raise click.ClickException(message) from error

@@ -12,6 +12,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -223,7 +224,10 @@ def _problems(root: Path, wanted: set[str]) -> Iterator[Document]:
 
 def _lines(logs: Sequence[Path]) -> Iterator[Document]:
     for path in logs:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
+        with (
+            gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream,
+            suppress(EOFError),  # packed, and cut
+        ):
             for line in stream:
                 if not line.startswith(b"{"):
                     continue

@@ -10,6 +10,9 @@ from gateway.accounts.models import AuditRecord
 from gateway.accounts.store import AccountStore
 from gateway.records import now
 
+BY_COMMAND = "(command)"
+"""Who sits at the gateway's own host; no user can be called so."""
+
 _LONGEST = 200
 
 
