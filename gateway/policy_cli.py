@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from gateway.cli_reported import reported
+from gateway.jobs.expert import Additions, written
 from gateway.policy.file import PolicyFile
 from gateway.policy.models import Policy
 from gateway.policy.ration import number
@@ -65,6 +66,7 @@ def policy_show(*, user: str | None) -> None:
         click.echo(_standing(standing))
     for name, one in policies.proposals_of(user).items():
         click.echo(f"proposal {name}: {one.first} to {one.last} {one.title}".rstrip())
+    click.echo(_additions(policies.additions(user)))
 
 
 def _check(file: PolicyFile) -> None:
@@ -112,6 +114,11 @@ def _summary(found: Policy) -> Iterator[str]:
         yield f"proposal {name}: {proposal.first} to {proposal.last} {given}".rstrip()
     limits = "some" if found.limits_jobs else "none"
     yield f"limits on jobs, processors and core-hours: {limits}"
+
+
+def _additions(found: Additions) -> str:
+    added = [*map(written, found.directives), *(["shell lines before the fit"] * found.lines)]
+    return f"may add to scripts: {', '.join(added) or 'nothing'}"
 
 
 def _standing(standing: Standing) -> str:

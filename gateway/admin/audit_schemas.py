@@ -44,6 +44,13 @@ class HandedSchema(Schema):
     resources = fields.Dict(
         required=True, metadata={"description": "effective directives, with the site's defaults"}
     )
+    expert = fields.Dict(
+        required=True,
+        metadata={
+            "description": "what its owner added to the script: directives, and of shell lines "
+            "their number and digest"
+        },
+    )
     options = fields.Dict(required=True, metadata={"description": "effective options of the fit"})
     seed = fields.Integer(required=True)
     problem_digest = fields.String(required=True)

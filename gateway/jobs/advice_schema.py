@@ -77,9 +77,20 @@ class PreviewSchema(Schema):
 
     script = fields.String(required=True)
     sha256 = fields.String(required=True)
+    difference = fields.String(
+        required=True,
+        metadata={"description": "what expert added to the script, as a unified diff; or empty"},
+    )
     draft = fields.String(required=True)
     warnings = fields.List(fields.String(), required=True)
     tasks = fields.Integer(required=True)
     forecast = fields.Nested(ForecastSchema, required=True, allow_none=True)
     accuracy = fields.Nested(AccuracySchema, required=True, allow_none=True)
     earliest = fields.Nested(EarliestSchema, required=True, allow_none=True)
+
+
+class VerdictSchema(Schema):
+    """What the fit says of itself."""
+
+    code = fields.String(required=True)
+    text = fields.String(required=True)

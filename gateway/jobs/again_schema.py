@@ -6,6 +6,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate, validates_schema
 
+from gateway.jobs.expert_schema import ExpertSchema
 from gateway.jobs.resource_schema import ResourcesSchema
 from gateway.jobs.resources import Resources
 from gateway.jobs.schemas import MAX_SEED, Strict
@@ -16,6 +17,12 @@ class AgainSchema(Strict):
 
     options = fields.Dict(keys=fields.String(), load_default=dict)
     resources = fields.Nested(ResourcesSchema, load_default=Resources)
+    expert = fields.Nested(
+        ExpertSchema,
+        allow_none=True,
+        load_default=None,
+        metadata={"description": "other additions to the script; {}: none; null: the same"},
+    )
     proposal = fields.String(
         allow_none=True,
         load_default=None,

@@ -8,6 +8,7 @@ from typing import Protocol
 from gateway.accounts.models import Identity
 from gateway.errors import TooManyRequestsError
 from gateway.jobs.admission import Admission, Full
+from gateway.jobs.expert import Expert
 from gateway.jobs.resources import Resources
 from gateway.records import Document
 from gateway.settings import LimitSettings
@@ -31,6 +32,9 @@ class Again:
 
     options: Document = field(default_factory=dict)
     resources: Resources = field(default_factory=Resources)
+    expert: Expert | None = None
+    """None: the same additions to the script; empty: none."""
+
     seed: int | None = None
     proposal: str | None = None
     """None: the same; empty: under none."""

@@ -53,6 +53,9 @@ class Handed:
     resources: Mapping[str, Any]
     """The effective directives, defaults of the site included."""
 
+    expert: Mapping[str, Any]
+    """What its owner added to the script in expert mode."""
+
     options: Mapping[str, Any]
     """The effective options of the fit."""
 
@@ -121,6 +124,7 @@ def _row(found: Recorded, attempt: Attempt) -> Handed:
         template=attempt.template,
         script_sha256=attempt.script_sha256,
         resources=attempt.resources,
+        expert=attempt.expert,
         options=job.options,
         seed=job.seed,
         problem_digest=job.problem.digest,

@@ -15,6 +15,7 @@ from gateway.datasets.service import Files
 from gateway.errors import FieldError, InvalidError
 from gateway.jobs.campaign import Known, campaign_errors, check_throttle, fit_pack, pack_warning
 from gateway.jobs.declared import as_declared, shape_errors
+from gateway.jobs.expert import Additions, expert_errors, unheeded
 from gateway.jobs.kinds import check_kind_options, is_resumable_method
 from gateway.jobs.models import ProblemRef
 from gateway.jobs.plan import Wanted, with_defaults
@@ -66,6 +67,9 @@ class Rules(Protocol):
 
     def errors(self, user: str, proposal: str, asked: Resources, /) -> list[FieldError]:
         """Say what of a request would never go."""
+
+    def additions(self, user: str, /) -> Additions:
+        """Say what somebody may add to the script."""
 
 
 class Problems(Protocol):
@@ -145,6 +149,7 @@ class Preparer:
         cluster = self._cluster(name)
         request = as_declared(request, cluster)
         request = self._by_rules(request, naming.owner or identity.user, name, errors)
+        errors.extend(self._expert_errors(request, naming.owner or identity.user, cluster))
         if problem is None:
             problem = self._problem(identity, request)
             errors.extend(self._element_errors(identity, request, problem))
@@ -165,7 +170,11 @@ class Preparer:
             cluster=name,
             problem=problem.ref,
             proposal=request.proposal or "",
-            warnings=(*_warnings(request, options, problem, pack), *compared.sentences),
+            warnings=(
+                *_warnings(request, options, problem, pack),
+                *unheeded(request.expert, cluster.scheduler),
+                *compared.sentences,
+            ),
             notes=compared.notes,
         )
 
@@ -199,6 +208,15 @@ class Preparer:
             return request
         errors.extend(self._rules.errors(user, proposal, resources))
         return replace(request, resources=resources)
+
+    def _expert_errors(
+        self, request: JobRequest, user: str, cluster: ClusterSettings
+    ) -> list[FieldError]:
+        """Say what somebody may not add to the script."""
+        if not request.expert:
+            return []
+        allowed = self._rules.additions(user) if self._rules else None
+        return expert_errors(request.expert, allowed, request.resources, cluster.scheduler)
 
     def _problem(self, identity: Identity, request: JobRequest) -> ProblemForJob:
         if request.problem_id is None:
@@ -291,6 +309,7 @@ def _wanted(
         options=options,
         seed=seed if seed is not None else secrets.randbelow(_SEEDS),
         resources=request.resources,
+        expert=request.expert,
         shake=request.shake,
         simulate=request.simulate,
         start=request.start,

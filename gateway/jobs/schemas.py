@@ -9,11 +9,13 @@ from typing import Any
 from apiflask import Schema
 from marshmallow import RAISE, ValidationError, fields, post_load, validate, validates_schema
 
-from gateway.jobs.advice_schema import AlarmSchema, ForecastSchema, NextRequestSchema
+from gateway.jobs.advice_schema import AlarmSchema, ForecastSchema, NextRequestSchema, VerdictSchema
 from gateway.jobs.after_schema import AfterSchema, id_text
 from gateway.jobs.campaign import Campaign
 from gateway.jobs.campaign_schema import CampaignSchema
 from gateway.jobs.dependencies import After
+from gateway.jobs.expert import NOTHING, Expert
+from gateway.jobs.expert_schema import ExpertSchema
 from gateway.jobs.filing_schema import FiledQuery, FiledSchema, FilingSchema
 from gateway.jobs.number_field import NumberField
 from gateway.jobs.resource_schema import ResourcesSchema
@@ -59,6 +61,7 @@ class JobRequest:
     """What decides its account, QOS and reservation."""
 
     resources: Resources = field(default_factory=Resources)
+    expert: Expert = NOTHING
     title: str = ""
     notes: str = ""
     tags: tuple[str, ...] = ()
@@ -160,6 +163,7 @@ class JobRequestSchema(Strict):
     cluster = fields.String(allow_none=True, load_default=None, validate=validate.Length(max=64))
     proposal = fields.String(allow_none=True, load_default=None, validate=validate.Length(max=64))
     resources = fields.Nested(ResourcesSchema, load_default=Resources)
+    expert = fields.Nested(ExpertSchema, allow_none=True, load_default=NOTHING)
     title = fields.String(load_default="", validate=[validate.Length(max=_TITLE), _line])
     notes = fields.String(load_default="", validate=[validate.Length(max=_NOTES), _plain_text])
     tags = fields.List(
@@ -185,7 +189,7 @@ class JobRequestSchema(Strict):
     def make_request(self, data: dict[str, Any], original: Any, **_: Any) -> JobRequest:
         """Build the value that the service works with."""
         problem = data.pop("problem", None) or {}
-        data["after"] = data["after"] or After()
+        data["after"], data["expert"] = data["after"] or After(), data["expert"] or NOTHING
         for name in ("start", "elements", "tags"):
             data[name] = tuple(data[name])
         raw = {key: value for key, value in dict(original).items() if key != "draft"}
@@ -236,13 +240,6 @@ class LogQuery(AttemptQuery):
     task = fields.Integer(load_default=0, validate=validate.Range(min=0, max=1_000_000))
     offset = fields.Integer(load_default=-65536)
     limit = fields.Integer(load_default=65536, validate=validate.Range(min=1, max=1_000_000))
-
-
-class VerdictSchema(Schema):
-    """What the fit says of itself."""
-
-    code = fields.String(required=True)
-    text = fields.String(required=True)
 
 
 class ProgressSchema(Schema):
@@ -331,6 +328,7 @@ class JobSchema(FiledSchema):
     final = fields.Boolean(required=True)
     resumable = fields.Boolean(required=True)
     max_rss_bytes = fields.Integer(required=True, allow_none=True)
+    expected_start = fields.String(required=True, allow_none=True)
     started = fields.String(required=True, allow_none=True)
     ended = fields.String(required=True, allow_none=True)
     exit_code = fields.Integer(required=True, allow_none=True)

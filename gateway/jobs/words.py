@@ -67,6 +67,18 @@ def was_killed(signal: int | None, exit_code: int | None) -> bool:
     return signal == _KILL or exit_code == _SHELL_SIGNAL + _KILL
 
 
+def lines_failed(status: int) -> str:
+    """Say that what its owner added before the fit ended the job.
+
+    >>> lines_failed(7)[:58]
+    'Your lines before the fit ended with status 7, so nothing '
+    """
+    return (
+        f"Your lines before the fit ended with status {status}, so nothing was fitted: see its "
+        "log, and run it again with other lines."
+    )
+
+
 def stopped_array(kept: int, elements: int) -> str:
     """Say what is left of an array that was stopped.
 

@@ -8,7 +8,7 @@ from apiflask import Schema
 from apiflask.validators import Length
 from marshmallow import fields
 
-from gateway.jobs.schemas import VerdictSchema
+from gateway.jobs.advice_schema import VerdictSchema
 from gateway.notifications.addresses import URL_CHARACTERS
 from gateway.notifications.mails import ADDRESS
 from gateway.notifications.webhooks import LABEL_CHARACTERS

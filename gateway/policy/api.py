@@ -25,6 +25,7 @@ def my_policy() -> dict[str, Any]:
         "groups": policies.groups_of(user),
         "limits": [_limit(one) for one in policies.standing(user)],
         "proposals": [_proposal(name, one) for name, one in policies.proposals_of(user).items()],
+        "expert": policies.additions(user),
     }
 
 

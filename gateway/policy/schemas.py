@@ -46,9 +46,21 @@ class ProposalSchema(Schema):
     reservation = fields.String(required=True)
 
 
+class AdditionsSchema(Schema):
+    """What you may add to the script of a job."""
+
+    directives = fields.List(
+        fields.String(), required=True, metadata={"description": "by their names in expert"}
+    )
+    lines = fields.Boolean(
+        required=True, metadata={"description": "whether shell lines may run before the fit"}
+    )
+
+
 class MyPolicySchema(Schema):
     """What the site's policy says of you."""
 
     groups = fields.List(fields.String(), required=True)
     limits = fields.List(fields.Nested(LimitSchema), required=True)
     proposals = fields.List(fields.Nested(ProposalSchema), required=True)
+    expert = fields.Nested(AdditionsSchema, required=True)

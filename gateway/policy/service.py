@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gateway.accounts.audit import Audit
 from gateway.errors import FieldError, TooManyRequestsError
+from gateway.jobs.expert import Additions
 from gateway.jobs.models import Job
 from gateway.jobs.resources import Resources
 from gateway.jobs.spent import Spent
@@ -91,6 +92,10 @@ class Policies:
                 text = f"{asked.cpus} processors are more than {holder.who} may have at once: "
                 return [FieldError(pointer=f"/resources/{name}", detail=f"{text}at most {most}")]
         return []
+
+    def additions(self, user: str) -> Additions:
+        """Say what somebody may add to the script of a job."""
+        return self.current().additions(user)
 
     @contextmanager
     def turn(self, user: str) -> Iterator[Turn]:

@@ -38,6 +38,8 @@ _PLACES = (
     (r"/campaign/(starts|grid).*", r"\1"),
     (r"/campaign", "campaign"),
     (r"/(pack|throttle)", r"\1"),
+    (r"/expert/directives/([^/]+).*", r"x.\1"),
+    (r"/expert.*", "lines"),
     (r"/after/kind", "after_kind"),
     (r"/after.*", "after"),
     (r"/(seed|mode|cluster|proposal|title|notes|tags|kind)(/.*)?", r"\1"),

@@ -71,13 +71,14 @@ fi
 
 printf -v start '%(%s)T' -1
 driver=
+where=
 
 finish() {
     local rc=$? file=exit.$task.json end
     trap : TERM USR1
     printf -v end '%(%s)T' -1
-    printf '{"rc": %d, "end": %d, "owner": "%s", "host": "%s", "start": %d}\n' \
-        "$rc" "$end" "$owner" "${HOSTNAME//[^A-Za-z0-9.-]/_}" "$start" > "$file.part" &&
+    printf '{"rc": %d, "end": %d, "owner": "%s", "host": "%s", "start": %d%s}\n' \
+        "$rc" "$end" "$owner" "${HOSTNAME//[^A-Za-z0-9.-]/_}" "$start" "$where" > "$file.part" &&
         mv -f -- "$file.part" "$file"
     exit "$rc"
 }
@@ -94,7 +95,7 @@ can_stop() {
 # The time is nearly up, or somebody wants what there is: one INT, since a second one aborts.
 ask_to_stop() {
     trap : USR1
-    for _ in {1..100}; do
+    for _ in {1..3000}; do
         can_stop && break
         kill -0 "$driver" 2> /dev/null || return
         sleep 0.1

@@ -56,13 +56,14 @@ fi
 
 printf -v start '%(%s)T' -1
 driver=
+where=
 
 finish() {
     local rc=$? file=exit.$task.json end
     trap : TERM USR1
     printf -v end '%(%s)T' -1
-    printf '{"rc": %d, "end": %d, "owner": "%s", "host": "%s", "start": %d}\n' \
-        "$rc" "$end" "$owner" "${HOSTNAME//[^A-Za-z0-9.-]/_}" "$start" > "$file.part" &&
+    printf '{"rc": %d, "end": %d, "owner": "%s", "host": "%s", "start": %d%s}\n' \
+        "$rc" "$end" "$owner" "${HOSTNAME//[^A-Za-z0-9.-]/_}" "$start" "$where" > "$file.part" &&
         mv -f -- "$file.part" "$file"
     exit "$rc"
 }
