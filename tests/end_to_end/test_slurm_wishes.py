@@ -213,10 +213,10 @@ def test_jobs_that_are_held_or_can_never_start_say_so_and_go_on_when_that_is_men
     assert not (folder_of(site, orphan) / "events.0.jsonl").exists()
 
 
-def test_of_two_hundred_elements_those_that_failed_run_again_and_no_others(
+def test_of_elements_that_share_tasks_those_that_failed_run_again_and_no_others(
     cluster: Cluster, api: Api
 ) -> None:
-    count, bad, killed = 200, {3, 57, 58, 111, 199}, 150
+    count, bad, killed = 30, {3}, 25
     text = MODEL.replace(
         "if first", "if first and y[0] > 900:\n    import os\n    os.kill(os.getpid(), 9)\nif first"
     )
@@ -226,14 +226,14 @@ def test_of_two_hundred_elements_those_that_failed_run_again_and_no_others(
     elements = [{"label": f"s{n}", "files": {"data.dat": one}} for n, one in enumerate(files)]
     wanted: dict[str, Any] = {
         "elements": elements,
-        "pack": 40,
+        "pack": 10,
         "options": {"fit": "lm"},
         "resources": WIDE,
     }
     job = str(api.submit(problem={"id": problem["id"]}, **wanted)["id"])
     ended = api.wait(job, within_s=100)
-    assert ended["verdict"]["text"].startswith("194 of 200 elements have a result"), ended
-    assert sum(ended["task_states"].values()) == 5
+    assert ended["verdict"]["text"].startswith("28 of 30 elements have a result"), ended
+    assert sum(ended["task_states"].values()) == 3
     before = by_element(api, job)
     assert {n for n, (status, _) in before.items() if status == "failed"} == {*bad, killed}
 
@@ -245,30 +245,60 @@ def test_of_two_hundred_elements_those_that_failed_run_again_and_no_others(
     assert {status for status, _ in after.values()} == {"done"}
     assert {n for n in after if before[n] != after[n]} == {*bad, killed}
     assert [len(named(cluster, job, number)) for number in (1, 2)] == [1, 1]
+    assert "#SBATCH --array=0,2\n" in api.http.get(f"/jobs/{job}/script").json()["script"]
 
 
-def test_of_two_hundred_tasks_each_has_the_end_that_slurm_gave_it(
-    cluster: Cluster, api: Api
+def test_of_two_hundred_tasks_that_ran_those_without_a_result_run_again_and_no_others(
+    cluster: Cluster, site: LiveGateway, api: Api
 ) -> None:
-    count, left = 200, {0, 17, 63, 64, 101, 199}
+    count, bad, cancelled = 200, {0, 17, 63, 64, 199}, {5, 6, 101}
     elements = [{"label": f"e{number}"} for number in range(count)]
     cluster.run("scontrol", "update", "PartitionName=wide", "State=DOWN")
     try:
-        job = str(api.submit(**QUICK, elements=elements, pack=1, resources=WIDE)["id"])
+        request = {**QUICK, "elements": elements, "pack": 1, "throttle": 8, "resources": WIDE}
+        job = str(api.submit(**request)["id"])
         api.wait_for_field(job, "native_id")
-        native_id = api.job(job)["native_id"]
-        ended = (f"{native_id}_{number}" for number in range(count) if number not in left)
-        cluster.run("scancel", *ended)
+        native_id = str(api.job(job)["native_id"])
+        for number in bad:  # where the driver puts its results at its end
+            (folder_of(site, job) / f"result.{number}.json").mkdir()
+        cluster.run("scancel", *(f"{native_id}_{number}" for number in cancelled))
     finally:
         cluster.run("scontrol", "update", "PartitionName=wide", "State=UP")
-    end = api.wait(job, within_s=60)
+    end = api.wait(job, within_s=150)
     # Slurm drops an index that is cancelled while its row is folded: no question brings it back.
-    assert end["task_states"]["COMPLETED"] == len(left)
-    assert end["verdict"]["code"] == "partial"
-    assert end["verdict"]["text"].startswith("6 of 200 elements have a result"), end["verdict"]
-    done = {number for number, (status, _) in by_element(api, job).items() if status == "done"}
-    assert done == left
+    assert end["task_states"]["COMPLETED"] == count - len(bad | cancelled), end["task_states"]
+    assert end["task_states"]["FAILED"] == len(bad), end["task_states"]
+    assert end["verdict"]["text"].startswith("192 of 200 elements have a result"), end["verdict"]
+    assert begun(site, job) == {number: 1 for number in range(count) if number not in cancelled}
     assert named(cluster, job) == [native_id], "one array"
+    before = by_element(api, job)
+
+    answer = rerun(api, job, elements="failed")
+    assert answer.status_code == 202, answer.text
+    again = api.wait(job)
+    assert (again["state"], again["verdict"]["code"]) == ("COMPLETED", "elements"), again
+    assert begun(site, job, attempt=2) == dict.fromkeys(bad | cancelled, 1)
+    script = api.http.get(f"/jobs/{job}/script").json()["script"]
+    assert "#SBATCH --array=0,5-6,17,63-64,101,199\n" in script, "no more at once in any case"
+    after = by_element(api, job)
+    assert {status for status, _ in after.values()} == {"done"}
+    assert {number for number in after if before.get(number) != after[number]} == bad | cancelled
+    assert api.results(job)["complete"]
+    assert len(named(cluster, job, 2)) == 1
+    with site.services() as services:
+        assert services.job_store.get(job).attempt.elapsed_s is not None, "of eight tasks"
+
+
+def begun(site: LiveGateway, job: str, attempt: int = 1) -> dict[int, int]:
+    """Count how often the driver of each task began."""
+    texts = {
+        int(path.name.split(".")[1]): path.read_text(encoding="utf-8")
+        for path in folder_of(site, job, attempt).glob("events.*.jsonl")
+    }
+    return {
+        task: sum(json.loads(line)["event"] == "start" for line in text.splitlines())
+        for task, text in texts.items()
+    }
 
 
 def by_element(api: Api, job: str) -> dict[int, tuple[str, str | None]]:
