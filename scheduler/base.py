@@ -140,6 +140,9 @@ class JobReport:
     exit_code: int | None = None
     signal: int | None = None
     started: datetime | None = None
+    expected: datetime | None = None
+    """When the scheduler believes that what waits will start; None where it does not say."""
+
     ended: datetime | None = None
     restarts: int = 0
     max_rss_bytes: int | None = None

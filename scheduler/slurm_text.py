@@ -129,6 +129,9 @@ def parse_squeue(text: str, separator: str) -> list[JobReport]:
     ('7', (1, 2), 'gw-1-1', 'Priority')
     >>> [one.task for one in parse_squeue(row.replace("PENDING", "CANCELLED") + "|\n", "|")]
     [1, 2]
+    >>> (report,) = parse_squeue(row.replace("N/A", "1700000000", 1) + "|\n", "|")
+    >>> report.started, report.expected.year
+    (None, 2023)
     """
     reports = []
     for fields in _rows(text.replace(f"{separator}\n", "\n"), separator, len(SQUEUE_FIELDS)):
@@ -211,6 +214,7 @@ def _with_end(
         signal=signal,
         # Of what waits and of what runs, squeue prints when it believes that it will be.
         started=(started := None if waiting else _instant(start)),
+        expected=_instant(start) if waiting else None,
         # Of what has not begun it is what was asked for.
         cpus=int(cpus) if started and re.fullmatch("[1-9][0-9]{0,8}", cpus) else None,
         ended=_instant(end) if final else None,
