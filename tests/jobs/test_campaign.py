@@ -18,8 +18,10 @@ from gateway.jobs.campaign import (
     pack_warning,
 )
 from gateway.jobs.campaign_schema import CampaignSchema
+from gateway.jobs.grid_map import LEVELS, map_of
 from gateway.jobs.line import LineLimits, in_line
 from gateway.jobs.models import Job, Stage
+from gateway.jobs.result_view import ElementView, ResultView
 from gateway.web.errors import field_errors
 from tests.jobs.making import make_job
 
@@ -142,3 +144,41 @@ def test_the_best_is_named_whatever_the_others_left() -> None:
     assert (found.index, found.chisq, found.same) == (3, 1.2, 1)
     assert found.text.startswith("The least χ² is 1.2, of element 3 (start 3); 1 other comes")
     assert best_of([row(0, None), row(1, 2.0, "failed"), {}]) is None
+
+
+def element(index: int, chisq: float | None, **fixed: float) -> ElementView:
+    result = ResultView(fixed=fixed, numbers={"chisq": chisq})
+    return ElementView(index=index, result=result)
+
+
+def test_a_map_has_the_best_of_each_pair_of_values_and_its_valley() -> None:
+    elements = [
+        element(0, 100.0, a=1.0, b=0.5, c=1.0),
+        element(1, 10.0, a=2.0, b=0.5, c=1.0),
+        element(2, 1.0, a=2.0, b=0.5, c=2.0),
+        element(3, None, a=1.0, b=1.5, c=1.0),
+        element(4, -1.0, a=1.0, b=1.5, c=2.0),
+    ]
+    found = map_of(elements, 0)
+    assert found is not None
+    assert found.pairs == (("a", "b"), ("a", "c"), ("b", "c"))
+    assert (found.across, found.down, found.others) == ("a", "b", ("c",))
+    assert found.columns == (1.0, 2.0)
+    assert [value for value, _ in found.rows] == [1.5, 0.5]
+    (strange, absent), (worst, best) = (cells for _, cells in found.rows)
+    assert absent is None
+    assert strange is not None and worst is not None and best is not None  # noqa: PT018 - for mypy
+    assert (strange.index, strange.chisq, strange.level, strange.best) == (4, -1.0, 0, False)
+    assert (worst.level, worst.best) == (0, False)
+    assert (best.index, best.level, best.best) == (2, LEVELS, True)
+    other = map_of(elements, 99)
+    assert other is not None
+    assert (other.across, other.down) == ("b", "c")
+
+
+def test_there_is_no_map_of_one_parameter_or_of_more_than_can_be_read() -> None:
+    assert map_of([], 0) is None
+    assert map_of([element(0, 1.0, a=1.0, b=1.0), element(1, 1.0, a=2.0, b=1.0)], 0) is None
+    long = [element(n, 1.0, a=float(n), b=float(n % 2)) for n in range(61)]
+    assert map_of(long, 0) is None
+    assert map_of(long[:60], 0) is not None
