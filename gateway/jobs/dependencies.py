@@ -12,11 +12,20 @@ from dataclasses import dataclass, field
 
 from gateway.errors import FieldError
 from gateway.jobs.models import Attempt, Job, Stage, Wish
-from gateway.records import now
+from gateway.records import Document, now
 from scheduler.base import JobState
 
-KINDS = {"afterok": "ends well", "afternotok": "ends without success", "afterany": "ends"}
-"""What a job may wait for, in Slurm's words and in ours."""
+SINGLETON = "singleton"
+KINDS = {
+    "afterok": "ends well",
+    "afternotok": "ends without success",
+    "afterany": "ends",
+    "after": "has begun",
+}
+"""What a job may wait for of jobs that it names, in Slurm's words and in ours."""
+
+ALL_KINDS = (*KINDS, SINGLETON)
+"""``singleton`` names none: it waits for all older jobs of its owner that have its title."""
 
 MOST = 20
 WAITS = "Dependency"
@@ -30,6 +39,10 @@ class After:
 
     kind: str = "afterok"
     jobs: tuple[str, ...] = field(default_factory=tuple)
+
+    def held_by(self, id: str) -> tuple[str, ...]:
+        """Say what the first attempt of a job waits for; of a singleton, to be looked at itself."""
+        return (id,) if self.kind == SINGLETON else self.jobs
 
 
 def has_ended_well(attempt: Attempt) -> bool:
@@ -46,10 +59,12 @@ def never(kind: str, before: Job | None, id: str) -> str:
     if before is None:
         # Only what has ended can be deleted; how it ended, nobody knows any more.
         return (
-            "" if kind == "afterany" else f"job {id} was deleted before it was seen to have ended"
+            ""
+            if kind in ("afterany", "after")
+            else f"job {id} was deleted before it was seen to have ended"
         )
     good = has_ended_well(before.attempt)
-    if not before.final or kind == "afterany" or good == (kind == "afterok"):
+    if not before.final or kind in ("afterany", "after") or good == (kind == "afterok"):
         return ""
     how = before.attempt.state.value if not good else "well"
     if before.attempt.state is JobState.COMPLETED and not good:
@@ -65,8 +80,8 @@ def check_after(after: After, owner: str, found: Mapping[str, Job]) -> list[Fiel
     found
         By id, what there is of the jobs that it names, whosesoever they are.
     """
-    if after.kind not in KINDS:
-        known = ", ".join(KINDS)
+    if after.kind not in ALL_KINDS:
+        known = ", ".join(ALL_KINDS)
         return [FieldError(pointer="/after/kind", detail=f"{after.kind[:40]!r}: choose {known}")]
     errors = []
     for index, job_id in enumerate(after.jobs):
@@ -82,6 +97,13 @@ def check_after(after: After, owner: str, found: Mapping[str, Job]) -> list[Fiel
     return errors
 
 
+def after_of(job: Job) -> Document | None:
+    """Say what a job was to run after, as it was asked; None where it was nothing."""
+    if not job.after and job.after_kind != SINGLETON:
+        return None
+    return {"kind": job.after_kind, "jobs": list(job.after)}
+
+
 def waits(job: Job) -> bool:
     """Whether a job may not be handed over before others have ended."""
     attempt = job.attempt
@@ -91,7 +113,7 @@ def waits(job: Job) -> bool:
 
 def waited_for(jobs: Sequence[Job]) -> set[str]:
     """Collect the ids of all jobs that some wait for."""
-    return {job_id for job in jobs if waits(job) for job_id in job.attempt.waits_for}
+    return {id for job in jobs if waits(job) for id in job.attempt.waits_for if id != job.id}
 
 
 def review(job: Job, found: Mapping[str, Job]) -> Job:
@@ -100,17 +122,48 @@ def review(job: Job, found: Mapping[str, Job]) -> Job:
     Parameters
     ----------
     found
-        The jobs that it waits for, by id; one that is missing was deleted.
+        The jobs that it waits for, by id; one that is missing was deleted. For a singleton, all
+        that have not ended.
     """
+    if job.after_kind == SINGLETON:
+        return _singleton(job, found)
     kind, attempt = job.after_kind, job.attempt
     for job_id in attempt.waits_for:
         if why := never(kind, found.get(job_id), job_id):
             return _ended(job, why)
-    left = tuple(one for one in attempt.waits_for if one in found and not found[one].final)
+    left = tuple(id for id in attempt.waits_for if id in found and _is_open(found[id], kind))
     if not left:
         return job.with_attempt(waits_for=(), reason="", reason_text=attempt_text(0, "", kind))
     text = attempt_text(len(left), _name(found[left[0]]), kind)
     return job.with_attempt(waits_for=left, reason=WAITS, reason_text=text)
+
+
+def _is_open(before: Job, kind: str) -> bool:
+    """Whether what is waited for has not happened; who was cancelled in the queue never begins."""
+    return not before.final and not (kind == "after" and before.attempt.started is not None)
+
+
+def _singleton(job: Job, found: Mapping[str, Job]) -> Job:
+    """Wait for all older jobs of the same owner and title, however they end.
+
+    Who is older is decided each time and by the moment of acceptance: of two that were sent at
+    once one always goes first.
+    """
+    older = sorted(
+        (one.created, one.id)
+        for one in found.values()
+        if (one.owner, one.title) == (job.owner, job.title)
+        and (one.created, one.id) < (job.created, job.id)
+        and not one.final
+    )
+    if not older:
+        return job.with_attempt(
+            waits_for=(), reason="", reason_text=attempt_text(0, "", job.after_kind)
+        )
+    first = _name(found[older[0][1]])
+    return job.with_attempt(
+        reason=WAITS, reason_text=attempt_text(len(older), first, job.after_kind)
+    )
 
 
 def attempt_text(count: int, first: str, kind: str) -> str:
@@ -122,7 +175,7 @@ def attempt_text(count: int, first: str, kind: str) -> str:
     if not count:
         return "What it waited for has ended; waiting for the gateway to hand it over."
     more = f", and {count - 1} more" if count > 1 else ""
-    return f"Waits in the gateway until {first} {KINDS[kind]}{more}."
+    return f"Waits in the gateway until {first} {KINDS.get(kind, 'ends')}{more}."
 
 
 def _ended(job: Job, why: str) -> Job:

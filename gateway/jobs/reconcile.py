@@ -144,7 +144,8 @@ class Reconciler:
         """Look at jobs that run after others: none of them takes another step in this round."""
         held = [job for job in active if waits(job)]
         if held:
-            found = {job.id: job for job in self._store.get_many(sorted(waited_for(held)))}
+            named = self._store.get_many(sorted(waited_for(held)))
+            found = {job.id: job for job in (*active, *named)}
             for job in held:
                 if (seen := review(job, found)) != job:
                     self._care.safely(job, partial(self._store.replace, seen))

@@ -145,7 +145,8 @@ def test_what_can_never_be_is_refused_at_once(api: Api) -> None:
         ({"jobs": ["4711"]}, "/after/jobs/0"),
         ({"jobs": ["../x"], "kind": "afterok"}, "/after/jobs/0"),
         ({"jobs": [new_id()] * 21}, "/after/jobs"),
-        ({"jobs": [new_id()], "kind": "singleton"}, "/after/kind"),
+        ({"jobs": [new_id()], "kind": "singleton"}, "/after/jobs"),
+        ({"jobs": [new_id()], "kind": "aftercorr"}, "/after/kind"),
         ({"jobs": [new_id()], "delay": 3}, "/after/delay"),
         ({"kind": "afterok"}, "/after/jobs"),
         ("4711", "/after"),
@@ -153,6 +154,32 @@ def test_what_can_never_be_is_refused_at_once(api: Api) -> None:
 )
 def test_a_wrong_wish_names_its_field(api: Api, wish: Any, pointer: str) -> None:
     assert pointer in [where for where, _ in refused(api, after=wish)]
+
+
+def test_one_begins_when_another_has_begun_and_a_singleton_when_all_of_its_title_ended(
+    api: Api,
+) -> None:
+    first = api.submit(**LONG, title="series")["id"]
+    begun = api.submit(**QUICK, title="other", **after(first, kind="after"))["id"]
+    single = {"after": {"kind": "singleton"}, "title": "series"}
+    second, third = (api.submit(**QUICK, **single)["id"] for _ in range(2))
+
+    ended = api.wait(begun)
+    assert ended["started"] >= api.job(first)["started"]
+    assert not api.job(first)["final"], "it runs beside what it came after"
+    text = f"Waits in the gateway until 'series' ({first}) ends, and 1 more."
+    eventually(lambda: api.job(third)["reason_text"] == text, what="its words")
+    waiting = api.job(second)
+    assert (waiting["reason"], waiting["native_id"]) == ("Dependency", None)
+    assert waiting["after"] == {"kind": "singleton", "jobs": []}
+    api.http.post(f"/jobs/{first}/cancel")
+    assert api.wait(third)["started"] >= api.wait(second)["ended"], "in the order of submission"
+    assert {api.job(one)["state"] for one in (second, third)} == {"COMPLETED"}
+
+    queued = api.submit(**LONG, **after(api.submit(**LONG)["id"]))["id"]
+    follower = api.submit(**QUICK, **after(queued, kind="after"))["id"]
+    api.http.post(f"/jobs/{queued}/cancel")
+    assert api.wait(follower)["state"] == "COMPLETED", "who was cancelled never begins"
 
 
 def test_what_is_asked_for_instead_is_what_the_attempt_asked_for(
