@@ -52,18 +52,23 @@ MORE: Mapping[str, More] = {
     "begin": More(_WHEN, "Not before: now+2hours, 2030-01-31T20:00."),
     "deadline": More(_WHEN, "Given up when it cannot end by then."),
     "prefer": More(r"[A-Za-z0-9_\[(][A-Za-z0-9_.&|*()\[\]-]{0,127}", "Features, if they are free."),
-    "contiguous": More("True", "Nodes beside each other."),
-    "spread_job": More("True", "Over as many nodes as there are."),
-    "use_min_nodes": More("True", "Over as few nodes as will do."),
+    "contiguous": More("True", "nodes beside each other"),
+    "spread_job": More("True", "over as many nodes as there are"),
+    "use_min_nodes": More("True", "over as few nodes as will do"),
     "switches": More(r"[1-9][0-9]{0,3}(@[0-9:-]{1,16})?", "At most so many switches: 1@2:00:00."),
-    "hint": More("(compute_bound|memory_bound|multithread|nomultithread)", "nomultithread"),
+    "hint": More(
+        "(compute_bound|memory_bound|multithread|nomultithread)",
+        "How cores are used: nomultithread.",
+    ),
     "threads_per_core": More("[1-8]", "Threads of each core: 1."),
     "distribution": More(_WORDS, "Of ranks: block:cyclic."),
     "mem_bind": More(_WORDS, "Of ranks: local."),
     "cpu_freq": More(_WORDS, "high, medium, or kHz."),
     "gpu_bind": More(_WORDS, "Of ranks: closest."),
     "gpu_freq": More(_WORDS, "high, medium, or MHz."),
-    "gres_flags": More("(enforce-binding|disable-binding)", "enforce-binding"),
+    "gres_flags": More(
+        "(enforce-binding|disable-binding)", "enforce-binding: CPUs that are near the GPUs."
+    ),
     "tmp": More("[1-9][0-9]{0,11}[KMGT]?", "Disk of a node: 20G."),
 }
 """By Slurm's long names with ``_``: what a policy can allow. None of them makes a job larger."""

@@ -46,10 +46,12 @@ def close(
         else max((record.rc for record in exits), default=None),
         error="; ".join(collected.faults)[:2000],
     )
-    return replace(job, attempts=(*job.attempts[:-1], _judged(job, closed, collected)))
+    return replace(job, attempts=(*job.attempts[:-1], _judged(job, closed, collected, exits)))
 
 
-def _judged(job: Job, attempt: Attempt, collected: Collected) -> Attempt:
+def _judged(
+    job: Job, attempt: Attempt, collected: Collected, exits: Sequence[ExitRecord]
+) -> Attempt:
     """Scheduler's word + exit file + complete manifest + the result's own word.
 
     A script that ended well with a failed fit is FAILED for a person and for a program that asks.
@@ -63,7 +65,7 @@ def _judged(job: Job, attempt: Attempt, collected: Collected) -> Attempt:
         text = words.STOPPED_WITHOUT_RESULT if attempt.started else words.STOPPED_BEFORE_START
         return replace(attempt, reason="Stopped", reason_text=text)
     if attempt.state is not JobState.COMPLETED:
-        return attempt
+        return attempt if collected.results else _in_lines(attempt, exits)
     if not collected.results:
         return replace(
             attempt,
@@ -84,6 +86,15 @@ def _judged(job: Job, attempt: Attempt, collected: Collected) -> Attempt:
         text = words.time_limit(resumable=attempt.resumable)
         return replace(attempt, reason="TimeLimit", reason_text=text)
     return replace(attempt, reason_text=words.state_text(attempt.state))
+
+
+def _in_lines(attempt: Attempt, exits: Sequence[ExitRecord]) -> Attempt:
+    """Say of a failure whether the lines before the fit were it."""
+    statuses = [record.rc for record in exits if record.in_lines]
+    if attempt.state is not JobState.FAILED or not attempt.expert.get("lines") or not statuses:
+        return attempt
+    text = words.lines_failed(max(statuses))
+    return replace(attempt, reason="LinesFailed", reason_text=text, source="exit file")
 
 
 def _stopped(job: Job, attempt: Attempt, kept: int) -> Attempt:

@@ -11,6 +11,7 @@ from typing import Any
 from gateway.jobs import line, ran, words
 from gateway.jobs.line import InLine
 from gateway.jobs.models import Attempt, Job, Stage, Tracking, Wish
+from gateway.jobs.prospects import expected_start
 from gateway.records import altered, now
 from scheduler.base import JobReport, JobState, Refused, Submission, Submitted, Uncertain
 
@@ -41,6 +42,8 @@ class ExitRecord:
     ended: datetime | None
     started: datetime | None = None
     task: int = 0
+    in_lines: bool = False
+    """Whether it ended in the shell lines that its owner added before the fit."""
 
 
 def read_exit(document: Any) -> ExitRecord | None:
@@ -51,7 +54,7 @@ def read_exit(document: Any) -> ExitRecord | None:
     if type(rc) is not int or not 0 <= rc <= _MOST_STATUS:
         return None
     ended, started = _instant(document.get("end")), _instant(document.get("start"))
-    return ExitRecord(rc=rc, ended=ended, started=started)
+    return ExitRecord(rc=rc, ended=ended, started=started, in_lines=document.get("in") == "lines")
 
 
 def _instant(value: Any) -> datetime | None:
@@ -79,6 +82,7 @@ def observe(job: Job, reports: Sequence[JobReport]) -> Job:
         missing_polls=0,
         task_states=_counts(job.attempt, reports, counts),
         started=min(started) if started else job.attempt.started,
+        expected_start=expected_start(job.attempt, reports),
         elapsed_s=_elapsed_s(job.attempt, reports),
         **ran.seen(job.attempt, reports),
         restarts=max(report.restarts for report in reports),

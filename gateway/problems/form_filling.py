@@ -13,6 +13,7 @@ from gateway.example import PROBLEM
 from gateway.jobs.kinds import kinds
 from gateway.jobs.models import Job
 from gateway.problems.form_campaign import campaign_fields
+from gateway.problems.form_expert import expert_fields
 from gateway.problems.form_reading import CARRIED, Row, UploadedFile, write_files, write_rows
 from gateway.problems.service import Found
 from gateway.records import Document
@@ -82,6 +83,7 @@ def of_job(job: Job, found: Found | None) -> FormValues:
         "noise": _text((simulate or {}).get("noise_percent")),
         "carried": _carried(request),
         **campaign_fields(request),
+        **expert_fields(request),
         **{f"o.{prefix}.{name}": _text(value) for name, value in options.items()},
         **{f"r.{name}": _text(value) for name, value in (request.get("resources") or {}).items()},
     }

@@ -13,6 +13,7 @@ names                      mean
 ``f.N.name``, ``.digest``  uploaded files of a script
 ``fit``, ``o.METHOD.NAME``  the method, and the options of each
 ``r.NAME``                 resources by Slurm's names
+``x.NAME``, ``lines``      what is added to the script; see `gateway.problems.form_expert`
 ``after``, ``after_kind``  ids of the jobs that it runs after, and how they have to end
 ``campaign``, ``grid`` ..    many fits in one job; see `gateway.problems.form_campaign`
 =========================  =========================================================================
@@ -28,7 +29,9 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from gateway.errors import InvalidError
+from gateway.jobs.dependencies import SINGLETON
 from gateway.problems.form_campaign import campaign_document
+from gateway.problems.form_expert import expert_document
 from gateway.problems.form_numbers import number
 from gateway.records import Document
 
@@ -154,6 +157,7 @@ def job_document(values: Values, problem: Document | None) -> Document:
         "tags": split_words(values.get("tags", "")),
         **_carried(values),
         **campaign_document(values),
+        **expert_document(values),
     }
     if problem is not None:
         document["problem"] = problem
@@ -161,8 +165,9 @@ def job_document(values: Values, problem: Document | None) -> Document:
         document["seed"] = number(values["seed"])
     if (simulated := _simulated(values, str(document["mode"]))) is not None:
         document["simulate"] = simulated
-    if jobs := values.get("after", "").replace(",", " ").split():
-        document["after"] = {"kind": values.get("after_kind") or "afterok", "jobs": jobs}
+    kind = values.get("after_kind") or "afterok"
+    if (jobs := values.get("after", "").replace(",", " ").split()) or kind == SINGLETON:
+        document["after"] = {"kind": kind, "jobs": jobs}
     for name in ("cluster", "proposal", "parent"):
         if values.get(name):
             document[name] = values[name]

@@ -74,6 +74,7 @@ finish() {
 # A program in the background starts with INT ignored: asked too early, it would never stop.
 can_stop() {
     local name mask
+    [[ -s lines.$task ]] && return 1 # shell lines of expert mode, which come before it
     while read -r name mask; do
         [[ $name == SigCgt: ]] && (((16#$mask & 2) != 0)) && return 0
     done < "/proc/$driver/status"
