@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
@@ -17,8 +17,9 @@ _log = structlog.get_logger("records")
 FAULTS = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 """What comes of a text that is no record: no JSON, of another shape, or of another job."""
 
-Row = tuple[str, str | None]
-"""The record of a job, and when it was last seen as it is written."""
+Row = tuple[str | None, str | None, str]
+"""What the store says of a job: its record, None when it is the known one or none is there; when it
+was last seen as it is written; the mark of its record, empty when none is there."""
 
 
 class UnreadableError(UnavailableError):
@@ -27,48 +28,60 @@ class UnreadableError(UnavailableError):
 
 @dataclass(frozen=True, kw_only=True)
 class _Known:
-    text: str
+    mark: str
     written: Job
     observed: str | None
     job: Job
 
 
 class Parsed:
-    """The jobs that live: each round reads them twice, and few of them have changed."""
+    """The jobs that live: each round reads them twice, and few of them have changed.
 
-    def __init__(self) -> None:
-        self._known: dict[str, _Known] = {}
+    Parameters
+    ----------
+    ask
+        Asks the store, with the id of each job and the mark of the record that is known of it, one
+        after the other.
+    """
+
+    def __init__(self, ask: Callable[[list[str]], Sequence[Row]]) -> None:
+        self._ask = ask
+        self._known: Mapping[str, _Known] = {}
         self._told: dict[str, str] = {}
-        """Texts that were said to be no records, by the id of their job."""
+        """Marks of what was said to be no record, by the id of its job."""
 
-    def jobs(self, rows: Sequence[tuple[str, Row]]) -> list[Job]:
-        """Read jobs; those whose records are damaged are left out."""
-        return [known.job for _, known in self._readable(rows)]
+    def jobs(self, ids: Sequence[str]) -> list[Job]:
+        """Read jobs; those that are gone, or whose records are damaged, are left out."""
+        return [known.job for _, known in self._readable(ids)]
 
-    def keep(self, rows: Sequence[tuple[str, Row]]) -> list[Job]:
+    def keep(self, ids: Sequence[str]) -> list[Job]:
         """Read jobs as `jobs` does and remember them, and no others."""
-        self._known = dict(self._readable(rows))
+        self._known = dict(self._readable(ids))
         return [known.job for known in self._known.values()]
 
-    def _readable(self, rows: Sequence[tuple[str, Row]]) -> Iterator[tuple[str, _Known]]:
-        for job_id, row in rows:
+    def _readable(self, ids: Sequence[str]) -> Iterator[tuple[str, _Known]]:
+        known = self._known
+        wanted = [text for one in ids for text in (one, known[one].mark if one in known else "")]
+        for job_id, row in zip(ids, self._ask(wanted) if wanted else (), strict=True):
+            mark = row[2]
             try:
-                yield job_id, self._read(job_id, *row)
+                if mark:
+                    yield job_id, _read(job_id, known.get(job_id), *row)
             except UnreadableError as error:
-                if self._told.get(job_id) != row[0]:
-                    self._told[job_id] = row[0]
+                if self._told.get(job_id) != mark:
+                    self._told[job_id] = mark
                     _log.error("a record cannot be read", job=job_id, error=str(error))
 
-    def _read(self, id: str, text: str, observed: str | None) -> _Known:
-        known = self._known.get(id)
-        same = known is not None and known.text == text
-        if known is not None and same and known.observed == observed:
-            return known
-        if known is not None and same:
-            written, job = known.written, _seen(known.written, observed)
-        else:
-            written, job = _parsed(id, text, observed)
-        return _Known(text=text, written=written, observed=observed, job=job)
+
+def _read(
+    id: str, known: _Known | None, text: str | None, observed: str | None, mark: str
+) -> _Known:
+    if text is not None or known is None:
+        written, job = _parsed(id, text or "", observed)
+        return _Known(mark=mark, written=written, observed=observed, job=job)
+    if known.observed == observed:
+        return known
+    return replace(known, observed=observed, job=_seen(known.written, observed))
 
 
 def read_job(id: str, text: str, observed: str | None = None) -> Job:

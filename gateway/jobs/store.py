@@ -65,9 +65,9 @@ class JobStore:
         self._change = client.register_script(CHANGE)
         self._settle = client.register_script(SETTLE)
         self._delete = client.register_script(DELETE)
-        self._read = client.register_script(READ)
         self._seen = client.register_script(SEEN)
-        self._parsed = Parsed()
+        read = client.register_script(READ)
+        self._parsed = Parsed(lambda known: read(args=known))
         self._gone = GoneStore(client)
 
     # ---- records
@@ -147,11 +147,7 @@ class JobStore:
 
     def get_many(self, ids: Sequence[str]) -> list[Job]:
         """Read jobs in one round trip; those that are gone or damaged are left out."""
-        return self._parsed.jobs(self._rows(ids))
-
-    def _rows(self, ids: Sequence[str]) -> list[tuple[str, tuple[str, str | None]]]:
-        rows = zip(ids, self._read(args=list(ids)) if ids else (), strict=True)
-        return [(job_id, (row[0], row[1])) for job_id, row in rows if row[0] is not None]
+        return self._parsed.jobs(ids)
 
     def seen(self, jobs: Sequence[Job]) -> None:
         """Note that jobs, as they were read, were seen just now: that alone is no new version."""
@@ -377,7 +373,7 @@ class JobStore:
 
     def active(self) -> list[Job]:
         """List the jobs that the reconciler must look after, oldest first."""
-        return self._parsed.keep(self._rows(sorted(self._redis.smembers("jobs:active"))))
+        return self._parsed.keep(sorted(self._redis.smembers("jobs:active")))
 
 
 def _text(document: Document) -> str:

@@ -25,8 +25,9 @@ local most, most_alive, alive = tonumber(ARGV[7]), tonumber(ARGV[8]), 0
 if most > 0 and redis.call('ZCARD', KEYS[3]) >= most then return 'jobs' end
 for i = 9, #ARGV do alive = alive + redis.call('ZCARD', KEYS[3] .. ':' .. ARGV[i]) end
 if most_alive > 0 and alive >= most_alive then return 'alive' end
+local t = redis.call('TIME')
 redis.call('HSET', KEYS[1], 'record', ARGV[3], 'version', ARGV[6],
-  'owner', ARGV[2], 'state', ARGV[4])
+  'owner', ARGV[2], 'state', ARGV[4], 'mark', ARGV[6] .. '.' .. t[1] .. '.' .. t[2])
 redis.call('ZADD', KEYS[2], 0, ARGV[1])
 redis.call('ZADD', KEYS[3], 0, ARGV[1])
 redis.call('ZADD', KEYS[4], 0, ARGV[1])
@@ -51,7 +52,9 @@ if KEYS[3] ~= '' then
   end
 end
 if now[1] ~= ARGV[2] then return 'stale' end
-redis.call('HSET', KEYS[1], 'record', ARGV[4], 'version', ARGV[3], 'state', ARGV[6])
+local t = redis.call('TIME')
+redis.call('HSET', KEYS[1], 'record', ARGV[4], 'version', ARGV[3], 'state', ARGV[6],
+  'mark', ARGV[3] .. '.' .. t[1] .. '.' .. t[2])
 if now[2] ~= ARGV[6] then
   redis.call('ZREM', 'jobs:of:' .. ARGV[5] .. ':' .. now[2], ARGV[1])
   redis.call('ZADD', 'jobs:of:' .. ARGV[5] .. ':' .. ARGV[6], 0, ARGV[1])
@@ -118,12 +121,22 @@ for i = 2, #ARGV, 2 do
 end
 """
 
-# ARGV: the ids of jobs
-# Answers for each its record, which is nil when it is gone, and when it was last seen as it is.
+# ARGV: for each job its id, and the mark of the record that is known of it ("": none)
+# Answers for each its record, which is nil when it is the known one or the job is gone; when it was
+# last seen as it is; and the mark of its record, "" when it is gone. A version alone would not do:
+# a store that lost its last writes gives the same version to another record.
 READ = """
 local rows = {}
-for i, id in ipairs(ARGV) do
-  rows[i] = redis.call('HMGET', 'job:' .. id, 'record', 'observed')
+for i = 1, #ARGV, 2 do
+  local key = 'job:' .. ARGV[i]
+  local now, record = redis.call('HMGET', key, 'mark', 'observed'), false
+  if not now[1] or now[1] ~= ARGV[i + 1] then record = redis.call('HGET', key, 'record') end
+  if record and not now[1] then
+    local t = redis.call('TIME')
+    now[1] = '0.' .. t[1] .. '.' .. t[2]
+    redis.call('HSET', key, 'mark', now[1])
+  end
+  rows[(i + 1) / 2] = {record, now[2], now[1] or ''}
 end
 return rows
 """

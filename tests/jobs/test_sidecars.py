@@ -14,6 +14,7 @@ import pytest
 import redis as redis_client
 
 from gateway.errors import NoSpaceError
+from gateway.jobs import parsed
 from gateway.jobs.models import Job
 from gateway.jobs.store import JobStore, StaleError
 from gateway.problems.store import ProblemStore
@@ -259,3 +260,43 @@ def test_a_problem_that_was_deleted_meanwhile_does_not_come_back(
     problems.describe(replace(problem, name="older"))
     assert sidecars.read(problem.id) is None
     assert list(sidecars) == []
+
+
+def test_a_live_record_is_sent_and_parsed_once_while_it_stays_the_same(
+    redis: redis_client.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A round reads all live jobs twice, and a store that lost its last writes is no exception."""
+    read: list[str] = []
+    parse = parsed._parsed
+
+    def noted(job_id: str, text: str, observed: str | None) -> tuple[Job, Job]:
+        read.append(job_id)
+        return parse(job_id, text, observed)
+
+    monkeypatch.setattr(parsed, "_parsed", noted)
+    store = JobStore(redis, Sidecars(tmp_path / "sidecars"))
+    first, second = (make_job(title="as made") for _ in range(2))
+    for job in (first, second):
+        store.add(job)
+
+    assert {job.id for job in store.active()} == {first.id, second.id}
+    assert sorted(read) == sorted([first.id, second.id])
+    read.clear()
+    assert store.get_many([second.id, "none"])[0].title == "as made"
+    store.seen([store.active()[0]])
+    assert len(store.active()) == 2
+    assert not read, "nothing was sent again"
+
+    changed = store.change(second.id, lambda job: replace(job, title="changed"))
+    read.clear()
+    assert {job.title for job in store.active()} == {"as made", "changed"}
+    assert read == [second.id]
+
+    redis.delete(f"job:{second.id}", "jobs:of:ada")
+    assert [job.id for job in store.active()] == [first.id]
+    store.restore(replace(changed, title="another of this version"))
+    assert {job.title for job in store.active()} == {"as made", "another of this version"}
+    redis.hdel(f"job:{first.id}", "mark")  # as a release left it that knew none
+    read.clear()
+    assert len(store.active()) == len(store.active()) == 2
+    assert read == [first.id]
