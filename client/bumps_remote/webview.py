@@ -51,6 +51,7 @@ class View:
         self._connection = connection
         self._fit: ViewFit | None = None
         self._task: asyncio.Task[None] | None = None
+        self._starting = False
         self.key = key or secrets.token_urlsafe(16)
 
     @property
@@ -67,19 +68,16 @@ class View:
 
     async def remote_submit(self, **wanted: Any) -> Answer:
         """Submit the problem that is shown, with the method and settings that are chosen."""
-        if self._task is not None and not self._task.done():
+        # It takes seconds until there is a job: a second click, or a second page, makes no other.
+        if self._starting or (self._task is not None and not self._task.done()):
             raise UsageError("the last one has not ended: stop it first")
-        unknown = [name for name in wanted if name not in _TAKEN]
-        if unknown:
-            raise UsageError(f"{', '.join(unknown)}: there is only {', '.join(_TAKEN)}")
-        given = {name: value for name, value in wanted.items() if value not in ("", None)}
-        for name in _WHOLE:
-            if name in given and not str(given[name]).isdigit():
-                raise UsageError(f"{name} must be a whole number, not {given[name]!r}")
-            if name in given:
-                given[name] = int(given[name])
-        self._fit = await ViewFit.start(self._parts, self.connection, **given)
-        self._task = asyncio.ensure_future(self._fit.follow())
+        given = _read(wanted)
+        self._starting = True
+        try:
+            self._fit = await ViewFit.start(self._parts, self.connection, **given)
+            self._task = asyncio.ensure_future(self._fit.follow())
+        finally:
+            self._starting = False
         return await self.remote_status()
 
     async def remote_status(self) -> Answer:
@@ -150,6 +148,8 @@ class View:
         ) -> Answer:
             if not self._knows(key):
                 return {"error": "the key is missing or wrong: it is in the address printed"}
+            if not isinstance(wanted or {}, Mapping):
+                return {"error": "wanted: give names with values"}
             given = {**(wanted or {}), **more}
             try:
                 signature(verb).bind(**given)
@@ -161,6 +161,24 @@ class View:
                 return {"error": str(error)}
 
         return guarded
+
+
+def _read(wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Read what is wanted of a submission; what is left empty is not wanted.
+
+    Raises
+    ------
+    UsageError
+        For a word that there is not, or a number that is none.
+    """
+    if unknown := [name for name in wanted if name not in _TAKEN]:
+        raise UsageError(f"{', '.join(unknown)}: there is only {', '.join(_TAKEN)}")
+    given = {name: value for name, value in wanted.items() if value not in ("", None)}
+    for name in given.keys() & set(_WHOLE):
+        if not str(given[name]).isdecimal():
+            raise UsageError(f"{name} must be a whole number, not {given[name]!r}")
+        given[name] = int(given[name])
+    return given
 
 
 def install(connection: Connection | None = None, *, tell: bool = True) -> View:
