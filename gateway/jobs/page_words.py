@@ -150,10 +150,18 @@ def time_left(job: Job, progress: Progress | None) -> str:
     left = max(0.0, ran / part * (1 - part) - silent)
     if not math.isfinite(left):
         return ""
-    text = duration(_rounded(left))
-    return (
-        f"about {text} left" if progress.method in EXACT_METHODS else f"at most about {text} left"
-    )
+    text = f"about {duration(_rounded(left))} left"
+    text = text if progress.method in EXACT_METHODS else f"at most {text}"
+    allowed = _allowed_s(attempt)
+    if allowed is None or left <= allowed:
+        return text
+    return f"{text}, but its time ends in about {duration(_rounded(allowed))}"
+
+
+def _allowed_s(attempt: Attempt) -> float | None:
+    if attempt.started is None or attempt.time_limit_s is None:
+        return None
+    return max(0.0, attempt.time_limit_s - (now() - attempt.started).total_seconds())
 
 
 def _rounded(seconds: float) -> float:

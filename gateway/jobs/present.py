@@ -8,6 +8,7 @@ from typing import Any
 from gateway.clusters.settings import ClusterSettings
 from gateway.jobs.advise import NextRequest, next_request
 from gateway.jobs.alarm import alarm_of, instead_of
+from gateway.jobs.dependencies import after_of
 from gateway.jobs.earliest import SOURCE, Earliest
 from gateway.jobs.forecast import Forecast
 from gateway.jobs.models import Attempt, Job, Progress
@@ -104,7 +105,7 @@ def _identity(job: Job) -> Document:
         "version": job.version,
         "correlation_id": job.correlation_id,
         "parent": job.parent,
-        "after": {"kind": job.after_kind, "jobs": list(job.after)} if job.after else None,
+        "after": after_of(job),
         "problem": to_document(job.problem),
         "options": job.options,
         "seed": job.seed,
@@ -135,6 +136,7 @@ def _attempt_state(attempt: Attempt) -> Document:
         "task_states": dict(attempt.task_states),
         "resumable": attempt.resumable,
         "max_rss_bytes": attempt.max_rss_bytes,
+        "expected_start": _time(attempt.expected_start),
         "started": _time(attempt.started),
         "ended": _time(attempt.ended),
         "exit_code": attempt.exit_code,

@@ -8,20 +8,25 @@ import io
 import json
 import math
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.jobs import outcome
 from gateway.jobs.concise import concise, plus_minus
-from gateway.jobs.models import Attempt, Progress, Tracking
+from gateway.jobs.forecast import Forecast
+from gateway.jobs.models import Attempt, Job, Progress, Tracking
+from gateway.jobs.page_words import time_left
 from gateway.jobs.parameter_table import to_csv, to_json, to_latex
+from gateway.jobs.prospects import instant_text, prospect
 from gateway.jobs.reported import of_this_attempt
 from gateway.jobs.result_view import ElementView, ResultsView, read_result
 from gateway.jobs.words import tracking_text
-from scheduler.base import JobState
+from gateway.records import now
+from scheduler.base import JobReport, JobState
 from tests.jobs.making import make_job
 
 ROOT = Path(__file__).parents[2]
@@ -156,3 +161,49 @@ def test_a_job_that_nobody_has_seen_at_its_cluster_is_not_said_to_have_been() ->
     assert tracking_text(lost).startswith("last seen at 2026-01-01T00:00:00.000000Z by sacct; ")
     ended = make_job(state=JobState.COMPLETED, collected=True, **silent)
     assert tracking_text(ended) == tracking_text(make_job()) == ""
+
+
+def seen(job: Job, *starts: datetime | None, state: JobState = JobState.PENDING) -> Job:
+    reports = [
+        JobReport(native_id="7", task=None, marker=job.marker, state=state, raw_state=state.value,
+                  reason="Priority", expected=start, source="squeue")
+        for start in starts
+    ]  # fmt: skip
+    return outcome.observe(job, reports)
+
+
+def test_what_waits_says_when_it_may_start_and_how_long_it_takes_then() -> None:
+    start = now() + timedelta(hours=2)
+    forecast = Forecast(seconds=9630, low_s=6000, high_s=14_000, evaluations=10**6,
+                        evaluation_s=0.3, cpus=1, asked_cpus=1, basis="", checked=True)  # fmt: skip
+    asked = make_job(forecast=forecast)
+    assert prospect(asked) == "about 2 h 40 min"
+    job = seen(asked, start + timedelta(hours=1), None, start)
+    assert job.attempt.expected_start == start
+    said = instant_text(start, now())
+    assert prospect(job) == f"may start at {said}, then about 2 h 40 min"
+    # What moves by little is no news; what moves by much is, and so is that nobody says any more.
+    again = seen(job, start + timedelta(minutes=5))
+    assert not outcome.is_news(job, again)
+    later = seen(job, start + timedelta(hours=3))
+    assert later.attempt.expected_start == start + timedelta(hours=3)
+    assert seen(job, None).attempt.expected_start is None
+    running = seen(job, None, state=JobState.RUNNING)
+    assert (running.attempt.expected_start, prospect(running)) == (None, "")
+    # A moment that is over, and one of which nobody knows whether it still holds, are not shown.
+    past = seen(make_job(), now() - timedelta(hours=1))
+    stale = seen(make_job(), start).with_attempt(tracking=Tracking.STALE)
+    assert (prospect(past), prospect(stale)) == ("", "")
+
+
+def test_a_fit_that_needs_longer_than_it_has_says_so_while_it_runs() -> None:
+    progress = Progress(t=now().timestamp(), step=100, steps=1000, chisq=None, method="dream")
+    running = make_job(
+        state=JobState.RUNNING, started=now() - timedelta(minutes=10), time_limit_s=3600
+    )
+    said = "about 1 h 30 min left, but its time ends in about 50 min"
+    assert time_left(running, progress) == said
+    assert time_left(running, replace(progress, method="amoeba")) == f"at most {said}"
+    enough = running.with_attempt(time_limit_s=7200)
+    assert time_left(enough, progress) == "about 1 h 30 min left"
+    assert time_left(running.with_attempt(time_limit_s=None), progress) == "about 1 h 30 min left"
