@@ -1,4 +1,4 @@
-"""Files beside small records that are changed in place: where users want to hear, what is drained.
+"""Files beside small records that are changed in place: who may read what, what is drained.
 
 What users and administrators have set must outlive the store, as jobs do. A record has a name of
 its own and no version, so the moment of writing counts; what is removed leaves no file, and the
@@ -21,7 +21,7 @@ from gateway.records import Document
 from gateway.sidecars import Sidecars, Unfinished
 
 Stored = Callable[[], Document | None]
-KINDS = ("webhooks", "mails", "drains")
+KINDS = ("webhooks", "mails", "drains", "shares")
 
 
 class Keepsakes:

@@ -29,6 +29,7 @@ from gateway.problems.store import ProblemStore
 from gateway.records import Document, from_document, now
 from gateway.services import open_gateway
 from gateway.settings import Settings
+from gateway.sharing.store import ShareStore
 from gateway.sidecars import Sidecars
 
 _log = structlog.get_logger("rebuild")
@@ -48,6 +49,7 @@ def rebuild(settings: Settings) -> Iterator[str]:
             "webhooks": WebhookStore(client, Keepsakes(state, "webhooks")).restore,
             "mails": MailStore(client, Keepsakes(state, "mails")).restore,
             "drains": DrainStore(client, Keepsakes(state, "drains")).restore,
+            "shares": ShareStore(client, Keepsakes(state, "shares")).restore,
         },
     ).lines()
 

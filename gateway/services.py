@@ -45,6 +45,9 @@ from gateway.policy.store import SubmissionStore
 from gateway.problems.service import ProblemService
 from gateway.problems.store import ProblemStore
 from gateway.settings import Settings
+from gateway.sharing.groups import PolicyGroups
+from gateway.sharing.service import Sharing
+from gateway.sharing.store import ShareStore
 from gateway.sidecars import Sidecars
 
 
@@ -69,6 +72,7 @@ class Gateway:
     live: LiveStore
     logs: LogFolder
     jobs: JobService
+    sharing: Sharing
     notification_store: NotificationStore
     notifications: Notifications
     webhooks: Webhooks
@@ -89,6 +93,8 @@ def open_gateway(settings: Settings) -> Gateway:
     drains = Drains(DrainStore(client, Keepsakes(state, "drains")), settings, accounts.audit)
     job_store = JobStore(client, Sidecars(state / "sidecars" / "jobs"))
     policies = _open_policies(state, client, job_store, accounts.audit)
+    shares = ShareStore(client, Keepsakes(state, "shares"))
+    sharing = Sharing(shares, accounts, PolicyGroups(policies), accounts.audit, settings)
     live = LiveStore(client, settings.limits.ended_events_s)
     surveys = Surveys(SurveyStore(client), settings, accounts.audit)
     notification_store = NotificationStore(client)
@@ -124,7 +130,9 @@ def open_gateway(settings: Settings) -> Gateway:
             policies=policies,
             surveys=surveys,
             forecaster=Forecaster(ForecastStore(client), settings, starts),
+            sharing=sharing,
         ),
+        sharing=sharing,
         notification_store=notification_store,
         notifications=Notifications(notification_store),
         webhooks=Webhooks(

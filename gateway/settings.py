@@ -21,6 +21,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from gateway.clusters.settings import ClusterSettings
 from gateway.notifications.settings import MailSettings, NotificationSettings
 from gateway.resources import cupboard
+from gateway.sharing.settings import SharingSettings
 
 _WEAK = frozenset({"changeme", "secret", "password", "default", "dev", "test", "insecure"})
 _SECRET_BYTES = 32
@@ -153,6 +154,7 @@ class Settings:
     accounts: AccountSettings
     limits: LimitSettings
     problems: ProblemSettings
+    sharing: SharingSettings
     notifications: NotificationSettings
     mail: MailSettings
     worker: WorkerSettings

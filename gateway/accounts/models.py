@@ -150,6 +150,14 @@ class Identity:
     token_id: str | None = None
     """Set when a program asks with an API token."""
 
+    link: str | None = None
+    """Id of the share by whose link somebody reads who is not signed in, and has no name."""
+
+    @property
+    def reader(self) -> str:
+        """Name who reads, for counting how much at once."""
+        return self.user or f"link {self.link}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Credentials:

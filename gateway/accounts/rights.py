@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Protocol, TypeVar
 
 from gateway.accounts.models import AdminError, Identity, Scope, ScopeError
-from gateway.errors import NotFoundError
+from gateway.errors import ForbiddenError, NotFoundError
 from gateway.ids import is_id
 
 
@@ -67,10 +67,17 @@ class Owned(Protocol):
 
 
 Thing = TypeVar("Thing", bound=Owned)
+Shared = Callable[[Identity, str], bool]
+"""Whether somebody may read a thing of another, by its id."""
 
 
 def require_own(
-    get: Callable[[str], Thing], identity: Identity, right: Right, id: str, what: str
+    get: Callable[[str], Thing],
+    identity: Identity,
+    right: Right,
+    id: str,
+    what: str,
+    shared: Shared | None = None,
 ) -> Thing:
     """Read a thing for those who may; see `require_may`.
 
@@ -80,16 +87,35 @@ def require_own(
         Reads it by its id; NotFoundError says that there is none.
     what
         Its kind in words, such as ``job``.
+    shared
+        Asked of what is not one's own, and of what is not there: so both take as long.
+
+    Raises
+    ------
+    ForbiddenError
+        For a reader with whom it is shared, and who wants more than to read it.
     """
     named = f"{what} {id[:40]}"
     try:
         thing = get(id) if is_id(id) else None
     except NotFoundError:
         thing = None
+    own = thing is not None and may(identity, Right.READ, thing.owner)
+    if not own and shared is not None and _is_reader(identity, id, shared) and thing is not None:
+        if right is not Right.READ:
+            raise ForbiddenError(
+                f"this {what} of {thing.owner} is shared with you to read, so only {thing.owner} "
+                "can do this: take a copy of your own and work with that"
+            )
+        return thing
     require_may(identity, right, thing.owner if thing else None, named)
     if thing is None:
         raise NotFoundError(f"there is no {named}")
     return thing
+
+
+def _is_reader(identity: Identity, id: str, shared: Shared) -> bool:
+    return Right.READ.value in identity.scopes and is_id(id) and shared(identity, id)
 
 
 def require_admin(identity: Identity) -> None:

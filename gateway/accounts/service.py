@@ -53,6 +53,9 @@ from gateway.ids import new_id
 from gateway.records import now
 from gateway.settings import AccountSettings
 
+_WRONG_NAMES = 10
+"""In a quarter of an hour: who shares may mistype, and must not learn who is here."""
+
 
 class Accounts:
     """The verbs of the room."""
@@ -123,6 +126,27 @@ class Accounts:
         if user is None:
             raise NotFoundError(f"there is no user '{name[:NAME_LENGTH]}': check the name")
         return user
+
+    def known_to(self, asker: str, name: str) -> User | None:
+        """Find an active user by name for another user, who may not try out names.
+
+        Raises
+        ------
+        TooManyRequestsError
+            After too many names that nobody has, for right ones too.
+        """
+        bucket = f"names:{asker}"
+        self._throttle.limit(bucket, _WRONG_NAMES, "names of users that there are not")
+        user = self._store.user(name) if is_name(name) else None
+        if user is None or not user.active:
+            return None
+        self._store.uncount(bucket)
+        return user
+
+    def is_active(self, name: str) -> bool:
+        """Whether there is a user of this name, who may sign in."""
+        user = self._store.user(name)
+        return user is not None and user.active
 
     def users(self, after: str | None = None, limit: int = 50) -> list[User]:
         """List users by name, those after a name."""
@@ -206,7 +230,7 @@ class Accounts:
         return self._start_session(self._authenticate_uid(uid, visit), visit)
 
     def _authenticate(self, name: str, password: str, visit: Visit) -> User:
-        if len(name) > NAME_LENGTH or not NAME_PATTERN.fullmatch(name):
+        if not is_name(name):
             raise BadRequestError(f"this cannot be a user: {NAME_RULE}")
         if len(password) > passwords.LONGEST:
             raise BadRequestError(f"a password has at most {passwords.LONGEST} signs")
@@ -359,5 +383,10 @@ def check_name(name: str) -> None:
     InvalidError
         With the rule.
     """
-    if len(name) > NAME_LENGTH or not NAME_PATTERN.fullmatch(name):
+    if not is_name(name):
         raise InvalidError.at("/name", f"{name[:NAME_LENGTH]!r} is not a name: {NAME_RULE}")
+
+
+def is_name(text: str) -> bool:
+    """Say whether a text could be the name of a user."""
+    return len(text) <= NAME_LENGTH and NAME_PATTERN.fullmatch(text) is not None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -11,7 +13,6 @@ from apiflask import APIBlueprint
 from flask import Response, current_app, jsonify, make_response, request
 
 from gateway.accounts.models import Identity
-from gateway.accounts.rights import Right, may
 from gateway.datasets.models import Dataset
 from gateway.errors import ConflictError, NotFoundError
 from gateway.jobs.advice_schema import PreviewSchema
@@ -45,6 +46,7 @@ from gateway.jobs.schemas import (
 from gateway.jobs.service import find_attempt
 from gateway.records import Document
 from gateway.services import Gateway
+from gateway.web.access import by_link
 from gateway.web.context import gateway, identity
 from gateway.web.correlation import request_id
 from gateway.web.described import answers
@@ -81,6 +83,7 @@ def preview_job(wanted: JobRequest) -> Document:
     return {
         "script": preview.plan.script,
         "sha256": script_sha256(preview.plan),
+        "difference": preview.difference,
         "draft": preview.draft,
         "warnings": preview.warnings,
         "tasks": preview.tasks,
@@ -106,13 +109,14 @@ def create_job(wanted: JobRequest) -> Response:
 @bp.input(JobListQuery, location="query", arg_name="query")
 @bp.output(JobListSchema)
 def list_jobs(query: dict[str, Any]) -> tuple[dict[str, Any], int, dict[str, str]]:
-    """List your jobs, newest first."""
+    """List your jobs, newest first, or with ``shared`` those that others share with you."""
     page = page_of(query)
-    services, user = gateway(), identity().user
-    jobs, last = find_jobs(services.job_store, user, JobFilter(**query), page.limit, page.after)
+    services = gateway()
+    of = services.jobs.shared.list_of(identity(), shared=query.pop("shared"))
+    jobs, last = find_jobs(of, JobFilter(**query), page.limit, page.after)
     steps = services.live.progress_many([job.id for job in jobs])
     body, status, headers = paged([_document(job, steps.get(job.id)) for job in jobs], last)
-    body["total"] = services.job_store.count(user)
+    body["total"] = of.count()
     return body, status, headers
 
 
@@ -130,6 +134,7 @@ def change_many(wanted: Many) -> Document:
 @bp.get("/jobs/<job_id>")
 @bp.output(JobSchema)
 @answers(HTTPStatus.NOT_MODIFIED, headers=("If-None-Match",))
+@by_link
 def get_job(job_id: str) -> Any:
     """Say how a job is; 304 when nothing has changed since the ETag."""
     document = _present(gateway().jobs.get(identity(), job_id))
@@ -200,6 +205,7 @@ def ask_instead(job_id: str) -> tuple[Document, int, dict[str, str]]:
 
 @bp.get("/jobs/<job_id>/history")
 @bp.output(HistorySchema)
+@by_link
 def get_history(job_id: str) -> Document:
     """Tell what happened to a job, newest first, with who says so."""
     return told_history(gateway().jobs.get(identity(), job_id))
@@ -207,6 +213,7 @@ def get_history(job_id: str) -> Document:
 
 @bp.get("/jobs/<job_id>/script")
 @bp.output(JobScriptSchema)
+@by_link
 def get_script(job_id: str) -> Document:
     """Show what was, or will be, submitted."""
     job = gateway().jobs.get(identity(), job_id)
@@ -222,6 +229,7 @@ def get_script(job_id: str) -> Document:
 @bp.get("/jobs/<job_id>/log")
 @bp.input(LogQuery, location="query", arg_name="query")
 @bp.output(LogSchema)
+@by_link
 def get_log(job_id: str, query: dict[str, Any]) -> Document:
     """Read a part of a log, by offset in bytes; a negative one counts from the end."""
     job = gateway().jobs.get(identity(), job_id)
@@ -244,17 +252,20 @@ def get_log(job_id: str, query: dict[str, Any]) -> Document:
 @bp.get("/jobs/<job_id>/events")
 @bp.doc(responses=_STREAM)
 @answers(headers=("Last-Event-ID",))
+@by_link
 def stream_events(job_id: str) -> Response:
     """Follow a job live (SSE); Last-Event-ID goes on from there."""
     who, services = identity(), gateway()
     services.jobs.get(who, job_id)
     state = _JobStream(services, who, job_id)
-    return event_stream(current_app.extensions[STREAMS], who.user, state.read, state.may_read)
+    may_read = partial(services.jobs.may_read, who, job_id)
+    return event_stream(current_app.extensions[STREAMS], who.reader, state.read, may_read)
 
 
 @bp.get("/jobs/<job_id>/results")
 @bp.output(ResultsSchema)
 @bp.doc(responses=_NOT_YET)
+@by_link
 def get_results(job_id: str) -> Any:
     """Read what came out: 202 while nothing has."""
     job = gateway().jobs.get(identity(), job_id)
@@ -271,6 +282,7 @@ def get_results(job_id: str) -> Any:
 @bp.input(AttemptQuery, location="query", arg_name="query")
 @bp.doc(responses=_FILE)
 @answers(HTTPStatus.NOT_MODIFIED, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers=("Range",))
+@by_link
 def get_file(job_id: str, path: str, query: dict[str, Any]) -> Response:
     """Send one result file, as an attachment; ranges and digests as in RFC 9110 and RFC 9530."""
     job = gateway().jobs.get(identity(), job_id)
@@ -284,6 +296,7 @@ def get_file(job_id: str, path: str, query: dict[str, Any]) -> Response:
 @bp.get("/jobs/<job_id>/bundle.zip")
 @bp.doc(responses=_ZIP)
 @answers(HTTPStatus.CONFLICT)
+@by_link
 def get_bundle(job_id: str) -> Response:
     """Send everything that is needed to do it again, as one zip file."""
     job = gateway().jobs.get(identity(), job_id)
@@ -302,27 +315,24 @@ class _JobStream:
     """What a reader of one job's events is told: its state at first, then what is new."""
 
     def __init__(self, services: Gateway, who: Identity, job_id: str) -> None:
-        self._store = services.job_store
-        self._live = services.live
+        self._jobs, self._live = services.jobs, services.live
         self._clusters = services.settings.clusters
         self._who = who
         self._id = job_id
         self._stamp: object = None
 
-    def may_read(self) -> bool:
-        """Whether the reader may still see the job."""
-        try:
-            return may(self._who, Right.READ, self._store.get(self._id).owner)
-        except NotFoundError:
-            return False
-
     def read(self, after: str | None, wait_s: float) -> list[Event]:
-        """Wait for what is new since an id."""
-        job = self._store.get(self._id)
+        """Wait for what is new since an id; nothing when it is gone or not shared any more."""
+        with suppress(NotFoundError):
+            return self._read(after, wait_s)
+        return []
+
+    def _read(self, after: str | None, wait_s: float) -> list[Event]:
+        job = self._jobs.get(self._who, self._id)
         wait_ms = int(wait_s * 1000) if after and job.stamp == self._stamp else 1
         entries = self._live.events(self._id, after or "0", wait_ms)
         events = [Event(id=key, event=kind, data=json.loads(data)) for key, kind, data in entries]
-        job = self._store.get(self._id)
+        job = self._jobs.get(self._who, self._id)
         # Its end is the last that is told: not while there is more to read of what went before.
         if len(entries) < READ_AT_ONCE and job.stamp != self._stamp:
             self._stamp = job.stamp

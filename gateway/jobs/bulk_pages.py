@@ -64,7 +64,8 @@ def bulk() -> Page:
 def _found(query: dict[str, Any]) -> tuple[list[Job], bool]:
     """Find the jobs that the list was narrowed to; answer whether there are more than that."""
     wanted = {name: text for name, text in query.items() if name not in ("limit", "cursor")}
-    jobs, last = find_jobs(gateway().job_store, identity().user, JobFilter(**wanted), MOST, None)
+    of = gateway().jobs.shared.list_of(identity(), shared=wanted.pop("shared"))
+    jobs, last = find_jobs(of, JobFilter(**wanted), MOST, None)
     return jobs, last is not None
 
 

@@ -134,9 +134,8 @@ def _url(refs: Sequence[Ref], *, only: bool = False, **more: str) -> str:
 def _chooser(refs: Sequence[Ref], error: InvalidError | None = None) -> str:
     words = request.args.get("q", "")[:200]
     chosen = [(ref, gateway().jobs.get(identity(), ref.job)) for ref in refs]
-    jobs, _ = find_jobs(
-        gateway().job_store, identity().user, JobFilter(q=words or None), _LOOKED_THROUGH, None
-    )
+    own = gateway().jobs.shared.list_of(identity(), shared=False)
+    jobs, _ = find_jobs(own, JobFilter(q=words or None), _LOOKED_THROUGH, None)
     taken = {str(ref) for ref in refs}
     problems = {job.problem.id for _, job in chosen} - {None}
     offered = [job for job in jobs if job.id not in taken and _is_comparable(job)]

@@ -30,3 +30,7 @@ class FiledQuery(Schema):
         validate=validate.OneOf(ARCHIVED, error="{input!r} is none of {choices}"),
         metadata={"description": "archived ones: left out (no), alone (yes), with the rest (all)"},
     )
+    shared = fields.Boolean(
+        load_default=False,
+        metadata={"description": "those that others share with you, in place of your own"},
+    )

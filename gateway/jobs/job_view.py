@@ -17,6 +17,7 @@ from gateway.jobs.advise import NextRequest, next_request
 from gateway.jobs.alarm import alarm_of, instead_of
 from gateway.jobs.campaign import best_of
 from gateway.jobs.element_view import ended_grid, running_grid
+from gateway.jobs.grid_map import map_of
 from gateway.jobs.history import history_of, is_cut
 from gateway.jobs.kinds import kinds
 from gateway.jobs.listing import JobFilter, find_jobs
@@ -25,6 +26,7 @@ from gateway.jobs.models import Attempt, Job, Progress, Wish
 from gateway.jobs.neighbours import neighbours_of
 from gateway.jobs.plan import script_sha256
 from gateway.jobs.present import API
+from gateway.jobs.prospects import prospect
 from gateway.jobs.reported import of_this_attempt
 from gateway.jobs.result_view import ResultsView, ResultView, read_element, read_results
 from gateway.jobs.service import find_attempt
@@ -50,6 +52,11 @@ class Row:
     def left(self) -> str:
         """How long it may take yet; empty where that would be a guess."""
         return words.time_left(self.job, self.progress)
+
+    @property
+    def ahead(self) -> str:
+        """When it may start, and how long it may take then; empty where nobody knows."""
+        return prospect(self.job)
 
     @property
     def why(self) -> str:
@@ -78,18 +85,21 @@ class Row:
 
 def list_page(services: Gateway, who: Identity, query: dict[str, Any]) -> Context:
     """Gather what the list shows."""
-    store = services.job_store
-    page = page_of(query)
-    jobs, last = find_jobs(store, who.user, JobFilter(**query), page.limit, page.after)
+    store, shared = services.job_store, query.pop("shared")
+    page, of = page_of(query), services.jobs.shared.list_of(who, shared=shared)
+    jobs, last = find_jobs(of, JobFilter(**query), page.limit, page.after)
     steps = services.live.progress_many([job.id for job in jobs])
     rows = [Row(job=job, progress=of_this_attempt(job.attempt, steps.get(job.id))) for job in jobs]
-    counts = store.count_by_state(who.user, [state.value for state in JobState])
+    states = [] if shared else [state.value for state in JobState]
+    counts = store.count_by_state(who.user, states) if states else {}
     chosen = {key: text for key, text in query.items() if text and (key, text) != _UNSAID}
+    chosen |= {"shared": "true"} if shared else {}
     next_cursor = None if last is None else make_cursor(last)
     return {
         "rows": rows,
         "counts": {state: count for state, count in counts.items() if count},
-        "total": store.count(who.user),
+        "total": of.count(),
+        "shared": shared,
         "chosen": chosen,
         "states": [state.value for state in JobState],
         "kinds": {name: kind.title for name, kind in kinds().items()},
@@ -138,6 +148,7 @@ def job_page(services: Gateway, who: Identity, job_id: str, asked: Mapping[str, 
         "fraction": 0.0 if job.elements and not progress else words.fraction(progress),
         "reported": words.instant(progress.t) if progress else None,
         "left": words.time_left(job, progress),
+        "ahead": prospect(job),
         "notes": words.notes_on(job),
         "results": results,
         "result": result,
@@ -151,6 +162,7 @@ def job_page(services: Gateway, who: Identity, job_id: str, asked: Mapping[str, 
         "instead": instead_of(job, services.settings.clusters.get(job.cluster)),
         "plots": _plots(job, attempt, results, _index(asked.get("element")) if element else None),
         **_elements(services, job, attempt, results, asked.get("held")),
+        "map": map_of(results.elements, _index(asked.get("map")) or 0) if results else None,
         "script": _script(services, job, attempt),
         "log": log_part(services, job, attempt, asked),
         "may_write": may(who, Right.WRITE, job.owner),
@@ -252,13 +264,18 @@ def _script(services: Gateway, job: Job, attempt: Attempt) -> Context:
 def log_part(services: Gateway, job: Job, attempt: Attempt, asked: Mapping[str, str]) -> Context:
     """Read the part of a log that is asked for: its end, or a page from an offset on."""
     stream = "stderr" if asked.get("stream") == "stderr" else "stdout"
-    task = min(_index(asked.get("task")) or 0, attempt.tasks - 1)
+    numbers = attempt.numbers
+    wanted = _index(asked.get("task")) or 0
+    task = next((number for number in numbers if number >= wanted), numbers[-1])
     path = services.logs.path(job.id, attempt.number, stream, task)
     part = read_log(services.logs, path, _index(asked.get("offset")), _index(asked.get("until")))
     return {
         "stream": stream,
         "task": task,
         "tasks": attempt.tasks,
+        "first": numbers[0],
+        "last": numbers[-1],
+        "indices": attempt.indices,
         "timed": asked.get("times") == "yes",
         "part": part,
     }

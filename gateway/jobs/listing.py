@@ -1,4 +1,4 @@
-"""A user's jobs, newest first, narrowed by state, kind, tag, words and how they are filed."""
+"""Jobs that a user sees, newest first: by state, kind, tag, words and how they are filed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gateway.errors import InvalidError
 from gateway.jobs.models import Job
-from gateway.jobs.store import JobStore
+from gateway.jobs.shared import JobList
 from scheduler.base import JobState
 
 _SCANNED = 5_000
@@ -35,6 +35,8 @@ class JobFilter:
         """Whether a job is one of them."""
         if self.archived != "all" and job.archived != (self.archived == "yes"):
             return False
+        if self.state is not None and job.attempt.state.value != self.state:
+            return False
         if self.kind is not None and job.kind != self.kind:
             return False
         if self.tag is not None and self.tag not in job.tags:
@@ -54,13 +56,13 @@ def _is_part(word: str, id: str) -> bool:
 
 
 def find_jobs(
-    store: JobStore, owner: str, wanted: JobFilter, limit: int, before: str | None
+    of: JobList, wanted: JobFilter, limit: int, before: str | None
 ) -> tuple[list[Job], str | None]:
     """Answer a page of jobs, and the id that it ends with; None when nothing is left."""
     if wanted.state is not None and wanted.state not in JobState.__members__:
         known = ", ".join(JobState.__members__)
         raise InvalidError.at("/query/state", f"{wanted.state!r} is no state; known: {known}")
-    jobs = store.newest(owner, wanted.state, before, limit + 1)
+    jobs = of.newest(wanted.state, before, limit + 1)
     found: list[Job] = []
     last = None
     for count, job in enumerate(jobs, start=1):

@@ -8,6 +8,7 @@ from itertools import islice
 
 from gateway.jobs.dependencies import KINDS, waits
 from gateway.jobs.models import Job
+from gateway.jobs.shared import ReadersJob
 from gateway.jobs.store import JobStore
 from scheduler.base import JobState
 
@@ -41,6 +42,8 @@ class Neighbours:
 
 def neighbours_of(store: JobStore, job: Job) -> Neighbours:
     """Find what a job runs after, and what waits for it."""
+    if isinstance(job, ReadersJob):  # what its owner has besides is no part of what is shared
+        return Neighbours(before={}, behind=(), how=KINDS["afterok"])
     found = {one.id: one for one in store.get_many(job.after)} if job.after else {}
     return Neighbours(
         before={job_id: found.get(job_id) for job_id in job.after},

@@ -28,7 +28,9 @@ from gateway.jobs.parameter_table import FORMATS
 from gateway.jobs.result_view import interval_text, read_results
 from gateway.jobs.schemas import JobListQuery, JobPatchSchema, LogQuery
 from gateway.jobs.service import find_attempt
+from gateway.jobs.share_part import sharing_part
 from gateway.texts import duration, size_text
+from gateway.web.access import by_link
 from gateway.web.context import gateway, identity
 from gateway.web.correlation import request_id
 from gateway.web.csrf import FIELD
@@ -78,6 +80,7 @@ def jobs() -> Page:
 
 
 @bp.get("/jobs/<job_id>")
+@by_link
 def job(job_id: str) -> Page:
     """Show a job: how it is, what came out, what can be done with it."""
     if request.args.get("part") == "curves":
@@ -98,7 +101,7 @@ def edit(job_id: str) -> Page:
     tags = [tag.strip() for tag in form.get("tags", "").split(",") if tag.strip()]
     notes = form.get("notes", "").replace("\r\n", "\n")
     changes = {"title": form.get("title", "").strip(), "notes": notes, "tags": tags}
-    return _do(
+    return do(
         job_id, lambda: gateway().jobs.edit(identity(), job_id, load(JobPatchSchema(), changes))
     )
 
@@ -106,39 +109,39 @@ def edit(job_id: str) -> Page:
 @bp.post("/jobs/<job_id>/stop")
 def stop(job_id: str) -> Page:
     """Ask a fit to stop and keep what it has."""
-    return _do(job_id, lambda: gateway().jobs.stop(identity(), job_id))
+    return do(job_id, lambda: gateway().jobs.stop(identity(), job_id))
 
 
 @bp.post("/jobs/<job_id>/cancel")
 def cancel(job_id: str) -> Page:
     """Ask for the end of a job."""
-    return _do(job_id, lambda: gateway().jobs.cancel(identity(), job_id))
+    return do(job_id, lambda: gateway().jobs.cancel(identity(), job_id))
 
 
 @bp.post("/jobs/<job_id>/resume")
 def resume(job_id: str) -> Page:
     """Continue a fit with what it has."""
-    return _do(job_id, lambda: gateway().jobs.resume(_request(), job_id, _again()))
+    return do(job_id, lambda: gateway().jobs.resume(_request(), job_id, _again()))
 
 
 @bp.post("/jobs/<job_id>/rerun")
 def rerun(job_id: str) -> Page:
     """Run a job once more from its start, or only what failed of it."""
-    return _do(job_id, lambda: gateway().jobs.rerun(_request(), job_id, _again(RerunSchema())))
+    return do(job_id, lambda: gateway().jobs.rerun(_request(), job_id, _again(RerunSchema())))
 
 
 @bp.post("/jobs/<job_id>/instead")
 def ask_instead(job_id: str) -> Page:
     """Cancel a job that can never start, and show the one that is asked for in its place."""
     made: list[str] = []
-    answer = _do(job_id, lambda: made.append(gateway().jobs.ask_instead(_request(), job_id).id))
+    answer = do(job_id, lambda: made.append(gateway().jobs.ask_instead(_request(), job_id).id))
     return redirect(f"/jobs/{made[0]}", code=303) if made else answer
 
 
 @bp.post("/jobs/<job_id>/delete")
 def delete(job_id: str) -> Page:
     """Forget a job and its results."""
-    return _do(job_id, lambda: _delete(job_id), "/jobs")
+    return do(job_id, lambda: _delete(job_id), "/jobs")
 
 
 def _delete(job_id: str) -> None:
@@ -147,6 +150,7 @@ def _delete(job_id: str) -> None:
 
 
 @bp.get("/jobs/<job_id>/parameters.<ending>")
+@by_link
 def parameters(job_id: str, ending: str) -> Page:
     """Write the table of parameters for another program."""
     found = gateway().jobs.get(identity(), job_id)
@@ -162,6 +166,7 @@ def parameters(job_id: str, ending: str) -> Page:
 
 
 @bp.get("/jobs/<job_id>/log.txt")
+@by_link
 def log(job_id: str) -> Page:
     """Send a log as it is, byte for byte."""
     names = ("stream", "task", "attempt")
@@ -183,7 +188,11 @@ def _log_of(job_id: str) -> dict[str, Any]:
 
 
 def _page(job_id: str, error: GatewayError | None = None) -> dict[str, Any]:
-    return stamped({**job_page(gateway(), identity(), job_id, request.args), "error": error})
+    services, who = gateway(), identity()
+    page = stamped({**job_page(services, who, job_id, request.args), "error": error})
+    if request.args.get("part") is None:
+        page |= sharing_part(services, page["job"])
+    return page
 
 
 def stamped(page: dict[str, Any]) -> dict[str, Any]:
@@ -191,7 +200,7 @@ def stamped(page: dict[str, Any]) -> dict[str, Any]:
     return {**page, "stamp": etag_of([__version__, page["version"]])}
 
 
-def _do(job_id: str, verb: Any, after: str = "") -> Page:
+def do(job_id: str, verb: Any, after: str = "") -> Page:
     """Do what a button says and go back to the page; say there what was in the way."""
     try:
         verb()

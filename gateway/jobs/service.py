@@ -13,10 +13,16 @@ from typing import NamedTuple
 import structlog
 
 from gateway.accounts.models import Identity
-from gateway.accounts.rights import Right, require_own
+from gateway.accounts.rights import Right, may, require_own
 from gateway.datasets.blobs import BlobStore
 from gateway.datasets.service import Files
-from gateway.errors import ConflictError, FieldError, InvalidError, NotFoundError
+from gateway.errors import (
+    ConflictError,
+    FieldError,
+    ForbiddenError,
+    InvalidError,
+    NotFoundError,
+)
 from gateway.faults import crash_point
 from gateway.ids import new_id
 from gateway.jobs import drafts, line
@@ -32,11 +38,14 @@ from gateway.jobs.plan import load_plan, script_sha256
 from gateway.jobs.planner import Logins, Planner, Users
 from gateway.jobs.prepare import Naming, Prepared, Preparer, ProblemForJob, Problems
 from gateway.jobs.schemas import JobRequest
+from gateway.jobs.shared import KIND, ReadersJob, SharedJobs, plan_for_readers, thing_of
 from gateway.jobs.store import JobStore
 from gateway.jobs.surveyed import Surveyed
 from gateway.policy.service import Policies
 from gateway.records import altered, now
 from gateway.settings import Settings
+from gateway.sharing.models import Name, Thing
+from gateway.sharing.service import Sharing
 
 _log = structlog.get_logger("jobs")
 _EDITED = ("title", "notes", "archived", "kept")
@@ -54,6 +63,9 @@ class Preview:
     outlook: Outlook
     notes: tuple[FieldError, ...] = ()
     """Those of the warnings that are about one field."""
+
+    difference: str = ""
+    """What was added to the script in expert mode, as a unified diff."""
 
 
 class Submitted(NamedTuple):
@@ -85,7 +97,10 @@ class JobService:
         policies: Policies,
         surveys: Surveyed,
         forecaster: Forecaster,
+        sharing: Sharing,
     ) -> None:
+        self._sharing = sharing
+        self.shared = SharedJobs(sharing, store)
         self._policies = policies
         self._store = store
         self._closings = closings
@@ -141,6 +156,7 @@ class JobService:
             tasks=prepared.wanted.tasks,
             outlook=outlook,
             notes=prepared.notes,
+            difference=self._planner.difference(prepared, plan),
         )
 
     def submit(self, request: Request, wanted: JobRequest) -> Submitted:
@@ -211,7 +227,9 @@ class JobService:
             raise ConflictError(f"job {id} has not ended: cancel it first")
         if job.kept:
             raise ConflictError(f"job {id} is marked to be kept: let it go before you delete it")
+        went = self._sharing.going(Name(KIND, id))
         self._store.delete(job)
+        went()
         for attempt in job.attempts:
             if attempt.dataset:
                 self._files.delete_dataset(attempt.dataset)
@@ -240,15 +258,30 @@ class JobService:
     # ---- looking
 
     def get(self, identity: Identity, id: str) -> Job:
-        """Read a job that somebody may see."""
-        return self._own(identity, id, Right.READ)
+        """Read a job that somebody may see, as far as they may."""
+        return self.shared.seen_by(identity, self._own(identity, id, Right.READ))
+
+    def may_read(self, identity: Identity, id: str) -> bool:
+        """Whether somebody may see a job, now."""
+        try:
+            return self._own(identity, id, Right.READ).id == id
+        except NotFoundError:
+            return False
+
+    def thing(self, identity: Identity, id: str, right: Right) -> Thing:
+        """Name a job for those who decide, or see, with whom it is shared."""
+        job = self._own(identity, id, right)
+        if not may(identity, Right.READ, job.owner):
+            raise ForbiddenError(f"who may read this job is for {job.owner} alone to see")
+        return thing_of(job)
 
     def plan(self, job: Job, attempt: int | None = None) -> Plan:
         """Read what was, or will be, submitted for an attempt."""
-        return load_plan(find_attempt(job, attempt).plan, self._blobs)
+        plan = load_plan(find_attempt(job, attempt).plan, self._blobs)
+        return plan_for_readers(plan, job) if isinstance(job, ReadersJob) else plan
 
     def _own(self, identity: Identity, id: str, right: Right) -> Job:
-        return require_own(self._store.get, identity, right, id, "job")
+        return require_own(self._store.get, identity, right, id, "job", self.shared.may_read)
 
     def _wish(self, identity: Identity, id: str, wish: Wish) -> Job:
         self._own(identity, id, Right.WRITE)
@@ -331,7 +364,7 @@ class JobService:
             problem=prepared.problem,
             options=wanted.options,
             seed=wanted.seed,
-            attempts=(altered(first, waits_for=request.after.jobs),),
+            attempts=(altered(first, waits_for=request.after.held_by(wanted.id)),),
             mode=wanted.mode,
             notes=request.notes,
             tags=request.tags,

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from gateway.sharing.store import FORGET
+
 # KEYS: job, jobs, jobs:of:owner, jobs:of:owner:state, jobs:active, idempotency (may be "")
 # ARGV: id, owner, record, state, request hash, version (a restored job has one already),
 # how many jobs the owner may have, how many that have not ended (0: any), the states of such
@@ -88,8 +90,11 @@ return redis.call('SREM', KEYS[2], ARGV[1])
 # KEYS: job, jobs, jobs:active, jobs:deleted, jobs:rubbish, and what else goes with the job
 # ARGV: id, version as read, owner, what is to be removed from disk, seconds that keys are kept,
 # what stays of it (see gateway.jobs.gone), the second of its deletion
-# The keys stay for a while without their job: a late retry must not make it again.
-DELETE = """
+# The keys stay for a while without their job: a late retry must not make it again. In the same step
+# its shares go.
+DELETE = (
+    FORGET
+    + """
 local now = redis.call('HMGET', KEYS[1], 'version', 'state')
 if not now[1] then return 'gone' end
 if now[1] ~= ARGV[2] then return 'stale' end
@@ -107,8 +112,10 @@ redis.call('HSET', 'gone', ARGV[1], ARGV[6])
 redis.call('ZADD', 'gone:ids', 0, ARGV[1])
 redis.call('ZADD', 'gone:of:' .. ARGV[3], 0, ARGV[1])
 redis.call('ZADD', 'gone:when', ARGV[7], ARGV[1])
+forget_shares('job', ARGV[1])
 return 'deleted'
 """
+)
 
 # ARGV: when, then for each job its id and its version as read
 # One that has changed since was seen as it was, not as it is; one that is gone must not come back.

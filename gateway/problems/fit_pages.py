@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from gateway.errors import ConflictError, GatewayError, NotFoundError
 from gateway.jobs.kinds import find_kind
+from gateway.jobs.shared import ReadersJob
 from gateway.problems.form_filling import FormValues, fresh, of_example, of_job, of_problem
 from gateway.problems.form_look import Look, look_at_problem
 from gateway.problems.form_page import FormPage, column_names, default_text, twice
@@ -127,8 +128,12 @@ def _filled() -> FormValues:
     services, who, asked = gateway(), identity(), request.args
     if asked.get("from"):
         job = services.jobs.get(who, asked["from"])
-        found = _problem(job.problem.id, job.problem.version or None)
-        return {**fresh(services.settings, job.kind), **of_job(job, found)}
+        own = asked.get("problem")  # a copy, of what somebody else's job ran with
+        found = _problem(own or job.problem.id, None if own else job.problem.version or None)
+        values = {**fresh(services.settings, job.kind), **of_job(job, found)}
+        if isinstance(job, ReadersJob):
+            values.pop("proposal", None)  # its owner's
+        return values
     kind = asked.get("kind", "fit")
     find_kind(kind)
     values = fresh(services.settings, kind)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
 from gateway.accounts.models import Identity
 from gateway.accounts.rights import Right, require_may, require_own
 from gateway.datasets.service import Files
-from gateway.errors import FieldError, InvalidError, NotFoundError, TooManyRequestsError
+from gateway.errors import (
+    ConflictError,
+    FieldError,
+    InvalidError,
+    NotFoundError,
+    TooManyRequestsError,
+)
 from gateway.ids import new_id
 from gateway.jobs.models import ProblemRef
 from gateway.jobs.prepare import Convert, ProblemForJob
@@ -100,6 +107,9 @@ class ProblemService:
         """Copy the newest version of a problem into a new one."""
         source = self.get(identity, id)
         self._require_room(identity.user)
+        return self._copy(identity, source, name or f"{source.problem.name} (copy)")
+
+    def _copy(self, identity: Identity, source: Found, name: str) -> Found:
         copy_id = new_id()
         kept = replace(
             source.kept,
@@ -109,15 +119,32 @@ class ProblemService:
             source.problem,
             id=copy_id,
             owner=identity.user,
-            name=name or f"{source.problem.name} (copy)",
+            name=name,
             created=now(),
             updated=now(),
             version=1,
-            cloned_from=id,
+            cloned_from=source.problem.id,
         )
         self._files.keep(kept)
         self._store.put(copy, kept)
         return Found(problem=copy, kept=kept)
+
+    def copy_for(self, who: Identity, ref: ProblemRef, elements: object) -> Found:
+        """Copy what a job ran with into a problem of somebody who may see the job.
+
+        All contents that it names, and its elements do, are theirs then, too.
+        """
+        try:
+            source, kept = self._store.both(ref.id or "", ref.version or None)
+        except NotFoundError as error:
+            raise ConflictError(
+                "the problem of this job was deleted: download everything, and upload its model"
+            ) from error
+        self._require_room(who.user)
+        for digest, name in _named_files([kept.version.document, elements]).items():
+            self._files.put(who.user, name, self._files.content(digest))
+        bare = replace(source, notes="", tags=())  # its owner's own words are no part of the job
+        return self._copy(who, Found(problem=bare, kept=kept), source.name)
 
     def _require_room(self, owner: str) -> None:
         most = self._settings.limits.problems_per_user
@@ -264,6 +291,25 @@ def _read_curve(kept: KeptVersion, raw: bytes, pointer: str) -> bytes:
     # Most jobs have no elements, and reading the schema takes a tenth of a submission.
     curve: CurveDocument = CurveSchema().load(dict(kept.version.document["curve"]))
     return render_element(curve, raw, pointer)
+
+
+def _named_files(document: object) -> dict[str, str]:
+    """Find the files that a document names: digest to name.
+
+    >>> _named_files({"data": {"name": "a.dat", "digest": "0" * 64}, "args": ["x"]}) == {
+    ...     "0" * 64: "a.dat"}
+    True
+    """
+    if isinstance(document, list | tuple):
+        return {key: name for part in document for key, name in _named_files(part).items()}
+    if not isinstance(document, Mapping):
+        return {}
+    found = _named_files(list(document.values()))
+    if isinstance(digest := document.get("digest"), str):
+        found[digest] = str(document.get("name") or "data")
+    if isinstance(files := document.get("files"), Mapping):  # of an element
+        found |= {str(digest): str(path) for path, digest in files.items()}
+    return found
 
 
 def _at(pointer: str, item: FieldError) -> FieldError:

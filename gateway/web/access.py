@@ -26,6 +26,9 @@ class Access:
     scope: Scope | None = None
     """None: by the method."""
 
+    by_link: bool = False
+    """Also for people who are not signed in and have opened a link, where the site allows that."""
+
     rotates: bool = False
     """The refresh token is what counts, whether or not the access token is still good."""
 
@@ -47,6 +50,11 @@ def public(view: _View) -> _View:
 def needs(scope: Scope) -> Callable[[_View], _View]:
     """Ask for a scope; ``admin`` also for an administrator."""
     return lambda view: _declare(view, scope=scope)
+
+
+def by_link(view: _View) -> _View:
+    """Let who has opened a link read, too; the view asks whether it is a link to this."""
+    return _declare(view, by_link=True)
 
 
 def rotates(view: _View) -> _View:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from flask import Response, g, redirect, request, url_for
 from redis import RedisError
 from werkzeug.wrappers import Response as AnyResponse
 
-from gateway.accounts.models import InvalidTokenError, Scope, ScopeError
+from gateway.accounts.models import Identity, InvalidTokenError, Scope, ScopeError
 from gateway.accounts.rights import require_admin
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, NotFoundError
 from gateway.web.access import current_access, scope_of
 from gateway.web.context import gateway, identity, identity_or_none, is_api
-from gateway.web.cookies import credentials, drop_session, keep_session
+from gateway.web.cookies import credentials, drop_session, keep_session, link
 
 REALM = "bumps-gateway"
 
@@ -29,6 +31,8 @@ def authenticate() -> AnyResponse | None:
         g.refused = error  # a public page answers all the same, as to a stranger
     if access.public:
         return None
+    if access.by_link and identity_or_none() is None:
+        _admit_by_link()
     if identity_or_none() is None and _is_page():
         return redirect(url_for("account_pages.sign_in", next=_here()), code=303)
     _check_scope(scope_of(access, request.method))
@@ -50,6 +54,16 @@ def _verify(*, rotating: bool) -> None:
     g.identity = verified.identity
     if verified.renewed is not None:
         keep_session(verified.renewed)
+
+
+def _admit_by_link() -> None:
+    """Let somebody without a name read what the link in this browser opens."""
+    sharing, shown = gateway().sharing, link()
+    if sharing.links == "anyone" and shown:
+        with suppress(NotFoundError):  # forged, taken back or over: then they are nobody
+            share = sharing.follow(shown)
+            scopes = frozenset({Scope.READ})
+            g.identity = Identity(user="", admin=False, scopes=scopes, link=share.id)
 
 
 def _is_page() -> bool:

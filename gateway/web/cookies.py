@@ -16,6 +16,7 @@ from gateway.web.context import DEVICE_COOKIE
 ACCESS = "__Host-bgw-access"
 REFRESH = "__Host-bgw-refresh"
 CSRF = "__Host-bgw-csrf"
+LINK = "__Host-bgw-link"
 _DEVICE_LIFE = timedelta(days=365)
 
 
@@ -53,6 +54,16 @@ def drop_session() -> None:
     g.new_tokens = None
 
 
+def keep_link(link: str) -> None:
+    """Have a browser of nobody keep the link that it has opened, until it is closed."""
+    g.new_link = link
+
+
+def link() -> str | None:
+    """Read the link that this browser has opened; whether it is good is another question."""
+    return request.cookies.get(LINK)
+
+
 def stranger() -> str:
     """Name a browser that has not signed in; what its forms carry is bound to this name."""
     name: str | None = g.get("stranger") or request.cookies.get(CSRF)
@@ -74,6 +85,8 @@ def set_cookies(response: Response) -> Response:
         _set(response, DEVICE_COOKIE, device, _DEVICE_LIFE)
     if (name := g.get("stranger")) is not None:
         _set(response, CSRF, name, None)
+    if (opened := g.get("new_link")) is not None:
+        _set(response, LINK, opened, None)
     if g.get("drop_session"):
         for cookie in (ACCESS, REFRESH):
             response.delete_cookie(cookie, path="/", secure=True, httponly=True, samesite="Lax")

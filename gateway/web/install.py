@@ -10,6 +10,7 @@ from jinja2 import StrictUndefined
 from redis import RedisError
 from werkzeug.wrappers import Response as AnyResponse
 
+from gateway.accounts.models import Identity
 from gateway.web import auth, cookies, correlation, csrf, headers, hosts, limits, logs
 from gateway.web.context import EXTENSION, gateway, identity_or_none
 from gateway.web.errors import handle_errors
@@ -63,16 +64,22 @@ def _prepare_templates(app: APIFlask) -> None:
     app.context_processor(
         lambda: {
             "csrf_token": csrf.csrf_token,
-            "asks": identity_or_none(),
+            "asks": _signed_in(),
             "unread": _unread,
             "site": app.title,
         }
     )
 
 
+def _signed_in() -> Identity | None:
+    """Say who is signed in; nobody is who only has a link."""
+    asks = identity_or_none()
+    return None if asks is None or not asks.user else asks
+
+
 def _unread() -> int | None:
     """Count what the user has not read; None on the page that says that the store is away."""
-    asks = identity_or_none()
+    asks = _signed_in()
     try:
         return None if asks is None else gateway().notifications.unread(asks.user)
     except RedisError:

@@ -98,7 +98,9 @@ def event_stream(
     """
     accounts, who = gateway().accounts, identity()
     streams.open(reader)
-    lines = _lines(read, lambda: accounts.stands(who) and may_read(), last_event_id())
+    lines = _lines(
+        read, lambda: bool(who.link or accounts.stands(who)) and may_read(), last_event_id()
+    )
     response = Response(lines, mimetype="text/event-stream")
     response.call_on_close(lambda: streams.close(reader))
     response.headers["Cache-Control"] = "no-store"

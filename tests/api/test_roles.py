@@ -110,6 +110,11 @@ ROWS: dict[str, tuple[int | None, ...]] = {
     "POST /jobs/{job_id}/resume": _OWN_WRITE,
     "POST /jobs/{job_id}/rerun": _OWN_WRITE,
     "POST /jobs/{job_id}/instead": _OWN_WRITE,
+    "GET /jobs/{job_id}/shares": _OWN_READ,
+    "POST /jobs/{job_id}/shares": _OWN_WRITE,
+    "DELETE /jobs/{job_id}/shares/{share_id}": _OWN_WRITE,
+    "POST /jobs/{job_id}/copy": _OWN_WRITE,
+    "POST /shared": _WRITE,
     "GET /jobs/{job_id}/script": _OWN_READ,
     "GET /jobs/{job_id}/history": _OWN_READ,
     "GET /jobs/{job_id}/log": _OWN_READ,
@@ -159,12 +164,14 @@ class Stage:
         assert made.status_code == 201, made.text
         upload = self.owner.http.post("/uploads", headers=TUS).json()
         sent = self.owner.http.post("/files?name=x", content=b"1 2 3\n").json()
+        share = self.owner.http.post(f"/jobs/{job['id']}/shares", json={"link": True}).json()
         path = f"/clusters/{CLUSTER}/account"
         assert self.owner.http.put(path, json={"login": "ada"}).status_code == 200
         return {"problem_id": problem["id"], "job_id": job["id"], "token_id": token["id"],
                 "path": files[0]["path"], "name": name, "cluster": CLUSTER,
                 "notification_id": told["id"], "webhook_id": hook["id"],
-                "upload_id": upload["id"], "digest": sent["digest"]}  # fmt: skip
+                "upload_id": upload["id"], "digest": sent["digest"],
+                "share_id": share["id"]}  # fmt: skip
 
 
 @cache
@@ -202,6 +209,8 @@ def ask(stage: Stage, route: Route, caller: str, values: dict[str, str]) -> http
     body: dict[str, Any] = {} if route.method in ("GET", "DELETE") else {"json": {}}
     if route.name == "PUT /problems/{problem_id}":
         body, headers = {"json": CURVE}, {**headers, "If-Match": "*"}
+    if route.name == "POST /jobs/{job_id}/shares":
+        body = {"json": {"link": True}}
     if "/uploads" in route.template:
         body, headers = {"content": b""}, {**headers, **TUS}
     if route.template.endswith("/files"):

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from gateway.accounts.models import Identity, Scope, expand
 from gateway.backup import back_up
 from gateway.errors import NoSpaceError
+from gateway.jobs.shared import thing_of
 from gateway.keepsakes import KINDS, Keepsakes
 from gateway.notifications.ends import Ends
 from gateway.notifications.mail_store import MailStore
@@ -68,6 +70,8 @@ def test_what_was_set_comes_back_and_nobody_is_told_again(
     job = make_job(state=JobState.FAILED, collected=True)
     services.job_store.add(job)
     services.job_store.settle(job)
+    own = Identity(user="ada", admin=False, scopes=expand([Scope.SUBMIT]))
+    services.sharing.by_link(own, thing_of(job))
     told = end_of(job, job.attempt)
     services.notification_store.tell("x:1", told, services.webhooks.messages(told))
     assert house.go(ca_file=str(taker.ca_file)).delivered

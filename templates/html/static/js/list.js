@@ -13,8 +13,8 @@ function tell() {
   const count = shown.filter((pick) => pick.checked).length;
   all.checked = count > 0 && count === shown.length;
   all.indeterminate = count > 0 && count < shown.length;
-  document.getElementById("bulk").classList.toggle("some", count > 0 || found.checked);
-  document.getElementById("chosen").textContent = found.checked ? "" : count === 1 ? "1 chosen" : `${count} chosen`;
+  document.getElementById("bulk").classList.toggle("some", count > 0 || found?.checked);
+  document.getElementById("chosen").textContent = found?.checked ? "" : count === 1 ? "1 chosen" : `${count} chosen`;
 }
 
 // A row that left the page is not chosen any more: nobody sees that it would be meant.
