@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -71,9 +72,8 @@ class Member:
 
     @cached_property
     def rows(self) -> Mapping[str, ParameterRow]:
-        """Its parameters by label; of several with one label the first counts."""
-        found = self.result.parameters if self.result else ()
-        return {row.label: row for row in reversed(found)}
+        """Its parameters by name."""
+        return by_name(self.result.parameters if self.result else ())
 
     @property
     def element(self) -> Document:
@@ -199,7 +199,7 @@ class Comparison:
     @cached_property
     def lines(self) -> tuple[Line, ...]:
         """Every parameter that any member fitted, in the order in which they come."""
-        labels = dict.fromkeys(label for one in self.members for label in _labels(one))
+        labels = dict.fromkeys(label for one in self.members for label in one.rows)
         first = self.reference.rows
         return tuple(
             Line(
@@ -329,8 +329,22 @@ def _data_digest(blobs: BlobStore, dataset: Dataset, path: str) -> str:
     return hashlib.sha256(json.dumps(data).encode()).hexdigest()
 
 
-def _labels(member: Member) -> Iterable[str]:
-    return (row.label for row in member.result.parameters) if member.result else ()
+def by_name(found: Iterable[ParameterRow]) -> dict[str, ParameterRow]:
+    """Name parameters so that none hides another: bumps lets several have one label.
+
+    >>> row = ParameterRow(label="thickness", value=1.0)
+    >>> list(by_name([row, ParameterRow(label="rho", value=2.0), row]))
+    ['thickness', 'rho', 'thickness (2)']
+    """
+    named: dict[str, ParameterRow] = {}
+    seen: Counter[str] = Counter()
+    for row in found:
+        name = row.label
+        while name in named:
+            seen[row.label] += 1
+            name = f"{row.label} ({seen[row.label] + 1})"
+        named[name] = row
+    return named
 
 
 def _cell(row: ParameterRow | None, first: ParameterRow | None) -> Cell | None:

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from gateway.datasets.blobs import BlobStore
 from gateway.errors import InvalidError
-from gateway.jobs.compared import MOST, Cell, Line, parse_refs
+from gateway.jobs.compared import MOST, Cell, Line, by_name, parse_refs
 from gateway.jobs.compared_files import _changes
 from gateway.jobs.result_view import ParameterRow
 from tests.jobs.making_pages import HOSTILE, Fits, Window, data, model, pixels, serious
@@ -244,6 +244,13 @@ def test_hostile_numbers_become_nothing_and_never_infinite(
     line = Line(label="x", cells=tuple(Cell(row=row(*pair)) for pair in pairs))
     numbers = [line.spread, line.farthest, line.chisq, *(line.mean or ())]
     assert all(number is None or math.isfinite(number) for number in numbers)
+
+
+def test_no_parameter_hides_another_of_its_label() -> None:
+    labels = ["x", "x (2)", "x", *["y"] * 20_000]
+    found = by_name(ParameterRow(label=label, value=index) for index, label in enumerate(labels))
+    assert [one.value for one in found.values()] == list(range(len(labels)))
+    assert [*found][:5] == ["x", "x (2)", "x (3)", "y", "y (2)"]
 
 
 def test_the_weighted_mean_is_that_of_the_textbook() -> None:
