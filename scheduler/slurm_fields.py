@@ -99,6 +99,7 @@ TABLE: Mapping[str, Callable[[str], Fields]] = {
     "gpus": _as("gpus"),
     "gpus-per-node": _gpus_per_node,
     "gres": _gres,
+    "ignore-pbs": lambda _: {},  # sbatch alone reads such lines
     "job-name": _as("name"),
     "licenses": _list("licenses"),
     "mail-type": _mail_types,

@@ -27,7 +27,7 @@ _CHECK_S = 5.0
 
 _HOST = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 _WHEN = (
-    r"(now(\+[1-9][0-9]{0,6}(seconds|minutes|hours|days|weeks)?)?"
+    r"(now(\+[1-9][0-9]{0,6}((second|minute|hour|day|week)s?)?)?"
     r"|[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2})?)?|[0-9]{2}:[0-9]{2}(:[0-9]{2})?)"
 )
 _WORDS = r"[A-Za-z0-9][A-Za-z0-9_:=,.*-]{0,63}"
@@ -75,12 +75,15 @@ MORE: Mapping[str, More] = {
 
 _OWN = frozenset({
     "array", "batch", "chdir", "clusters", "comment", "container", "dependency", "error", "export",
-    "export_file", "get_user_env", "gid", "hold", "input", "job_name", "kill_on_invalid_dep",
-    "no_kill", "no_requeue", "open_mode", "output", "parsable", "priority", "propagate", "quiet",
-    "reboot", "requeue", "signal", "test_only", "time_min", "uid", "wait", "wrap",
+    "export_file", "get_user_env", "gid", "hold", "ignore_pbs", "input", "job_name",
+    "kill_on_invalid_dep", "no_kill", "no_requeue", "open_mode", "output", "parsable", "priority",
+    "propagate", "quiet", "reboot", "requeue", "signal", "test_only", "time_min", "uid", "wait",
+    "wrap",
 })  # fmt: skip
 
-_DIRECTIVE = re.compile(r"\s*#\s*(SBATCH|SLURM|PBS|BSUB)\b", re.IGNORECASE)
+_DIRECTIVE = re.compile(r"\s*#\s*(SBATCH|SLURM|PBS|BSUB)", re.IGNORECASE)
+"""Of #PBS and #BSUB, sbatch 22.05 obeys every line of a script, also after its first command."""
+
 _WHERE = re.compile(r"line (\d+): (.*)")
 
 
@@ -210,7 +213,7 @@ def line_error(line: str) -> str:
     if strange is not None:
         return f"has the character U+{ord(strange):04X}, which is not printable: type it anew"
     if _DIRECTIVE.match(line):
-        return "is a directive, which nobody reads here: give it as an option of its own"
+        return "is a directive, and has no place among commands: give it as an option of its own"
     if line.strip() == END_OF_LINES:
         return "is what ends your lines in the script: write something else"
     return ""

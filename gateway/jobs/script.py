@@ -133,6 +133,7 @@ def render_script(
         "--requeue" if resumable else "--no-requeue",
         *(_directive(option, value) for option, value in resources.items()),
         *(_further(option, value) for option, value in expert.directives.items()),
+        *(["--ignore-pbs"] if expert.lines else []),  # else sbatch looks for #PBS among the lines
     ]
     for name, value in environment.items():
         _matching("environment", _VARIABLE, name)

@@ -15,11 +15,13 @@ from gateway.accounts.models import Identity
 from gateway.clusters.shared import shared_account_note
 from gateway.errors import GatewayError, InvalidError, NotFoundError
 from gateway.jobs.dependencies import KINDS as ENDINGS
+from gateway.jobs.dependencies import SINGLETON
 from gateway.jobs.kinds import find_kind
 from gateway.jobs.neighbours import offered
 from gateway.jobs.service import Preview
 from gateway.problems import library
 from gateway.problems.form_errors import by_field, of_typed
+from gateway.problems.form_expert import expert_choices
 from gateway.problems.form_filling import RECOMMENDED, FormValues, option_text
 from gateway.problems.form_look import Look
 from gateway.problems.form_reading import UploadedFile, Values, read_files
@@ -116,6 +118,7 @@ def _script(preview: Preview | None) -> Document | None:
         "accuracy": preview.outlook.accuracy,
         "earliest": preview.outlook.earliest,
         "script": preview.plan.script,
+        "difference": preview.difference.splitlines(),
         "sha256": hashlib.sha256(preview.plan.script.encode()).hexdigest(),
     }
 
@@ -172,8 +175,12 @@ def _places(services: Gateway, who: Identity, values: Values) -> Document:
         "partitions": _partitions(services, known),
         "account_note": shared_account_note(clusters[known]),
         "before": offered(services.job_store, who.user),
-        "endings": [(kind, f"each {words}") for kind, words in ENDINGS.items()],
+        "endings": [
+            *((kind, f"each {words}") for kind, words in ENDINGS.items()),
+            (SINGLETON, "all older ones of its title have ended"),
+        ],
         "drain_note": services.drains.why(known),
+        **expert_choices(values, services.policies.additions(who.user)),
         **_proposals(services, who, known, values.get("proposal", "")),
         "more_open": any(values.get(name) for name in _MORE),
     }

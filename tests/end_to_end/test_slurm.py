@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from gateway.jobs.expert import Expert
+from gateway.jobs.script import render_script
 from gateway.records import now
 from tests.end_to_end.slurm_admin import folder_of, running, starts
 from tests.end_to_end.slurm_site import slurm_gateway
@@ -37,6 +39,7 @@ TELLING = slow_line(0.002).replace(
     "    import os\n\n    node = os.environ['SLURMD_NODENAME']\n"
     "    open('../by', 'a').write(f'{node}\\n')\n    time.sleep",
 )
+ALLOWED = '[expert.users.{}]\ndirectives = ["hint"]\nlines = true\n'
 SPREAD: dict[str, Any] = {"partition": "wide", "mpi": True, "ntasks": 2, "nodes": 2}
 
 
@@ -78,13 +81,43 @@ def test_a_fit_runs_on_slurm_and_comes_back_right(cluster: Cluster, api: Api) ->
 
 
 def test_what_sbatch_got_is_what_the_preview_showed(site: LiveGateway, api: Api) -> None:
-    wanted = {**LONG, "options": {"seconds": 0, "steps": 1}}
+    expert = {"directives": {"hint": "nomultithread"}, "lines": "export A=1\necho lines: $A"}
+    with site.services() as services:
+        services.policies.put(Path("own.toml"), ALLOWED.format(api.name), "root")
+    wanted = {**LONG, "options": {"seconds": 0, "steps": 1}, "expert": expert}
     preview = api.http.post("/jobs/preview", json=wanted).json()
     job = api.wait(api.submit(**wanted, draft=preview["draft"])["id"])
 
     base = Path(site.environment["GATEWAY_CONFIG"]).parent / "jobs"
     (script,) = base.glob(f"*/{job['id']}/1/job.sh")
     assert script.read_text(encoding="utf-8") == preview["script"]
+    assert job["state"] == "COMPLETED"
+    assert "lines: 1" in api.http.get(f"/jobs/{job['id']}/log").json()["text"]
+    sent = api.http.post(f"/jobs/{job['id']}/rerun", json={"expert": {"lines": "exit 7"}})
+    assert sent.status_code == 202, sent.text
+    failed = api.wait(job["id"])
+    assert (failed["state"], failed["exit_code"], failed["reason"]) == ("FAILED", 7, "LinesFailed")
+
+
+def test_no_line_before_the_fit_is_a_directive_to_sbatch(cluster: Cluster, tmp_path: Path) -> None:
+    script = render_script(
+        {"time": "10"},
+        marker="gw-J1-1",
+        comment="gw:ada:test",
+        workdir=str(tmp_path),
+        python="/usr/bin/python3",
+        environment={},
+        expert=Expert(directives={"begin": "now+1hour"}, lines="echo one\necho two"),
+    )
+    # What the gateway refuses to write: were it written all the same, nobody would obey it.
+    lines = "#SBATCH --nice=7 --job-name=x\n#PBS -N x\n#PBS -l walltime=0:33:00\n#BSUB -J x\n"
+    (tmp_path / "job.sh").write_text(script.replace("echo two\n", lines), encoding="utf-8")
+    job = cluster.run("sbatch", "--parsable", str(tmp_path / "job.sh"), "1").strip()
+    found = cluster.run("scontrol", "show", "job", job)
+    cluster.run("scancel", job)
+    assert {"JobName=gw-J1-1", "Nice=0", "TimeLimit=00:10:00", "Reason=BeginTime"} < set(
+        found.split()
+    )
 
 
 def test_a_job_submitted_by_hand_twice_runs_once_and_is_followed_when_adopted(

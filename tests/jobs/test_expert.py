@@ -144,6 +144,7 @@ def test_a_script_with_additions_differs_by_them_alone(tmp_path: Path) -> None:
     assert options.items() - parse_options(plain).items() == {
         ("exclude", "n[1-3]"),
         ("contiguous", ""),
+        ("ignore-pbs", ""),
     }
     assert added.index('ln "$mine"') < added.index(lines) < added.index("driver.pyz")
     diff = difference(plain, added).split("\n")
@@ -160,6 +161,7 @@ def test_a_script_with_additions_differs_by_them_alone(tmp_path: Path) -> None:
         ("#SBATCH --uid=0", "Line 1 is a directive"),
         ("export A=1\n  #sbatch --uid=0", "Line 2 is a directive"),
         ("#PBS -N other", "is a directive"),
+        ("#PBSx -N other", "is a directive"),
         ("# BSUB -J other", "is a directive"),
         ("cat <<X\nX\nEND-OF-YOUR-LINES\nid", "Line 3 is what ends your lines"),
         ("a\0b", "character U+0000"),

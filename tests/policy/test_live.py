@@ -126,6 +126,85 @@ def test_a_proposal_goes_from_the_policy_to_the_script(live: LiveGateway, tmp_pa
     assert "account" not in third["resources"], "what the proposal gave is not kept"
 
 
+EXPERT = '[expert]\ndirectives = ["exclude", "contiguous"]\n[expert.users.{}]\nlines = true\n'
+
+
+def test_what_is_added_to_a_script_runs_is_kept_and_is_told_to_administrators(
+    live: LiveGateway,
+) -> None:
+    live.add_user("boss", admin=True)
+    ada, eve, boss = live.user(), live.user(), Api(live, "boss")
+    hold(live, EXPERT.format(ada.name))
+    assert ada.http.get("/me/policy").json()["expert"]["lines"] is True
+    said = live.command("policy", "show", "--user", eve.name)
+    assert "may add to scripts: --exclude, --contiguous\n" in f"{said}\n"
+
+    lines = "echo lines before $SLURM_JOB_ID\nexport ADDED=yes"
+    expert = {"directives": {"exclude": "n[1-3]", "contiguous": True}, "lines": lines}
+    preview = ada.http.post("/jobs/preview", json={**DUMMY, "expert": expert}).json()
+    assert "+#SBATCH --exclude=n[1-3]\n+#SBATCH --contiguous\n" in preview["difference"]
+    assert "does not heed --exclude, --contiguous" in " ".join(preview["warnings"])
+    job = ada.submit(**DUMMY, expert=expert, draft=preview["draft"])["id"]
+    ended = ada.wait(job)
+    assert (ended["state"], ended["script_sha256"]) == ("COMPLETED", preview["sha256"])
+    assert ada.http.get(f"/jobs/{job}/script").json()["script"] == preview["script"]
+    log = ada.http.get(f"/jobs/{job}/log").json()["text"]
+    assert f"lines before {ended['native_id']}" in log
+    [row] = boss.http.get("/admin/audit", params={"job": job}).json()["items"]
+    assert (row["expert"]["exclude"], row["expert"]["lines"][:11]) == ("n[1-3]", "2, SHA-256 ")
+
+    assert ada.http.post(f"/jobs/{job}/rerun", json={}).status_code == 202
+    ada.wait(job)
+    assert lines in ada.http.get(f"/jobs/{job}/script").json()["script"]
+    bad = {"expert": {"lines": "exit 7"}}
+    assert ada.http.post(f"/jobs/{job}/rerun", json=bad).status_code == 202
+    failed = ada.wait(job)
+    assert (failed["state"], failed["exit_code"], failed["reason"]) == ("FAILED", 7, "LinesFailed")
+    assert failed["reason_text"].startswith("Your lines before the fit ended with status 7, so")
+
+    hold(live, "")
+    answer = ada.http.post(f"/jobs/{job}/rerun", json={})
+    assert answer.status_code == 422, "what was allowed is allowed no more"
+    assert {error["pointer"] for error in answer.json()["errors"]} == {
+        "/expert/directives/exclude", "/expert/directives/contiguous", "/expert/lines",
+    }  # fmt: skip
+    assert ada.http.post(f"/jobs/{job}/rerun", json={"expert": {}}).status_code == 202
+    ada.wait(job)
+    assert "END-OF-YOUR-LINES" not in ada.http.get(f"/jobs/{job}/script").json()["script"]
+
+
+def test_the_form_shows_what_may_be_added_and_what_is_wrong_with_it(live: LiveGateway) -> None:
+    api = live.user()
+    ada, eve = Plain(Fits(api)), Plain(Fits(live.user()))
+    hold(live, EXPERT.format(api.name))
+    assert _field(eve, "x.exclude")
+    assert 'id="lines"' not in eve.get("/fits/new").text
+    text = "echo a\nexport ADDED='<b>'"
+    added = {"x.exclude": "n1", "x.contiguous": "yes", "lines": text}
+    shown = post(ada, filled(ada, do="preview", **added)).text
+    assert "<ins>+export ADDED=&#39;&lt;b&gt;&#39;</ins>" in shown
+    assert "<ins>+#SBATCH --exclude=n1</ins>\n<ins>+#SBATCH --contiguous</ins>" in shown
+    wrong = post(ada, filled(ada, do="fit", lines="#SBATCH --uid=0", **{"x.exclude": "n1\nid"}))
+    assert wrong.status_code == 422
+    assert [one.partition(",")[0] for one in _said(wrong.text)] == [
+        "&#39;n1\\nid&#39; is not a value that --exclude takes.", "Line 1 is a directive",
+    ]  # fmt: skip
+    forbidden = post(eve, filled(eve, do="fit", lines=text))
+    assert forbidden.status_code == 422
+    assert _said(forbidden.text)[0].startswith("This site lets you add no lines to the script")
+    assert "export ADDED" in forbidden.text, "what was typed is not lost"
+
+    sent = post(ada, filled(ada, do="fit", **added))
+    assert sent.status_code == 303, sent.text
+    job = sent.headers["Location"].rpartition("/")[2]
+    again = ada.get(f"/fits/new?from={job}").text
+    assert 'value="n1"' in again
+    assert "export ADDED=&#39;&lt;b&gt;&#39;</textarea>" in again
+    api.cancel_all()
+    for one in (ada, eve):
+        one.http.close()
+
+
 def test_who_has_used_up_the_groups_hours_waits_and_then_goes(live: LiveGateway) -> None:
     ada, bob, eve = live.user(), live.user(), live.user()
     group = f'[groups.imaging]\nmembers = ["{ada.name}", "{bob.name}"]\n[limits.groups.imaging]\n'
