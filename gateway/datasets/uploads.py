@@ -11,8 +11,9 @@ import fcntl
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -26,6 +27,10 @@ from gateway.texts import size_text
 
 MOST_AT_ONCE = 20
 """Unfinished uploads of one user."""
+
+REST_S = 3600.0
+"""Who has that many and begins another loses the one that nobody has sent to for longest, if it
+has rested for so long: no page lists them, so nobody could choose."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +67,7 @@ class Uploads:
         QuotaError
             When the user keeps too much already.
         ConflictError
-            When too many of the user's uploads have not ended.
+            When too many of the user's uploads have not ended, and somebody sends to all.
         """
         path = check_file_name(name, "/name")
         if size > self._limits.file_bytes:
@@ -71,17 +76,30 @@ class Uploads:
                 "are taken"
             )
         self._files.require_room(who.user)
-        begun = list(self._root.glob(f".upload-{_mark(who)}-*.bytes.part"))
-        if len(begun) >= MOST_AT_ONCE:
-            raise ConflictError(
-                f"{len(begun)} of your uploads have not ended: go on with one, or delete one"
-            )
+        self._require_few(who)
         upload = Upload(id=new_id(), name=path, size=size)
         with told_when_full():
             require_space(self._root, size)
             self._write(who, upload)
             os.close(create(self._bytes(who, upload.id)))
         return upload if size else self.append(who, upload.id, 0, ())
+
+    def _require_few(self, who: Identity) -> None:
+        """See that a user may begin one more."""
+        touched: dict[str, float] = {}
+        for path in self._root.glob(f".upload-{_mark(who)}-*.bytes.part"):
+            with suppress(FileNotFoundError):  # it has just ended
+                one = path.name.rpartition("-")[2].removesuffix(".bytes.part")
+                touched[one] = path.stat().st_mtime
+        if len(touched) < MOST_AT_ONCE:
+            return
+        oldest = min(touched, key=touched.__getitem__)
+        if time.time() - touched[oldest] < REST_S:
+            raise ConflictError(
+                f"{len(touched)} of your uploads have not ended: go on with one, delete one, or "
+                "begin this when nothing has been sent to one of them for an hour"
+            )
+        self._forget(who, oldest)
 
     def get(self, who: Identity, id: str) -> Upload:
         """Say how far an upload got.
@@ -128,6 +146,9 @@ class Uploads:
     def drop(self, who: Identity, id: str) -> None:
         """Forget an upload; a file that it made stays."""
         self.get(who, id)
+        self._forget(who, id)
+
+    def _forget(self, who: Identity, id: str) -> None:
         self._bytes(who, id).unlink(missing_ok=True)
         self._about(who, id).unlink(missing_ok=True)
 

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -19,7 +20,7 @@ from gateway.datasets.blobs import Blob, BlobStore
 from gateway.datasets.models import FileRef
 from gateway.datasets.service import Files
 from gateway.datasets.store import DatasetStore
-from gateway.datasets.uploads import MOST_AT_ONCE, Uploads
+from gateway.datasets.uploads import MOST_AT_ONCE, REST_S, Uploads
 from gateway.errors import (
     BadRequestError,
     ConflictError,
@@ -191,6 +192,23 @@ def test_what_a_site_does_not_take_is_refused_before_anything_is_sent(
     with pytest.raises(QuotaError):
         uploads.append(BOB, upload, 0, [CONTENT])
     assert not files.owns("bob", DIGEST)
+
+
+def test_who_has_begun_many_loses_the_one_that_rested_longest(
+    uploads: Uploads, tmp_path: Path
+) -> None:
+    begun = [uploads.start(ADA, f"{number}.dat", 9).id for number in range(MOST_AT_ONCE)]
+    root = tmp_path / "blobs"
+    for age_s, one in ((REST_S + 9, begun[3]), (REST_S + 99, begun[7])):
+        (path,) = root.glob(f".upload-*{one}.bytes.part")
+        os.utime(path, (0, time.time() - age_s))
+    for gone in (begun[7], begun[3]):
+        assert uploads.get(ADA, uploads.start(ADA, "new.dat", 9).id).offset == 0
+        with pytest.raises(NotFoundError):
+            uploads.get(ADA, gone)
+        assert len(list(root.glob(".upload-*.bytes.part"))) == MOST_AT_ONCE
+    with pytest.raises(ConflictError, match="for an hour"):
+        uploads.start(ADA, "new.dat", 9)
 
 
 def test_nobody_sees_or_ends_the_upload_of_another(uploads: Uploads) -> None:
