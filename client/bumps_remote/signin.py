@@ -145,7 +145,10 @@ def with_device(transport: Transport, wish: Wish, notice: Notice) -> Made:
                 break
             elif error.kind != "authorization-pending":
                 raise
-    raise WaitTimeoutError(f"nobody typed {letters} in time: begin again")
+    raise WaitTimeoutError(
+        f"no token came for {letters}: nobody typed them in time, or the line was cut as it came; "
+        "begin again"
+    )
 
 
 def has_browser() -> bool:

@@ -30,6 +30,7 @@ from typing import Any
 from bumps_remote.connection import Connection
 from bumps_remote.errors import RemoteError, UsageError
 from bumps_remote.options import RESOURCES
+from bumps_remote.text import clean_line
 from bumps_remote.view_fit import ViewFit, open_job, selected
 from bumps_remote.view_parts import Parts, bumps_parts
 
@@ -94,6 +95,12 @@ class View:
             answer["job"] = {name: document.get(name) for name in kept}
             answer["progress"] = dict(self._fit.progress)
             answer["said"], answer["done"] = self._fit.said, self._task.done()
+            if self._task.done() and (fault := self._task.exception()) is not None:
+                answer["said"] = (
+                    f"job {document.get('id')}: this bumps cannot show what came of it "
+                    f"({clean_line(fault) or type(fault).__name__}): it is kept there, and "
+                    "'bumps-remote fetch' brings it"
+                )
         return answer
 
     async def remote_stop(self) -> Answer:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import bumps
@@ -23,6 +24,7 @@ import socketio
 from bumps_remote import Connection
 from bumps_remote.errors import UnreachableError, UsageError
 from bumps_remote.view_client import load_session
+from bumps_remote.webview import View
 from playwright.sync_api import Browser
 
 from tests.fitters.test_compute import SPHERE
@@ -323,6 +325,27 @@ def test_the_stop_button_of_the_view_ends_the_fit_there_and_keeps_its_result(
     found = shown.done()
     assert "asked to stop" in found["said"], found
     assert shown.labels()[-1].startswith("Remote fit complete: dream")
+
+
+def test_a_result_that_this_bumps_cannot_show_is_told(user: Connection) -> None:
+    async def broken() -> None:
+        raise KeyError("a member\x1b of its session")
+
+    async def status() -> dict[str, Any]:
+        shows_nothing: Any = SimpleNamespace(
+            api=SimpleNamespace(state=SimpleNamespace(problem=None))
+        )
+        view: Any = View(shows_nothing, user)
+        job = SimpleNamespace(job=SimpleNamespace(document={"id": "01J"}))
+        view._fit = SimpleNamespace(job=job, progress={}, said="")
+        view._task = asyncio.ensure_future(broken())
+        await asyncio.wait([view._task])
+        return dict(await view.remote_status())
+
+    found = asyncio.run(status())
+    assert found["done"]
+    assert "01J: this bumps cannot show" in found["said"]
+    assert "a member" in found["said"]
 
 
 def refuses_strangers(shown: Shown) -> None:
