@@ -1,8 +1,9 @@
 """Load a model where bumps is, and say what would go wrong there.
 
-Its text is run in the folder of the model: ``python -c TEXT ENTRY START_JSON ARGS...``, so that no
-module of ours is in the way of the model's. It evaluates the model once, and writes one JSON object
-to the file that ``BUMPS_REMOTE_REPORT`` names.
+Its text is run in the folder of the model: ``python -c TEXT ENTRY ASKED_JSON ARGS...``, so that no
+module of ours is in the way of the model's. It evaluates the model once, then with the file of each
+element while there is time, and writes one JSON object to the file that ``BUMPS_REMOTE_REPORT``
+names: before the elements, too, since one of them may take for ever.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ import json
 import math
 import os
 import platform
+import shutil
 import sys
+import time
 import traceback
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +39,8 @@ def report(entry: str, start: list[float], args: list[str]) -> dict[str, Any]:
         from bumps.fitproblem import load_problem
     except ImportError as error:
         return {"missing": str(getattr(error, "name", "") or error)}
+    if lacking := _lacking(entry):
+        return {"missing": lacking}
     try:
         problem = load_problem(entry, args=args)
         if start:
@@ -44,6 +50,13 @@ def report(entry: str, start: list[float], args: list[str]) -> dict[str, Any]:
         return {"missing": str(error.name)}
     except (Exception, SystemExit) as error:  # noqa: BLE001 - it is the user's model, and anything
         return {"error": _described(error)}
+
+
+def _lacking(entry: str) -> str:
+    """Name a library of a JSON problem that is not here: bumps would put nothing in its place."""
+    text = Path(entry).read_text(encoding="utf-8") if entry.endswith(".json") else ""
+    wanted = [name for name in ("refl1d", "sasmodels") if f'"{name}.' in text]
+    return next((name for name in wanted if find_spec(name) is None), "")
 
 
 def _looked_at(problem: Any) -> dict[str, Any]:
@@ -80,6 +93,31 @@ def _described(error: BaseException) -> dict[str, Any]:
     return found
 
 
+def with_each(entry: str, asked: dict[str, Any], args: list[str]) -> dict[str, Any]:
+    """Load it with the file of each element in its place."""
+    end, tried, bad = time.monotonic() + asked["within_s"], 0, []
+    for element in asked["elements"]:
+        if time.monotonic() > end:
+            break
+        shutil.copyfile(element["path"], element["name"])
+        found, tried = report(entry, asked["start"], args), tried + 1
+        if "error" in found or found.get("chisq", 0.0) is None:
+            bad.append({"label": element["label"], "error": found.get("error")})
+    return {"tried": tried, "bad": bad}
+
+
+def main() -> None:
+    """Look, and write what was seen."""
+    entry, asked, args = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3:]
+    target = Path(os.environ["BUMPS_REMOTE_REPORT"])
+    found = {"versions": versions(), **report(entry, asked["start"], args)}
+    target.write_text(json.dumps(found), encoding="utf-8")
+    if asked["elements"] and "parameters" in found:
+        found["elements"] = with_each(entry, asked, args)
+        unfinished = target.with_suffix(".part")
+        unfinished.write_text(json.dumps(found), encoding="utf-8")
+        unfinished.replace(target)
+
+
 if __name__ == "__main__":
-    found = {"versions": versions(), **report(sys.argv[1], json.loads(sys.argv[2]), sys.argv[3:])}
-    Path(os.environ["BUMPS_REMOTE_REPORT"]).write_text(json.dumps(found), encoding="utf-8")
+    main()

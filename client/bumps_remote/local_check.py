@@ -9,12 +9,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from bumps_remote.errors import UsageError
 from bumps_remote.files import Bundle
+from bumps_remote.journal import LocalFile
 from bumps_remote.submission import Wanted
 from bumps_remote.text import clean, clean_line
 from bumps_remote.transport import Document, Notice
@@ -24,6 +25,10 @@ PYTHON_VARIABLE = "BUMPS_REMOTE_PYTHON"
 _OFF = frozenset({"off", "no", "false", "0"})
 _CHECKER = Path(__file__).with_name("checker.py")
 _TIMEOUT_S = 60.0
+_ELEMENTS_S = 20.0
+_SHOWN = 3
+_PLAIN, _REFERENCE = ("bumps.", "refl1d.", "sasmodels."), "Reference"
+_RUNS = "who loads it runs what is in it"
 _TELLING = ("bumps", "numpy", "refl1d", "sasmodels")
 """Libraries with which results change."""
 
@@ -31,10 +36,10 @@ _ALL_THE_SAME = "--unchecked submits it all the same"
 
 
 def check_model(wanted: Wanted, notice: Notice) -> Mapping[str, str]:
-    """Load a script, evaluate it once, and answer the versions it was loaded with.
+    """Load a model, evaluate it once, and answer the versions it was loaded with.
 
-    Where no bumps is, and where a library is missing that may well be there, nothing is said
-    against the model.
+    Of an array it is evaluated with the file of each element, too, while there is time. Where no
+    bumps is, and where a library is missing that may well be there, nothing is said against it.
 
     Raises
     ------
@@ -42,10 +47,13 @@ def check_model(wanted: Wanted, notice: Notice) -> Mapping[str, str]:
         When it cannot be loaded, its chi-square is not finite, or it starts out of bounds.
     """
     bundle = wanted.bundle
-    if bundle.type != "script" or os.environ.get(VARIABLE, "").lower() in _OFF:
+    if os.environ.get(VARIABLE, "").lower() in _OFF:
         return {}
     python = os.environ.get(PYTHON_VARIABLE) or sys.executable
     if python == sys.executable and importlib.util.find_spec("bumps") is None:
+        return {}
+    if bundle.type == "json" and not _is_plain(bundle, wanted):
+        notice(f"not checked here: {clean_line(bundle.entry, 80)} holds more than data: {_RUNS}")
         return {}
     found = _report(bundle, wanted, python)
     if found is None:
@@ -55,6 +63,7 @@ def check_model(wanted: Wanted, notice: Notice) -> Mapping[str, str]:
         notice(f"not checked here: there is no {clean_line(missing, 80)} beside bumps-remote")
         return {}
     _judge(found, wanted)
+    _judge_elements(found.get("elements") or {}, wanted, notice)
     return {str(name): str(version) for name, version in found["versions"].items()}
 
 
@@ -66,9 +75,8 @@ def _report(bundle: Bundle, wanted: Wanted, python: str) -> Document | None:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file.path, target)
         where = Path(scratch) / "report.json"
-        start = [] if wanted.shake else list(wanted.start)
         program = _CHECKER.read_text(encoding="utf-8")
-        words = [python, "-c", program, bundle.entry, json.dumps(start), *bundle.args]
+        words = [python, "-c", program, bundle.entry, json.dumps(_asked(wanted)), *bundle.args]
         try:
             done = subprocess.run(
                 words,
@@ -80,7 +88,7 @@ def _report(bundle: Bundle, wanted: Wanted, python: str) -> Document | None:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            return None
+            return _read(where) if where.exists() else None
         except OSError as error:
             raise UsageError(f"{python}: {error.strerror}: set {PYTHON_VARIABLE} right") from error
         if not where.exists():
@@ -89,8 +97,65 @@ def _report(bundle: Bundle, wanted: Wanted, python: str) -> Document | None:
                 f"{bundle.entry} ended Python itself with {done.returncode} when it was loaded"
                 f"{': ' if last else ''}{''.join(last)}; {_ALL_THE_SAME}"
             )
-        found: Document = json.loads(where.read_text(encoding="utf-8"))
+        return _read(where)
+
+
+def _asked(wanted: Wanted) -> Document:
+    """Say what is to be tried."""
+    return {
+        "start": [] if wanted.shake else list(wanted.start),
+        "within_s": _ELEMENTS_S,
+        "elements": [
+            {"label": one.label, "name": one.replaces, "path": one.file.path}
+            for one in wanted.elements
+        ],
+    }
+
+
+def _read(path: Path) -> Document:
+    found: Document = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _is_plain(bundle: Bundle, wanted: Wanted) -> bool:
+    """Say whether JSON problems are data alone; bumps runs functions that are pickled in them."""
+    classes: set[str] = set()
+
+    def note(found: Document) -> Document:
+        classes.add(str(found.get("__class__", _REFERENCE)))
         return found
+
+    for file in (*bundle.files, *(one.file for one in wanted.elements)):
+        _read_json(file, note)
+    return all(name == _REFERENCE or name.startswith(_PLAIN) for name in classes)
+
+
+def _read_json(file: LocalFile, note: Callable[[Document], Document]) -> None:
+    try:
+        json.loads(Path(file.path).read_bytes(), object_hook=note)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{clean_line(file.path)} is not JSON: {error}") from error
+
+
+def _judge_elements(found: Document, wanted: Wanted, notice: Notice) -> None:
+    """Say which files of an array cannot be fitted; one that can is reason enough to go."""
+    bad, tried = found.get("bad") or [], found.get("tried") or 0
+    said = "; ".join(
+        f"{clean_line(row['label'], 60)}: {_why(row['error'])}" for row in bad[:_SHOWN]
+    )
+    more = f"; and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
+    if bad and len(bad) == len(wanted.elements):
+        raise UsageError(f"no file of the array can be fitted: {said}{more}\n{_ALL_THE_SAME}")
+    if bad:
+        notice(f"{len(bad)} of {tried} files cannot be fitted, and will fail alone: {said}{more}")
+    if tried < len(wanted.elements):
+        notice(f"{tried} of {len(wanted.elements)} files were tried here")
+
+
+def _why(error: Mapping[str, Any] | None) -> str:
+    if error is None:
+        return "chi-square is not finite: look for NaN and for uncertainties of 0"
+    return clean_line(f"{error.get('type')}: {error.get('message')}", 200)
 
 
 def _judge(found: Document, wanted: Wanted) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 
 import pytest
+from bumps_remote.array import make_elements
 from bumps_remote.errors import UsageError
 from bumps_remote.files import make_bundle
 from bumps_remote.local_check import check_model
@@ -12,6 +15,9 @@ from bumps_remote.submission import Wanted
 
 from tests.client.site import JOB_ID, Misbehaving, Reply, Shell, job_document, serve_submissions
 
+ROOT = Path(__file__).parents[2]
+SLAB = ROOT / "tests" / "recorded" / "problems" / "refl1d-nickel.json"
+FIT_PYTHON = ROOT / ".venv-fit" / "bin" / "python"
 MODEL = """\
 import numpy as np
 from bumps.names import Curve, FitProblem
@@ -85,6 +91,70 @@ def test_each_fault_is_told_by_its_place(
 
     with pytest.raises(UsageError, match=re.escape(message)):
         check_model(Wanted(bundle=make_bundle(shell.work / "model.py")), print)
+
+
+def test_files_of_an_array_that_cannot_be_fitted_are_named_and_the_others_go(
+    site: Misbehaving, desk: Shell
+) -> None:
+    good = (desk.work / "line.dat").read_text()
+    for name, text in (("a", good), ("b", "1 x 2\n"), ("c", good.replace(" 1 ", " nan ", 1))):
+        desk.write(f"runs/{name}.dat", text)
+
+    done = desk.run("submit", "model.py", "--array", "runs/a.dat", "runs/b.dat", "runs/c.dat")
+    assert "2 of 3 files cannot be fitted, and will fail alone: b: ValueError" in done.err
+    assert "c: chi-square is not finite" in done.err
+    assert len(site.asked("POST", "/jobs")) == 1
+
+    said = desk.run("submit", "model.py", "--array", "runs/b.dat", "runs/c.dat", code=2).err
+    assert "no file of the array can be fitted: b: ValueError" in said
+    assert len(site.asked("POST", "/jobs")) == 1
+
+
+def test_elements_are_tried_no_longer_than_said(
+    desk: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BUMPS_REMOTE_CHECK", raising=False)
+    monkeypatch.setattr("bumps_remote.local_check._ELEMENTS_S", 0.0)
+    bundle, said = make_bundle(desk.work / "model.py"), list[str]()
+    elements = make_elements(bundle, [desk.write("a.dat", "1 2 1\n"), desk.work / "line.dat"])
+
+    assert "bumps" in check_model(Wanted(bundle=bundle, elements=elements), said.append)
+    assert said == ["0 of 2 files were tried here"]
+
+
+@pytest.mark.parametrize(
+    ("roughness", "more", "said"),
+    [
+        (5.0, "Reference", ""),
+        (25.0, "Reference", "Si interface starts at 25, out of its bounds 0 to 20"),
+        (5.0, "os.popen", "not checked here: problem.json holds more than data"),
+    ],
+)
+def test_a_json_problem_is_tried_where_it_holds_data_alone(
+    site: Misbehaving, desk: Shell, roughness: float, more: str, said: str
+) -> None:
+    document = json.loads(SLAB.read_text(encoding="utf-8"))
+    document["more"] = {"__class__": more}
+    for one in document["references"].values():
+        if one.get("name") == "Si interface":
+            one["slot"]["value"] = roughness
+    desk.write("problem.json", json.dumps(document))
+
+    refused = roughness > 20
+    done = desk.run(
+        "submit", "problem.json", code=2 if refused else 0, BUMPS_REMOTE_PYTHON=str(FIT_PYTHON)
+    )
+
+    assert said in done.err
+    assert ("not checked" in said) is ("not checked" in done.err)
+    assert len(site.asked("POST", "/jobs")) == int(not refused)
+
+
+def test_what_is_no_json_and_what_is_of_a_library_that_is_not_here(desk: Shell) -> None:
+    desk.write("problem.json", SLAB.read_text(encoding="utf-8"))
+    assert "there is no refl1d beside" in desk.run("submit", "problem.json").err
+    desk.write("problem.json", "{")
+    assert "problem.json is not JSON" in desk.run("submit", "problem.json", code=2).err
 
 
 def test_what_may_be_there_and_is_not_here_is_no_fault_of_the_model(
