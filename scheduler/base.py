@@ -242,6 +242,22 @@ class Qos:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Association:
+    """What an account of Slurm gives whom the gateway is there, as `Qos`; groups have all of it."""
+
+    account: str
+    partition: str = ""
+    qos: str = ""
+    max_jobs: str = ""
+    max_submit: str = ""
+    max_wall: str = ""
+    max_tres: str = ""
+    grp_jobs: str = ""
+    grp_submit: str = ""
+    grp_tres: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Manners:
     """How a site's Slurm goes about jobs; None or empty where nobody told."""
 
@@ -285,6 +301,7 @@ class Probe:
     qos: tuple[Qos, ...] | None = None
     """None where it could not be asked for."""
 
+    associations: tuple[Association, ...] = ()
     notes: tuple[str, ...] = field(default=())
 
 

@@ -44,7 +44,7 @@ from scheduler.frames import Frame
 from scheduler.link import AgentConfig, Link
 from scheduler.shell import Shell
 from scheduler.slurm_calls import AccountingError, CallCount, Calls
-from scheduler.slurm_probe import has_accounting, read_site
+from scheduler.slurm_probe import has_accounting, read_associations, read_site
 from scheduler.staging import announce, send_parts
 from scheduler.submitter import read_outcome
 
@@ -344,9 +344,12 @@ class Slurm:
         hello = self._link.open()
         calls = self._calls
         config, partitions = calls.config(), calls.partitions()
-        qos = calls.qos() if has_accounting(config) else []
+        accounted = has_accounting(config)
+        qos = calls.qos() if accounted else []
         probe = read_site(self._link.name, hello, config, partitions, qos)
-        return replace(probe, manners=replace(probe.manners, offers_json=calls.offers_json()))
+        given = calls.associations(probe.name) if accounted else []
+        manners = replace(probe.manners, offers_json=calls.offers_json())
+        return replace(probe, manners=manners, associations=read_associations(given))
 
 
 def _unsure(row: JobReport) -> JobReport:

@@ -61,6 +61,10 @@ SINFO_FIELDS = (
     *("Partition", "CPUsState", "CPUs", "Nodes", "Memory", "Time", "Available"),
     *("DefaultTime", "Size", "Gres"),
 )
+ASSOCIATION_FIELDS = (
+    *("Account", "Partition", "QOS", "MaxJobs", "MaxSubmit", "MaxWall", "MaxTRES"),
+    *("GrpJobs", "GrpSubmit", "GrpTRES"),
+)
 QOS_FIELDS = ("Name", "MaxWall", "MaxJobsPerUser", "MaxSubmitJobsPerUser", "MaxTRESPerUser")
 
 
@@ -141,6 +145,13 @@ def show_qos() -> list[str]:
     """Ask the accounting for all QOS with their limits."""
     return ["sacctmgr", "--noheader", "--parsable2", "show", "qos",
             f"format={','.join(QOS_FIELDS)}"]  # fmt: skip
+
+
+def show_associations(login: str, cluster: str) -> list[str]:
+    """Ask the accounting what somebody may have there, with what their account gets from above."""
+    return ["sacctmgr", "--noheader", "--parsable2", "show", "associations",
+            f"user={login}", f"cluster={cluster}",
+            f"format={','.join(ASSOCIATION_FIELDS)}"]  # fmt: skip
 
 
 def batches(native_ids: Iterable[str], size: int = IDS_AT_ONCE) -> Iterator[list[str]]:

@@ -189,6 +189,14 @@ class Calls:
         answer = self.run(slurm_argv.show_qos())
         return slurm_text.parse_qos(answer.stdout) if answer.status == 0 else None
 
+    def associations(self, cluster: str) -> list[dict[str, str]]:
+        """Ask what this account may have; nothing where nobody tells."""
+        hello = self._link.open()
+        if not hello["programs"].get("sacctmgr"):
+            return []
+        answer = self.run(slurm_argv.show_associations(hello["account"], cluster))
+        return slurm_text.parse_associations(answer.stdout) if answer.status == 0 else []
+
     def offers_json(self) -> bool:
         """Say whether the commands here can answer as JSON."""
         return "--json" in self._answered(slurm_argv.sinfo_help()).stdout

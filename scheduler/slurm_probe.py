@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from scheduler.base import Manners, Partition, Probe, Qos
+from scheduler.base import Association, Manners, Partition, Probe, Qos
 from scheduler.slurm_argv import COMMANDS
 from scheduler.units import MIB, parse_time
 
@@ -81,6 +81,25 @@ def _qos(row: Mapping[str, str]) -> Qos:
         max_jobs_per_user=row["MaxJobsPerUser"],
         max_submit_per_user=row["MaxSubmitJobsPerUser"],
         max_tres_per_user=row["MaxTRESPerUser"],
+    )
+
+
+def read_associations(rows: Rows) -> tuple[Association, ...]:
+    """Read what somebody may have, by account and partition."""
+    return tuple(
+        Association(
+            account=row["Account"],
+            partition=row["Partition"],
+            qos=row["QOS"],
+            max_jobs=row["MaxJobs"],
+            max_submit=row["MaxSubmit"],
+            max_wall=row["MaxWall"],
+            max_tres=row["MaxTRES"],
+            grp_jobs=row["GrpJobs"],
+            grp_submit=row["GrpSubmit"],
+            grp_tres=row["GrpTRES"],
+        )
+        for row in rows
     )
 
 

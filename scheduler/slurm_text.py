@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 
@@ -16,7 +16,13 @@ from scheduler.base import (
     Submitted,
     Uncertain,
 )
-from scheduler.slurm_argv import QOS_FIELDS, SACCT_FIELDS, SINFO_FIELDS, SQUEUE_FIELDS
+from scheduler.slurm_argv import (
+    ASSOCIATION_FIELDS,
+    QOS_FIELDS,
+    SACCT_FIELDS,
+    SINFO_FIELDS,
+    SQUEUE_FIELDS,
+)
 
 _UTC = timezone.utc  # noqa: UP017 - this file runs on login nodes, which may have Python 3.10
 _JOB_ID = re.compile(r"([0-9]{1,18})(?:_(?:([0-9]{1,9})|\[([0-9,:%-]*)\]))?")
@@ -338,5 +344,18 @@ def parse_qos(text: str) -> list[dict[str, str]]:
     >>> parse_qos("normal||4|10|cpu=8\nnoise\n")[0]["MaxTRESPerUser"]
     'cpu=8'
     """
+    return _table(text, QOS_FIELDS)
+
+
+def parse_associations(text: str) -> list[dict[str, str]]:
+    r"""Read the rows of sacctmgr.
+
+    >>> parse_associations("lab||normal|4|10|1:00:00|cpu=8|||\nnoise\n")[0]["MaxTRES"]
+    'cpu=8'
+    """
+    return _table(text, ASSOCIATION_FIELDS)
+
+
+def _table(text: str, fields: Sequence[str]) -> list[dict[str, str]]:
     rows = (line.split("|") for line in text.split("\n"))
-    return [dict(zip(QOS_FIELDS, row, strict=True)) for row in rows if len(row) == len(QOS_FIELDS)]
+    return [dict(zip(fields, row, strict=True)) for row in rows if len(row) == len(fields)]

@@ -36,6 +36,21 @@ class SiteQosSchema(Schema):
     max_tres_per_user = fields.String(required=True)
 
 
+class SiteAssociationSchema(Schema):
+    """What an account of Slurm gives whom the gateway is there; an empty text: no limit."""
+
+    account = fields.String(required=True)
+    partition = fields.String(required=True)
+    qos = fields.String(required=True)
+    max_jobs = fields.String(required=True)
+    max_submit = fields.String(required=True)
+    max_wall = fields.String(required=True)
+    max_tres = fields.String(required=True, metadata={"description": "of one job"})
+    grp_jobs = fields.String(required=True)
+    grp_submit = fields.String(required=True)
+    grp_tres = fields.String(required=True, metadata={"description": "of all jobs together"})
+
+
 class SiteSchema(Schema):
     """What a cluster can do."""
 
@@ -68,6 +83,7 @@ class SiteSchema(Schema):
         allow_none=True,
         metadata={"description": "null: it could not be asked for"},
     )
+    associations = fields.List(fields.Nested(SiteAssociationSchema), required=True)
     notes = fields.List(fields.String(), required=True)
 
 

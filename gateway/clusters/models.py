@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
-from scheduler.base import Manners, Partition, Probe, Qos
+from scheduler.base import Association, Manners, Partition, Probe, Qos
 
 
 class KeySource(StrEnum):
@@ -65,6 +65,9 @@ class Found:
     manners: Manners = field(default_factory=Manners)
     partitions: tuple[Partition, ...] = ()
     qos: tuple[Qos, ...] | None = None
+    associations: tuple[Association, ...] = ()
+    """Of whom the gateway looked as: of everybody only where all share an account."""
+
     notes: tuple[str, ...] = ()
 
     @classmethod

@@ -190,7 +190,7 @@ class Preparer:
         cluster = self._settings.clusters[name]
         resources = with_defaults(asked, cluster)
         survey = self._surveys.known(name) if self._surveys else Survey()
-        found = compare(resources, survey, cluster, now())
+        found = compare(resources, survey, cluster, now(), tasks)
         wrong = check_limits(resources, _limits(cluster), tasks)
         return replace(found, errors=(*wrong, *found.errors))
 

@@ -16,10 +16,11 @@ from typing import Protocol
 from gateway.clusters.models import Found, Survey
 from gateway.clusters.settings import ClusterSettings
 from gateway.errors import FieldError
-from gateway.jobs.resources import Resources, parse_time
+from gateway.jobs.entitled import at_field, entitled, limit, span
+from gateway.jobs.resources import Resources
 from gateway.texts import duration
 from scheduler.base import Partition
-from scheduler.units import MIB, format_memory, format_time
+from scheduler.units import MIB, format_memory
 
 _SURE = timedelta(hours=1)
 _SHOWN = 20
@@ -48,7 +49,7 @@ class Compared:
 
 
 def compare(
-    asked: Resources, survey: Survey, cluster: ClusterSettings, moment: datetime
+    asked: Resources, survey: Survey, cluster: ClusterSettings, moment: datetime, tasks: int = 1
 ) -> Compared:
     """Say what of a request does not go with a survey.
 
@@ -58,6 +59,8 @@ def compare(
         With the site's defaults.
     moment
         Now; what was found less than an hour before may be a reason to refuse.
+    tasks
+        Of its array; 1 for a single job.
     """
     found, probed = survey.found, survey.probed
     if found is None or probed is None or not found.partitions:
@@ -76,6 +79,9 @@ def compare(
     (errors if young and _shows_all(found, cluster) else notes).extend(unknown)
     # A QOS may let its jobs run longer than their partition does.
     (errors if young and asked.qos is None else notes).extend(long)
+    beyond, slow = entitled(asked, tasks, found, site.seen, shared=not cluster.is_per_user)
+    (errors if young else notes).extend(beyond)
+    notes.extend(slow)
     return Compared(errors=tuple(errors), notes=tuple(notes))
 
 
@@ -111,27 +117,29 @@ class _Site:
         strange = ", ".join(repr(name) for name in wanted if name not in known)
         if strange:
             text = f"there was no partition {strange} {self.seen}: choose {_some(known)}"
-            yield _at("partition", text)
+            yield at_field("partition", text)
 
     def too_long(self, asked: Resources) -> Iterator[FieldError]:
-        limits = [limit for one in self.chosen if (limit := _limit(one.max_time)) is not None]
+        limits = [most for one in self.chosen if (most := limit(one.max_time)) is not None]
         if asked.time is None or not limits or len(limits) < len(self.chosen):
             return
         if asked.time > (most := max(limits)):
-            given = f"{self._named} gave at most {_span(most)} {self.seen}"
-            text = f"{given}, and {_span(asked.time)} is asked for: ask for less"
-            yield _at("time", f"{text}, or choose another partition")
+            given = f"{self._named} gave at most {span(most)} {self.seen}"
+            text = f"{given}, and {span(asked.time)} is asked for: ask for less"
+            yield at_field("time", f"{text}, or choose another partition")
 
     def closed(self) -> Iterator[FieldError]:
         if self.chosen and not any(one.up for one in self.chosen):
             verb = "was" if len(self.chosen) == 1 else "were"
             text = f"{self._named} {verb} not up {self.seen}: the job waits until that has changed"
-            yield _at("partition", f"{text}, or choose another partition")
+            yield at_field("partition", f"{text}, or choose another partition")
 
     def qos(self, asked: Resources) -> Iterator[FieldError]:
         known = [one.name for one in self.found.qos or ()]
         if asked.qos is not None and known and asked.qos not in known:
-            yield _at("qos", f"there was no QOS {asked.qos!r} {self.seen}: choose {_some(known)}")
+            yield at_field(
+                "qos", f"there was no QOS {asked.qos!r} {self.seen}: choose {_some(known)}"
+            )
 
     def too_large(self, asked: Resources) -> Iterator[FieldError]:
         if not self.chosen:
@@ -144,15 +152,15 @@ class _Site:
         memory = asked.mem or (asked.mem_per_cpu or 0) * cpus
         had = f"{self._named} {self.seen}: ask for less, or choose another partition"
         if most_nodes and (asked.nodes or 1) > most_nodes:
-            yield _at("nodes", f"{asked.nodes} nodes are more than the {most_nodes} of {had}")
+            yield at_field("nodes", f"{asked.nodes} nodes are more than the {most_nodes} of {had}")
         if most_cpus and cpus > most_cpus:
             field = "ntasks" if together > 1 else "cpus_per_task"
             text = f"{cpus} processors are more than the {most_cpus} of any node of {had}"
-            yield _at(field, text)
+            yield at_field(field, text)
         if most_memory and memory > most_memory:
             field, most = "mem" if asked.mem else "mem_per_cpu", format_memory(most_memory)
             text = f"{format_memory(memory)} is more than the {most} of any node of {had}"
-            yield _at(field, text)
+            yield at_field(field, text)
 
 
 def _most_nodes(partition: Partition) -> int:
@@ -165,31 +173,6 @@ def _most_nodes(partition: Partition) -> int:
     return min(partition.nodes, int(limit[1])) if limit else partition.nodes
 
 
-def _limit(text: str) -> timedelta | None:
-    """Read a limit; None where there is none, as ``infinite``.
-
-    >>> _limit("1:30:00"), _limit("infinite"), _limit("")
-    (datetime.timedelta(seconds=5400), None, None)
-    """
-    try:
-        return parse_time(text)
-    except ValueError:
-        return None
-
-
-def _span(time: timedelta) -> str:
-    """Write a time as people do.
-
-    >>> _span(timedelta(minutes=90)), _span(timedelta(hours=30))
-    ('1:30:00', '1-06:00:00')
-    """
-    return format_time(time).removeprefix("0-").removeprefix("0")
-
-
 def _some(names: Sequence[str]) -> str:
     more = len(names) - _SHOWN
     return ", ".join(names[:_SHOWN]) + (f" (and {more} more)" if more > 0 else "")
-
-
-def _at(name: str, detail: str) -> FieldError:
-    return FieldError(pointer=f"/resources/{name}", detail=detail)

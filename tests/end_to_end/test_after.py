@@ -161,7 +161,7 @@ def test_one_begins_when_another_has_begun_and_a_singleton_when_all_of_its_title
 ) -> None:
     first = api.submit(**LONG, title="series")["id"]
     begun = api.submit(**QUICK, title="other", **after(first, kind="after"))["id"]
-    single = {"after": {"kind": "singleton"}, "title": "series"}
+    single: dict[str, Any] = {"after": {"kind": "singleton"}, "title": "series"}
     second, third = (api.submit(**QUICK, **single)["id"] for _ in range(2))
 
     ended = api.wait(begun)

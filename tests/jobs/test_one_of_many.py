@@ -13,10 +13,13 @@ import pytest
 import redis as redis_client
 from structlog.testing import capture_logs
 
+from gateway.clusters.models import Found
 from gateway.database import connect
 from gateway.jobs.census import CensusStore
+from gateway.jobs.entitled import entitled
 from gateway.jobs.models import Job, Stage, Tracking, Wish
 from gateway.jobs.parsed import UnreadableError
+from gateway.jobs.resources import Resources
 from gateway.jobs.unreadable import unreadable, unreadable_live
 from gateway.records import from_document
 from gateway.settings import load_settings
@@ -205,6 +208,11 @@ def limit(cluster: Cluster, jobs: str) -> None:
 def test_who_is_one_too_many_for_slurm_waits_and_then_runs(
     full: Site, slurm_cluster: Cluster
 ) -> None:
+    found = Found.of(full.scheduler.probe())
+    assert {one.account: one.max_submit for one in found.associations}["lab"] == "1"
+    (error,) = entitled(Resources(account="lab"), 2, found, "now", shared=True)[0]
+    assert "2 tasks are more than the 1 jobs that account 'lab' may have" in error.detail
+
     first, second, third = (full.planned(600.0) for _ in range(3))
     full.store.add(first)
     rounds(full, lambda: runs(full, first), lambda: "it does not run")

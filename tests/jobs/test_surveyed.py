@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gateway.clusters import probes
 from gateway.clusters.models import Found, Survey
 from gateway.clusters.settings import ClusterSettings
 from gateway.clusters.store import SurveyStore
@@ -126,7 +127,8 @@ def test_what_the_survey_cannot_know_refuses_nothing() -> None:
 
 
 @pytest.fixture
-def site(make: SiteMaker) -> Site:
+def site(make: SiteMaker, monkeypatch: pytest.MonkeyPatch) -> Site:
+    monkeypatch.setattr(probes, "_FRESH_S", 0.0)  # each look here is followed by a request
     return make(
         GATEWAY_CLUSTERS__HPC__SCHEDULER="slurm",
         GATEWAY_CLUSTERS__HPC__BASE="/scratch/gateway",

@@ -178,6 +178,7 @@ def test_the_probe_says_what_the_site_has(slurm: Slurm) -> None:
     wide = {partition.name: partition for partition in probe.partitions}["wide"]
     assert (wide.max_time, wide.nodes, wide.node_cpus, wide.cpus) == ("7-00:00:00", 2, 16, 32)
     assert [qos.name for qos in probe.qos or ()] == ["normal"]
+    assert ("lab", "normal") in [(one.account, one.qos) for one in probe.associations]
 
 
 def test_a_site_whose_accounting_cannot_be_asked_is_probed_all_the_same(
@@ -187,6 +188,7 @@ def test_a_site_whose_accounting_cannot_be_asked_is_probed_all_the_same(
     with slurm_here(replace(slurm_config(slurm_cluster), programs=programs)) as slurm:
         probe = slurm.probe()
     assert (probe.qos, probe.cpus, probe.manners.accounting) == (None, 32, True)
+    assert probe.associations == ()
 
 
 def test_what_the_account_has_set_for_slurm_changes_nothing(
