@@ -60,8 +60,18 @@ class ParameterRow:
         return self.r_hat is None or self.r_hat < _AGREED
 
     @property
+    def is_open(self) -> bool:
+        """Whether its uncertainty is wider than its range: the data say nothing of it."""
+        low, high = self.bounds
+        if self.uncertainty is None or low is None or high is None:
+            return False
+        return self.uncertainty > high - low
+
+    @property
     def concise(self) -> str:
         """Value and uncertainty in the short form."""
+        if self.is_open:  # in its last digits nothing would be left of the value
+            return f"{plain(self.value, _DIGITS)} ± {plain(self.uncertainty, 2)}"
         return concise(self.value, self.uncertainty)
 
     @property

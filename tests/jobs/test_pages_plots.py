@@ -251,6 +251,17 @@ def test_a_reflectivity_is_seen_times_q_to_the_fourth_and_with_its_profile(
         assert shown[name] == pytest.approx(wanted, rel=1e-12)
     assert shown["residuals"] == model["residuals"]
     assert math.isclose(shown["y"][0], 1e-6, rel_tol=1e-9)
+    places = page.evaluate(
+        """async (source) => {
+            const { logPlaces } = await import(source.replace("views.js", "plot.js"));
+            const ends = [[205, 1500], [0.02, 0.05], [1e-30, 1e30]];
+            return ends.map(([low, high]) => logPlaces(0, 0, low, high));
+        }""",
+        source,
+    )
+    assert places[0] == [300, 400, 500, 600, 700, 800, 900, 1000]
+    assert places[1] == [0.02, 0.03, 0.04, 0.05]
+    assert places[2][:2] == [1e-30, 1e-28]
 
 
 def test_bands_lie_behind_the_curve_and_are_taken_away(window: Window, many: str) -> None:

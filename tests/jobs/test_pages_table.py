@@ -135,8 +135,21 @@ def test_a_parameter_at_its_bound_is_marked_and_no_other(
     assert serious(page) == []
 
 
-def test_other_methods_have_no_intervals(window: Window, fits: Fits) -> None:
-    job = fits.fitted(fits.problem(MODEL), options={"fit": "lm"})
-    page = window.open(f"/jobs/{job}")
+@pytest.fixture(scope="module")
+def idle(fits: Fits) -> str:
+    model = MODEL.replace("slope, free:", "slope, free, idle:").replace(
+        "problem =", "model.idle.value = 3\nmodel.idle.range(0, 10)\nproblem ="
+    )
+    return fits.fitted(fits.problem(model), options={"fit": "lm"})
+
+
+def test_other_methods_have_no_intervals_and_say_what_they_cannot_determine(
+    window: Window, idle: str
+) -> None:
+    page = window.open(f"/jobs/{idle}")
     expect(page.locator("table.parameters")).to_be_visible()
     assert page.locator("th", has_text="interval").count() == 0
+    row = page.locator("table.parameters tr", has_text="idle")
+    expect(row.locator(".state.warn")).to_have_text("not determined by the data")
+    assert row.locator("summary").inner_text().startswith("3 ± 1")
+    assert page.get_by_text("not determined by the data").count() == 1

@@ -65,8 +65,8 @@ export class Plot {
         y: { distr: spec.logY ? 3 : 1, range: (u) => this.yRange(u) },
       },
       axes: [
-        { ...axis, label: spec.xLabel, values: spec.logX ? logTicks : ticks, space: 60, size: 34 },
-        { ...axis, label: spec.yLabel, values: spec.logY ? logTicks : ticks, size: (u, values) => 20 + 7.5 * Math.max(5, ...(values || []).map((text) => String(text ?? "").length)) },
+        { ...axis, label: spec.xLabel, values: spec.logX ? logTicks : ticks, ...(spec.logX ? { splits: logPlaces } : {}), space: 60, size: 34 },
+        { ...axis, label: spec.yLabel, values: spec.logY ? logTicks : ticks, ...(spec.logY ? { splits: logPlaces } : {}), size: (u, values) => 20 + 7.5 * Math.max(5, ...(values || []).map((text) => String(text ?? "").length)) },
       ],
       bands: (shown.bands || []).map(([upper, lower, name]) => ({ series: [upper + 1, lower + 1], fill: colour(name) + "2e" })),
       series: [{ label: spec.xLabel || "x", value: (_, value) => number(value) }, ...shown.series.map((one) => this.seriesOptions(one))],
@@ -275,6 +275,21 @@ function ticks(_, values) {
 }
 
 const HIGH = ["⁰", "¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹"];
+
+// uPlot counts up from the lowest value that is shown: above 10 its ticks are at none of 10, 20, 100.
+export function logPlaces(_, __, low, high) {
+  const found = [];
+  const [first, last] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high))];
+  const digits = last - first > 12 ? [1] : [1, 2, 3, 4, 5, 6, 7, 8, 9];
+  const every = Math.max(1, Math.ceil((last - first) / 40));
+  for (let power = first; power <= last; power += every) {
+    for (const digit of digits) {
+      const value = Number(`${digit}e${power}`);
+      if (value >= low && value <= high) found.push(value);
+    }
+  }
+  return found;
+}
 
 function logTicks(u, values) {
   const wide = values.filter((value) => value !== null && Math.abs(Math.log10(value) % 1) < 1e-9).length >= 3;
