@@ -71,7 +71,7 @@ MORE: Mapping[str, More] = {
     ),
     "tmp": More("[1-9][0-9]{0,11}[KMGT]?", "Disk of a node: 20G."),
 }
-"""By Slurm's long names with ``_``: what a policy can allow. None of them makes a job larger."""
+"""By Slurm's long names with ``_``: what a policy can allow. None asks for more than the request."""
 
 _OWN = frozenset({
     "array", "batch", "chdir", "clusters", "comment", "container", "dependency", "error", "export",

@@ -239,6 +239,32 @@ def test_the_script_follows_what_is_typed_and_says_so(page: Page, fits: Fits) ->
     assert "--time=0-00:09:00" in script
 
 
+def test_what_is_added_to_the_script_is_shown_as_it_is_typed(page: Page, fits: Fits) -> None:
+    with fits.api.live.services() as services:
+        allowed = f'[expert.users.{fits.api.name}]\ndirectives = ["exclude"]\nlines = true\n'
+        services.policies.put(Path("own.toml"), allowed, "root")
+    page.reload()
+    form.paste(page, form.line_data())
+    page.get_by_text("Expert mode: add to the script").click()
+    page.fill("[id='x.exclude']", "node[1-3]")
+    page.fill("#lines", "echo 'open")
+    form.settle(page)
+    assert "cannot read line 1" in form.wrong(page, "lines")
+    hostile = "echo '<img src=x onerror=alert(1)>'"
+    page.fill("#lines", f"{hostile}\nexport A=1")
+    added = page.locator("#script-difference ins")
+    expect(added.nth(0)).to_have_text("+#SBATCH --exclude=node[1-3]")
+    expect(page.locator("#script-difference")).to_contain_text(f"+{hostile}\n+export A=1\n")
+    form.settle(page)
+    assert serious(page) == []
+    digest = page.locator("#script-digest").inner_text()
+    form.send(page)
+    job = form.job_of(page)
+    ended = fits.api.wait(job)
+    assert (ended["state"], ended["script_sha256"]) == ("COMPLETED", digest)
+    assert "<img src=x" in fits.api.http.get(f"/jobs/{job}/log").json()["text"]
+
+
 def test_points_are_left_out_by_dragging_over_them(page: Page) -> None:
     form.paste(page, form.line_data())
     page.get_by_role("button", name="Leave out points").click()
