@@ -108,6 +108,21 @@ def test_access_ends_for_requests_pages_and_open_streams(
         assert time.monotonic() - ended < 2 * LOOK_S + 5
 
 
+def test_a_reader_is_out_at_once_when_a_share_is_taken_back(api: Api) -> None:
+    live, reader = api.live, api.live.user()
+    job = api.submit(kind="dummy", options={"seconds": 600})["id"]
+    who = token_of(live, reader.name)
+    share = api.http.post(f"/jobs/{job}/shares", json={"user": reader.name}).json()
+    with stream(api, who, job) as answer:
+        lines = answer.iter_lines()
+        assert any(line.startswith("event: job") for line in lines)
+        assert api.http.delete(f"/jobs/{job}/shares/{share['id']}").status_code == 204
+        for path in ("", "/events", "/log", "/script"):
+            assert reader.http.get(f"/jobs/{job}{path}").status_code == 404, path
+        assert "event: job" not in list(lines), "it ends, and says nothing more"
+    assert api.http.post(f"/jobs/{job}/cancel").status_code == 202
+
+
 def test_a_stream_goes_on_for_who_is_still_let_in(api: Api) -> None:
     """The other side: looking again ends no stream by itself."""
     job = api.submit(kind="dummy", options={"seconds": 600})["id"]

@@ -286,6 +286,46 @@ def test_the_table_is_copied(browser: Browser, fits: Fits, dream: str) -> None:
     assert window.faults == []
 
 
+def test_a_job_is_shared_read_and_taken_back_on_its_page(
+    browser: Browser, window: Window, fits: Fits, dream: str
+) -> None:
+    other = fits.api.live.user()
+    page = window.open(f"/jobs/{dream}")
+    page.get_by_role("link", name="Who has access").click()
+    page.get_by_label("A user").fill("nobody-of-this-name")
+    with page.expect_response(lambda answer: answer.request.method == "POST") as refused:
+        page.locator("button[value=user]").click()
+    assert refused.value.status == 422
+    expect(page.locator("#wrong-user")).to_contain_text("is no user here")
+    expect(page.get_by_label("A user")).to_have_value("nobody-of-this-name")
+    window.faults.clear()  # the browser's own word for the 422
+    page.get_by_label("A user").fill(other.name)
+    page.locator("button[value=user]").click()
+    expect(page.locator(".shares .whom b")).to_have_text(other.name)
+    page.get_by_role("button", name="Make a link").click()
+    expect(page.locator(".shares .secret")).to_contain_text("/shared/")
+    assert serious(page) == []
+
+    reader = Window(browser, Fits(other), viewport={"width": 360, "height": 800})
+    seen = reader.open("/jobs?shared=true")
+    seen.get_by_role("link", name=HOSTILE).first.click()
+    expect(seen.locator("#reading")).to_contain_text(f"{fits.api.name} shares this job with you")
+    assert serious(seen) == []
+    assert reader.overflow() == 0
+    seen.get_by_role("button", name="New fit like this").click()
+    expect(seen.get_by_role("heading", level=1)).to_have_text("Run again with changes")
+
+    window.open(f"/jobs/{dream}")
+    expect(page.locator(".shares li").first).to_contain_text(f"ago by {other.name}")
+    page.get_by_role("button", name=f"Take back from {other.name}").click()
+    expect(page.locator(".shares li")).to_have_count(1)
+    assert reader.faults == []
+    gone = seen.goto(f"{reader.origin}/jobs/{dream}")
+    assert gone is not None
+    assert gone.status == 404
+    reader.context.close()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
 def test_everybody_can_read_the_pages_at_every_width(
