@@ -29,6 +29,8 @@ _MESSAGES = 5
 _FRAME = "border:1px solid #8884;border-radius:6px;padding:8px 12px;max-width:600px"
 _COLORS = {"COMPLETED": "#1a7f37", "RUNNING": "#0969da", "PENDING": "#9a6700"}
 _BAD = "#cf222e"
+_ENDS = {"": "#8884", "running": "#0969da", "done": "#1a7f37", "stopped": "#9a6700"}
+_SQUARES, _ACROSS, _SIDE = 400, 40, 14
 
 
 def in_notebook() -> bool:
@@ -40,6 +42,8 @@ def in_notebook() -> bool:
 class NotebookProgress:
     """A fit in a cell: state, how far it is, and chi-square with its population over the steps.
 
+    Of a campaign a square for each of its fits, in the colour of what became of it.
+
     Used as `show.FitProgress`: in a ``with`` statement, with each event shown.
     """
 
@@ -48,6 +52,9 @@ class NotebookProgress:
         self._job: Document = {}
         self._steps: list[Mapping[str, Any]] = []
         self._messages: list[str] = []
+        self.elements: dict[int, str] = {}
+        """What is known of each fit of a campaign."""
+
         self._handle: Any = None
         self._html: Any = None
         self._drawn = -math.inf
@@ -77,6 +84,7 @@ class NotebookProgress:
             self._steps.append(event.data)
         elif event.event == "message" and event.data.get("level") != "info":
             self._messages = [*self._messages, clean(event.data.get("text", ""))][-_MESSAGES:]
+        self._note_element(event)
         # The past is told first, all at once: it is drawn when the job as it is now is known.
         if self._known and time.monotonic() - self._drawn > _REDRAW_S:
             self._draw()
@@ -85,11 +93,21 @@ class NotebookProgress:
         """Draw what is known."""
         parts = [_head(self._job, self._url), _bar(self._job, self._steps)]
         parts += [chart(self._steps)] if len(self._steps) > 1 else []
+        parts += [squares(self.elements, self._job.get("elements"))]
         parts += [f"<div>{escape(text)}</div>" for text in self._messages]
         return f'<div style="{_FRAME}">{"".join(parts)}</div>'
 
+    def _note_element(self, event: Event) -> None:
+        """Note where a fit of a campaign begins, and how it ends."""
+        index = event.data.get("element")
+        if isinstance(index, int) and event.event in ("start", "end"):
+            began = event.event == "start"
+            self.elements[index] = "running" if began else clean_line(event.data.get("status"), 20)
+
     def _draw(self) -> None:
         self._drawn = time.monotonic()
+        if self._handle is None:  # shown by nobody
+            return
         self._handle.update(self._html(self.html()))
 
 
@@ -175,6 +193,25 @@ def chart(steps: Sequence[Mapping[str, Any]]) -> str:
         f'<polyline points="{best}" fill="none" stroke="#0969da" stroke-width="2"/></svg>'
         f"<div><small>best χ² {number(rows[-1][1])}, drawn from {number(low)} to {number(high)}"
         f"{log}; step {number(rows[-1][0], 9)}</small></div>"
+    )
+
+
+def squares(states: Mapping[int, str], count: object) -> str:
+    """Draw a square for each fit of a campaign; none for one fit, and none for very many."""
+    if not isinstance(count, int) or not 1 < count <= _SQUARES:
+        return ""
+    drawn = "".join(
+        f'<rect x="{index % _ACROSS * _SIDE}" y="{index // _ACROSS * _SIDE}" width="{_SIDE - 2}" '
+        f'height="{_SIDE - 2}" fill="{_ENDS.get(states.get(index, ""), _BAD)}">'
+        f"<title>{index}: {escape(states.get(index) or 'waits')}</title></rect>"
+        for index in range(count)
+    )
+    height = math.ceil(count / _ACROSS) * _SIDE
+    kinds = {state: list(states.values()).count(state) for state in sorted(set(states.values()))}
+    said = escape(", ".join(f"{many} {state}" for state, many in kinds.items()))
+    return (
+        f'<svg viewBox="0 0 {_ACROSS * _SIDE} {height}" width="100%" role="img" '
+        f'aria-label="{said}">{drawn}</svg><div><small>{said}</small></div>'
     )
 
 

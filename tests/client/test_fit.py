@@ -133,6 +133,23 @@ def test_a_problem_in_memory_is_mapped_over_files(tmp_path: Path) -> None:
     assert second.numpoints == 12
     assert second.convergence is not None
 
+    rows, ended = asyncio.run(awaited_map(paths))
+    values = [{p["label"]: p["value"] for p in row["parameters"]}["m"] for row in rows]
+    assert values == pytest.approx([1, 2, 3], abs=0.01)
+    assert ended >= {0, 1, 2}
+
+
+async def awaited_map(paths: list[Path]) -> tuple[list[dict[str, Any]], set[Any]]:
+    """Map a function that makes problems, and follow it; answer its elements and which ended."""
+    job = await aio.map(made_of, paths, fit="lm", pack=3)
+    ended = {event.data.get("element") async for event in job if event.event == "end"}
+    return await job.elements(), ended
+
+
+def made_of(path: Path) -> Any:
+    x, y, _ = np.loadtxt(path).T
+    return make_line(x=x, y=y)
+
 
 # ---- with await
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from bumps_remote.notebook import chart, in_notebook, job_html, parameters_html
+from bumps_remote.events import Event
+from bumps_remote.notebook import (
+    NotebookProgress,
+    chart,
+    in_notebook,
+    job_html,
+    parameters_html,
+    squares,
+)
 
 from tests.client.site import job_document
 
@@ -77,6 +85,28 @@ def test_a_campaign_says_how_many_of_its_fits_have_ended() -> None:
     job = job_document(state="RUNNING", final=False, elements=12, progress=progress)
     assert "3 of 12 fits have ended" in job_html(job)
     assert 'max="12" value="3"' in job_html(job)
+
+
+def test_each_fit_of_a_campaign_is_a_square_in_the_colour_of_its_end() -> None:
+    shown = NotebookProgress()
+    for event, index, status in (
+        ("start", 0, None), ("end", 0, "done"), ("start", 1, None), ("end", 1, "failed"),
+        ("start", 2, None), ("step", 2, None), ("end", 3, "<b>"),
+    ):  # fmt: skip
+        shown.show(Event(id="", event=event, data={"element": index, "status": status}))
+    shown.show(Event(id="", event="job", data=job_document(state="RUNNING", elements=5)))
+
+    text = squares(shown.elements, 5)
+    assert text in shown.html()
+    drawn = ET.fromstring(text.partition("<div>")[0])  # noqa: S314 - ours
+    titles = [rect.findtext("title") for rect in drawn]
+    assert titles == ["0: done", "1: failed", "2: running", "3: <b>", "4: waits"]
+    colours = [rect.attrib["fill"] for rect in drawn]
+    assert len(set(colours)) == 4
+    assert colours[1] == colours[3]
+    assert drawn.attrib["aria-label"] == "1 <b>, 1 done, 1 failed, 1 running"
+    for several in (0, 1, 4_000, None, "5"):
+        assert squares({}, several) == ""
 
 
 def test_a_terminal_is_no_notebook() -> None:
