@@ -5,12 +5,13 @@ It is read back from the earlier plan: the problem may be gone by now.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 
 from gateway.datasets.blobs import BlobStore
 from gateway.datasets.service import Files
 from gateway.errors import ConflictError, InvalidError
+from gateway.jobs import ran
 from gateway.jobs.asking import Again, Request, Wake, require_turn
 from gateway.jobs.forecaster import Forecaster
 from gateway.jobs.live_store import LiveStore
@@ -21,7 +22,7 @@ from gateway.jobs.planner import Planner
 from gateway.jobs.prepare import Naming, Prepared, Preparer, ProblemForJob
 from gateway.jobs.resources import Resources
 from gateway.jobs.result_view import read_results
-from gateway.jobs.schemas import JobRequestSchema
+from gateway.jobs.schemas import JobRequest, JobRequestSchema
 from gateway.jobs.store import JobStore
 from gateway.policy.service import Policies
 from gateway.records import Document, now
@@ -126,8 +127,8 @@ class FurtherAttempts:
             resumed_from=number if left.resume is not None else None,
             kept_from=number if part.staged or part.kept else None,
         )
-        made = made_before(job) if left.resume is not None else 0
-        attempt = replace(attempt, forecast=self.forecaster.forecast(prepared, made))
+        made, ran_s = (made_before(job), ran_before_s(job)) if left.resume is not None else (0, 0.0)
+        attempt = replace(attempt, forecast=self.forecaster.forecast(prepared, made, ran_s))
         try:
             changed = self.store.change(
                 job.id,
@@ -148,21 +149,8 @@ class FurtherAttempts:
         self, request: Request, job: Job, change: Again, left: _Earlier
     ) -> tuple[Prepared, Part]:
         """Take the same problem and request, with some options and resources changed."""
-        earlier = JobRequestSchema().load(job.request)
         before = load_plan(job.attempt.plan, self.blobs)
-        wanted = replace(
-            earlier,
-            cluster=job.cluster,  # today's default may be another
-            elements=earlier_elements(before),
-            campaign=None,
-            pack=before.job["pack"],
-            options={**earlier.options, **change.options},
-            resources=merged(earlier.resources, change.resources),
-            expert=earlier.expert if change.expert is None else change.expert,
-            seed=change.seed if change.seed is not None else job.seed,
-            proposal=job.attempt.proposal if change.proposal is None else change.proposal,
-            title=job.title,
-        )
+        asked = _changed(job, before, change)
         naming = Naming(
             id=job.id,
             attempt=job.attempt.number + 1,
@@ -170,12 +158,12 @@ class FurtherAttempts:
             owner=job.owner,
         )
         prepared = self.preparer.prepare(
-            request.identity, wanted, naming, earlier_problem(job, before)
+            request.identity, asked, naming, earlier_problem(job, before)
         )
         part, pack = Part(), prepared.wanted.pack
         if left.done is not None:
             part = part_of(left.done, job.elements, pack, int(before.job["pack"]))
-        wanted = replace(
+        planned = replace(
             prepared.wanted,
             resume=left.resume,
             done=part.staged,
@@ -183,17 +171,44 @@ class FurtherAttempts:
             kept=part.kept,
             owner=job.owner,
         )
-        return replace(prepared, wanted=wanted), part
+        return replace(prepared, wanted=planned), part
+
+
+def _changed(job: Job, before: Plan, change: Again) -> JobRequest:
+    """Take the request of a job as it ran before, with what is to be different."""
+    earlier: JobRequest = JobRequestSchema().load(job.request)
+    return replace(
+        earlier,
+        cluster=job.cluster,  # today's default may be another
+        elements=earlier_elements(before),
+        campaign=None,
+        pack=before.job["pack"],
+        options={**earlier.options, **change.options},
+        resources=merged(earlier.resources, change.resources),
+        expert=earlier.expert if change.expert is None else change.expert,
+        seed=change.seed if change.seed is not None else job.seed,
+        proposal=job.attempt.proposal if change.proposal is None else change.proposal,
+        title=job.title,
+    )
 
 
 def made_before(job: Job) -> int:
     """Count the evaluations of a job's last attempt and of those that it went on from."""
-    count, number = 0, job.attempt.number
+    found = [attempt.measured for attempt in _gone_on_from(job)]
+    return sum(measured.evaluations or 0 for measured in found if measured)
+
+
+def ran_before_s(job: Job) -> float:
+    """Say how long a task of those attempts ran, all together."""
+    return sum(ran.in_all_s(attempt) / attempt.tasks for attempt in _gone_on_from(job))
+
+
+def _gone_on_from(job: Job) -> Iterator[Attempt]:
+    number = job.attempt.number
     by_number = {attempt.number: attempt for attempt in job.attempts}
     while (attempt := by_number.pop(number, None)) is not None:
-        count += (attempt.measured.evaluations or 0) if attempt.measured else 0
+        yield attempt
         number = attempt.resumed_from or 0
-    return count
 
 
 def _with_another(current: Job, seen: Job, prepared: Prepared, attempt: Attempt) -> Job:

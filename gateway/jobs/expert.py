@@ -71,7 +71,7 @@ MORE: Mapping[str, More] = {
     ),
     "tmp": More("[1-9][0-9]{0,11}[KMGT]?", "Disk of a node: 20G."),
 }
-"""By Slurm's long names with ``_``: what a policy can allow. None asks for more than the request."""
+"""By Slurm's long names with ``_``: what a policy can allow. None asks for more than the job."""
 
 _OWN = frozenset({
     "array", "batch", "chdir", "clusters", "comment", "container", "dependency", "error", "export",
@@ -143,14 +143,14 @@ def why_not(name: str) -> str:
 
 
 def expert_errors(
-    expert: Expert, allowed: Additions | None, resources: Resources, scheduler: str
+    expert: Expert, allowed: Additions, resources: Resources, scheduler: str
 ) -> list[FieldError]:
     """Say what of it may not be; an empty list is agreement.
 
     Parameters
     ----------
     allowed
-        By the site's policy, to whom it is; None where no policy is asked.
+        By the site's policy, to whom it is.
     scheduler
         Of the cluster, as its settings name it.
     """
@@ -159,7 +159,7 @@ def expert_errors(
         for name in expert.directives
         if (text := _forbidden(name, allowed, scheduler))
     ]
-    if expert.lines and allowed is not None and not allowed.lines:
+    if expert.lines and not allowed.lines:
         detail = (
             "this site lets you add no lines to the script: leave them out, or ask its "
             "administrators for lines = true in [expert] of the policy"
@@ -174,8 +174,8 @@ def expert_errors(
     return errors
 
 
-def _forbidden(name: str, allowed: Additions | None, scheduler: str) -> str:
-    if allowed is not None and name not in allowed.directives:
+def _forbidden(name: str, allowed: Additions, scheduler: str) -> str:
+    if name not in allowed.directives:
         may = ", ".join(map(written, allowed.directives)) or "none"
         return (
             f"this site lets you add no {written(name)}; you may add: {may}. Leave it out, or ask "

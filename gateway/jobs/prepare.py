@@ -149,7 +149,6 @@ class Preparer:
         cluster = self._cluster(name)
         request = as_declared(request, cluster)
         request = self._by_rules(request, naming.owner or identity.user, name, errors)
-        errors.extend(self._expert_errors(request, naming.owner or identity.user, cluster))
         if problem is None:
             problem = self._problem(identity, request)
             errors.extend(self._element_errors(identity, request, problem))
@@ -170,11 +169,7 @@ class Preparer:
             cluster=name,
             problem=problem.ref,
             proposal=request.proposal or "",
-            warnings=(
-                *_warnings(request, options, problem, pack),
-                *unheeded(request.expert, cluster.scheduler),
-                *compared.sentences,
-            ),
+            warnings=(*_warnings(request, cluster, options, problem, pack), *compared.sentences),
             notes=compared.notes,
         )
 
@@ -200,7 +195,12 @@ class Preparer:
         """Give a request what its proposal decides, and note what the site does not allow."""
         if self._rules is None:
             return request
-        proposal = request.proposal or ""
+        proposal, there = request.proposal or "", self._settings.clusters[cluster]
+        if request.expert:
+            allowed = self._rules.additions(user)
+            errors.extend(
+                expert_errors(request.expert, allowed, request.resources, there.scheduler)
+            )
         try:
             resources = self._rules.resources(user, proposal, cluster, request.resources)
         except InvalidError as error:
@@ -208,15 +208,6 @@ class Preparer:
             return request
         errors.extend(self._rules.errors(user, proposal, resources))
         return replace(request, resources=resources)
-
-    def _expert_errors(
-        self, request: JobRequest, user: str, cluster: ClusterSettings
-    ) -> list[FieldError]:
-        """Say what somebody may not add to the script."""
-        if not request.expert:
-            return []
-        allowed = self._rules.additions(user) if self._rules else None
-        return expert_errors(request.expert, allowed, request.resources, cluster.scheduler)
 
     def _problem(self, identity: Identity, request: JobRequest) -> ProblemForJob:
         if request.problem_id is None:
@@ -348,11 +339,16 @@ def _limits(cluster: ClusterSettings) -> Limits:
 
 
 def _warnings(
-    request: JobRequest, options: Document, problem: ProblemForJob, pack: int
+    request: JobRequest,
+    cluster: ClusterSettings,
+    options: Document,
+    problem: ProblemForJob,
+    pack: int,
 ) -> list[str]:
     """Say what will work but was probably not meant."""
     method = METHODS.get(str(options.get("fit")))
     found = [text] if (text := pack_warning(len(request.elements), request.pack, pack)) else []
+    found.extend(unheeded(request.expert, cluster.scheduler))
     cpus = request.resources.cpus
     if method and not method.parallel and cpus > 1:
         found.append(f"{method.name} uses one processor; the other {cpus - 1} would idle.")

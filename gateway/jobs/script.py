@@ -132,17 +132,13 @@ def render_script(
         f"--signal=B:USR1@{_whole('signal_lead_s', signal_lead_s, 1, 65535)}",
         "--requeue" if resumable else "--no-requeue",
         *(_directive(option, value) for option, value in resources.items()),
-        *(_further(option, value) for option, value in expert.directives.items()),
-        *(["--ignore-pbs"] if expert.lines else []),  # else sbatch looks for #PBS among the lines
+        *_added(expert),
     ]
-    for name, value in environment.items():
-        _matching("environment", _VARIABLE, name)
-        _printable(f"environment {name}", value)
     return _template().render(
         directives=directives,
         workdir=workdir,
         python=_printable("python", python),
-        environment=dict(environment),
+        environment=_variables(environment),
         prolog=[_command(line) for line in prolog],
         launcher=[_matching("launcher", LAUNCHER_WORD, word) for word in launcher],
         lines=_lines(expert.lines),
@@ -190,6 +186,20 @@ def _directive(option: str, value: str | int) -> str:
         )
     name = option.replace("_", "-")
     return f"--{name}" if option == "exclusive" else f"--{name}={text}"
+
+
+def _variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Give the variables of the site, each of them one that can stand in a script."""
+    for name, value in environment.items():
+        _matching("environment", _VARIABLE, name)
+        _printable(f"environment {name}", value)
+    return dict(environment)
+
+
+def _added(expert: Expert) -> list[str]:
+    """Make the directives of expert mode."""
+    added = [_further(option, value) for option, value in expert.directives.items()]
+    return [*added, "--ignore-pbs"] if expert.lines else added  # else #PBS counts among the lines
 
 
 def _further(option: str, value: str) -> str:
