@@ -32,7 +32,7 @@ ended               ``collect`` fetches what is left, ``judge`` says what it com
 shown               ``present`` to programs; to people ``job_view``, ``result_view``,
                     ``element_view``, ``grid_map``, ``neighbours``, in the words of ``words``, ``page_words`` and
                     ``concise``; ``history`` (``history_schema``) tells what happened,
-                    ``log_view`` what was printed;
+                    ``log_view`` and ``log_find`` what was printed;
                     ``advise`` (``advice_schema``) computes the next request, ``forecast``
                     (``forecaster``, ``forecast_store``) how long it takes, ``earliest``
                     (``earliest_store``) when it could start, ``prospects`` when what waits

@@ -21,6 +21,7 @@ from gateway.jobs.grid_map import map_of
 from gateway.jobs.history import history_of, is_cut
 from gateway.jobs.kinds import kinds
 from gateway.jobs.listing import JobFilter, find_jobs
+from gateway.jobs.log_find import find_in_log
 from gateway.jobs.log_view import read_log
 from gateway.jobs.models import Attempt, Job, Progress, Wish
 from gateway.jobs.neighbours import neighbours_of
@@ -129,7 +130,7 @@ def job_page(services: Gateway, who: Identity, job_id: str, asked: Mapping[str, 
     ----------
     asked
         The query: ``attempt``, ``element``, ``held``; ``stream``, ``task``, ``offset``,
-        ``until`` and ``times`` of the log.
+        ``until``, ``times`` and ``find`` of the log.
     """
     job = services.jobs.get(who, job_id)
     progress = of_this_attempt(job.attempt, services.live.progress(job.id))
@@ -278,6 +279,7 @@ def log_part(services: Gateway, job: Job, attempt: Attempt, asked: Mapping[str, 
         "indices": attempt.indices,
         "timed": asked.get("times") == "yes",
         "part": part,
+        "found": find_in_log(services.logs, path, asked.get("find", "")),
     }
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.jobs.log_find import MOST_HITS, find_in_log
 from gateway.jobs.log_folder import LogFolder
 from gateway.jobs.log_view import LOG_BYTES, LOG_LINES, LogPart, parse_line, read_log
 
@@ -133,3 +134,32 @@ def test_a_hostile_line_is_read_at_once() -> None:
     for text in ("\x1b[31mx\x1b[32my" * 6000, "\r" * 65_536 + "x", "\x1b[" + "1;" * 32_000 + "m"):
         parse_line(text)
     assert time.thread_time() - begun < 2.0
+
+
+def test_words_are_found_in_all_of_a_log_and_lead_to_their_lines(logs: LogFolder) -> None:
+    lines = [f"line {number} " + "x" * 90 for number in range(30_000)]
+    lines[20_000] = "\x1b[31mWARNING\x1b[0m: [chi] is <b>large</b>"
+    path = written(logs, "".join(f"{line}\n" for line in lines).encode() + b"no end")
+    found = find_in_log(logs, path, "warning")
+    assert found is not None
+    ((hit,), count) = found.hits, found.count
+    assert (hit.text, count) == ("WARNING: [chi] is <b>large</b>", 1)
+    assert text_of(read_log(logs, path, hit.offset, None))[0] == hit.text
+    everywhere = find_in_log(logs, path, "line 1")
+    assert everywhere is not None
+    assert (len(everywhere.hits), everywhere.count) == (MOST_HITS, 11_111)
+    for words, hits in (("[chi]", 1), ("NO END", 1), (".*", 0), ("line 7 line", 0)):
+        told = find_in_log(logs, path, words)
+        assert told is not None
+        assert told.count == hits, words
+    assert find_in_log(logs, path, "  ") is None
+    nothing = find_in_log(logs, path.with_name("absent.txt"), "line")
+    assert nothing is not None
+    assert nothing.count == 0
+
+
+def test_a_line_longer_than_any_piece_is_looked_through_and_ends(logs: LogFolder) -> None:
+    path = written(logs, b"x" * 3_000_000 + b" needle " + b"y" * 3_000_000)
+    found = find_in_log(logs, path, "needle")
+    assert found is not None
+    assert (found.count, len(found.hits[0].text) < 300) == (1, True)

@@ -229,6 +229,20 @@ def test_a_long_log_goes_back_to_its_beginning_with_colours_and_times(
     expect(page.locator("#log-text mark")).to_have_count(0)
 
 
+def test_what_is_not_among_the_lines_shown_is_found_in_the_whole_log(
+    window: Window, long_log: str
+) -> None:
+    page = window.open(f"/jobs/{long_log}")
+    page.fill("#log-find", "LINE 17 <")
+    expect(page.locator("#log-found")).to_have_text("not in the lines below")
+    page.press("#log-find", "Enter")
+    expect(page.get_by_text("1 line of the whole log has LINE 17 <")).to_be_visible()
+    page.locator(".log-hits a").click()
+    expect(page.locator("#log-text .line").first).to_contain_text("line 17 <b>")
+    expect(page.locator("#log-text mark").first).to_have_text("line 17 <")
+    assert serious(page) == []
+
+
 def test_a_log_is_paused_and_goes_on(window: Window, fits: Fits) -> None:
     job = fits.waiting()
     page = window.open(f"/jobs/{job}")

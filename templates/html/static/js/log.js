@@ -30,6 +30,7 @@ export class LogView {
     if (new URLSearchParams(location.search).has("offset")) this.ended = true;
     document.addEventListener("visibilitychange", () => this.ask());
     if (!this.ended || place.dataset.live !== "yes") this.toEnd();
+    if (this.find.value) this.search();
     this.plan();
   }
 
@@ -131,7 +132,7 @@ export class LogView {
       line.replaceChildren(...pieces.map((piece, index) => (index % 2 ? element("mark", { text: piece }) : piece)));
     }
     const count = this.count();
-    this.found.textContent = count === 1 ? "found once" : `found ${count} times`;
+    this.found.textContent = count === 0 ? "not in the lines below" : count === 1 ? "found once" : `found ${count} times`;
   }
 
   count() {
@@ -149,7 +150,11 @@ export class LogView {
     if (event.key !== "Enter") return;
     event.preventDefault();
     const count = this.count();
-    if (!count) return;
+    if (!count) {
+      // What is not in the lines that are here may be in the others.
+      if (this.find.value) this.find.form.requestSubmit();
+      return;
+    }
     this.go(this.at + (event.shiftKey ? -1 : 1));
     this.found.textContent = `${this.at + 1} of ${count}`;
   }
