@@ -190,7 +190,7 @@ class Adoption:
                 "start": job.get("start"),
                 "title": job.get("title"),
                 "cluster": self._name,
-                "resources": resources_of(left.options),
+                "resources": resources_of(left),
                 **asked,
             }
         )

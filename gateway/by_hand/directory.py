@@ -107,31 +107,41 @@ def read_left(scheduler: Scheduler, place: PurePosixPath, most: int) -> Left:
     )
 
 
-def resources_of(options: dict[str, str]) -> dict[str, Any]:
-    """Take what a user may ask for out of the options of a script."""
+def resources_of(left: Left) -> dict[str, Any]:
+    """Take what a user may ask for out of the options of a script, and out of how it starts."""
     asked: dict[str, Any] = {
         name.replace("-", "_"): value
-        for name, value in options.items()
+        for name, value in left.options.items()
         if name not in _OURS and name not in ("requeue", "no-requeue")
     }
     if "exclusive" in asked:
         asked["exclusive"] = True
+    if len(_start_of(left)) > 1:
+        asked["mpi"] = True  # what starts the ranks stands before the Python
     return asked
 
 
 def as_it_may_have_been(cluster: ClusterSettings, left: Left) -> Iterator[ClusterSettings]:
     """Give the site as whoever made the directory may have known it: its settings, or none."""
-    found = _PYTHON.search(left.script)
-    try:
-        (python,) = shlex.split(found[1]) if found else ("",)
-    except ValueError:
-        raise InvalidError.at("/job.sh", "is no script of ours: it names no Python") from None
+    python = _start_of(left)[-1]
     pause = left.run.get("checkpoint_s")
     if not isinstance(pause, int | float) or not 0 < pause < 1e6:
         raise InvalidError.at("/job.json", "run.checkpoint_s is no number of seconds")
     here = replace(cluster, python=python, checkpoint_s=pause)
     yield here
     yield replace(here, environment={}, prolog=())
+
+
+def _start_of(left: Left) -> list[str]:
+    """Read what a script starts its driver with: a Python, and before it what starts ranks."""
+    found = _PYTHON.search(left.script)
+    try:
+        words = shlex.split(found[1]) if found else []
+    except ValueError:
+        words = []
+    if not words:
+        raise InvalidError.at("/job.sh", "is no script of ours: it names no Python")
+    return words
 
 
 def _is_input(path: str) -> bool:

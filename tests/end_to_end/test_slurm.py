@@ -124,7 +124,10 @@ def test_a_job_submitted_by_hand_twice_runs_once_and_is_followed_when_adopted(
     cluster: Cluster, site: LiveGateway, api: Api, tmp_path: Path
 ) -> None:
     (tmp_path / "line.json").write_text(json.dumps(LINE), encoding="utf-8")
-    words = ("--problem", str(tmp_path / "line.json"), "--fit", "lm", "--user", api.name)
+    words = ["--problem", str(tmp_path / "line.json"), "--user", api.name, "--fit", "dream"]
+    words += ["--option", "samples=2000", "--option", "burn=50"]
+    for name, value in SPREAD.items():  # two ranks, each on a node of its own
+        words += ["--resource", f"{name}={value}"]
     script = site.command("script", *words, "--cluster", "hpc")
     base = Path(site.environment["GATEWAY_CONFIG"]).parent / "jobs"
     (place,) = (base / api.name).glob("*/1")
@@ -135,10 +138,13 @@ def test_a_job_submitted_by_hand_twice_runs_once_and_is_followed_when_adopted(
     job = api.wait(place.parent.name)
 
     assert (job["state"], job["title"]) == ("COMPLETED", "line")
+    asked = job["attempts"][0]["resources"]
+    assert (asked["ntasks"], asked["nodes"]) == (2, 2)
+    assert job["request"]["resources"]["mpi"] is True, "run again it is what it was"
     assert job["native_id"] in twins
     result = api.results(job["id"])["results"][0]
     values = {row["label"]: row["value"] for row in result["parameters"]}
-    assert values == pytest.approx({"a": 2, "b": 1}, abs=0.02)
+    assert values == pytest.approx({"a": 2, "b": 1}, abs=0.2)
     starts = (place / "events.0.jsonl").read_text(encoding="utf-8").count('"event": "start"')
     assert starts == 1
 
