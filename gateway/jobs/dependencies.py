@@ -113,7 +113,7 @@ def waits(job: Job) -> bool:
 
 def waited_for(jobs: Sequence[Job]) -> set[str]:
     """Collect the ids of all jobs that some wait for."""
-    return {id for job in jobs if waits(job) for id in job.attempt.waits_for if id != job.id}
+    return {one for job in jobs if waits(job) for one in job.attempt.waits_for if one != job.id}
 
 
 def review(job: Job, found: Mapping[str, Job]) -> Job:
@@ -131,7 +131,7 @@ def review(job: Job, found: Mapping[str, Job]) -> Job:
     for job_id in attempt.waits_for:
         if why := never(kind, found.get(job_id), job_id):
             return _ended(job, why)
-    left = tuple(id for id in attempt.waits_for if id in found and _is_open(found[id], kind))
+    left = tuple(one for one in attempt.waits_for if one in found and _is_open(found[one], kind))
     if not left:
         return job.with_attempt(waits_for=(), reason="", reason_text=attempt_text(0, "", kind))
     text = attempt_text(len(left), _name(found[left[0]]), kind)

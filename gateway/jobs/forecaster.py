@@ -34,21 +34,29 @@ class Forecaster:
         self._starts = starts
         self._settings = settings
 
-    def forecast(self, prepared: Prepared, made: int = 0) -> Forecast | None:
+    def forecast(self, prepared: Prepared, made: int = 0, ran_s: float = 0.0) -> Forecast | None:
         """Say how long a job, or a task of it, will run; None where nobody can say.
 
         Parameters
         ----------
         made
             How many evaluations those attempts made that this one goes on from.
+        ran_s
+            How long a task of them ran. Of an array nobody counted its evaluations: as much of
+            them is done as of the time that they would have taken.
         """
         wanted = prepared.wanted
-        if wanted.mode != "fit" or (wanted.resume is not None and wanted.elements):
-            return None  # what each element of an array had reached is not known here
+        if wanted.mode != "fit":
+            return None
         known = self._store.known(wanted.owner, prepared.problem.digest, prepared.cluster)
         if known is None:
             return None
-        return forecast(_planned(prepared, made), known, self._store.besides_s(prepared.cluster))
+        besides_s = self._store.besides_s(prepared.cluster)
+        found = forecast(_planned(prepared, made), known, besides_s)
+        if found is None or wanted.resume is None or not wanted.elements:
+            return found
+        made = round(found.evaluations * min(1.0, ran_s / found.seconds))
+        return forecast(_planned(prepared, made), known, besides_s)
 
     def outlook(self, prepared: Prepared) -> Outlook:
         """Say all that can be said of a request."""

@@ -357,6 +357,19 @@ def test_a_further_attempt_has_a_forecast_of_what_it_adds(fits: Fits) -> None:
     again = answer.json()["forecast"]["evaluations"]
     assert again == most_evaluations(first, 2), "what was asked for at first, from its start"
 
+    two = [{"label": "a"}, {"label": "b"}]
+    problem = {"id": done["problem"]["id"]}
+    array = fits.api.submit(problem=problem, options=FITS[0], elements=two, pack=1)["id"]
+    fits.api.wait(array)
+    more = {"options": {"samples": 200_000}}
+    answer = fits.api.http.post(f"/jobs/{array}/resume", json=more)
+    assert answer.status_code == 202, answer.text
+    long = Planned(method="dream", options={**FITS[0], "samples": 200_000}, cpus=1)
+    told = answer.json()["forecast"]
+    assert 0 < told["evaluations"] < (most_evaluations(long, 2) or 0), "by the time that it ran"
+    assert fits.api.http.post(f"/jobs/{array}/cancel").status_code == 202
+    fits.api.wait(array)
+
 
 def test_of_dream_only_what_is_missing_is_counted() -> None:
     asked = Planned(method="dream", options={"samples": 1000, "burn": 0}, cpus=1)
