@@ -12,12 +12,16 @@ from typing import Any
 from fitters.base import Option
 from fitters.bumps_options import METHODS
 from gateway.accounts.models import Identity
+from gateway.clusters.settings import ClusterSettings
 from gateway.clusters.shared import shared_account_note
 from gateway.errors import GatewayError, InvalidError, NotFoundError
+from gateway.jobs.declared import declared_resources
 from gateway.jobs.dependencies import KINDS as ENDINGS
 from gateway.jobs.dependencies import SINGLETON
-from gateway.jobs.kinds import find_kind
+from gateway.jobs.entitled import span
+from gateway.jobs.kinds import find_kind, kinds
 from gateway.jobs.neighbours import offered
+from gateway.jobs.resources import parse_time
 from gateway.jobs.service import Preview
 from gateway.problems import library
 from gateway.problems.form_errors import by_field, of_typed
@@ -172,6 +176,7 @@ def _places(services: Gateway, who: Identity, values: Values) -> Document:
         "account_missing": needs and services.cluster_accounts.find(known, who.user) is None,
         "clusters": [(name, cluster.title or name) for name, cluster in clusters.items()],
         "cluster": clusters[known],
+        "usual_time": _usual_time(values.get("kind", ""), clusters[known]),
         "partitions": _partitions(services, known),
         "account_note": shared_account_note(clusters[known]),
         "before": offered(services.job_store, who.user),
@@ -184,6 +189,17 @@ def _places(services: Gateway, who: Identity, values: Values) -> Document:
         **_proposals(services, who, known, values.get("proposal", "")),
         "more_open": any(values.get(name) for name in _MORE),
     }
+
+
+def _usual_time(kind: str, cluster: ClusterSettings) -> str:
+    """Say how long a job may run that asks for no time: as its kind declares, or as the site."""
+    try:
+        declared = declared_resources(kind).time if kind in kinds() else None
+    except InvalidError:  # said when such a job is asked for
+        declared = None
+    if declared is None:
+        return cluster.default_time
+    return span(min(declared, parse_time(cluster.max_time)))
 
 
 def _partitions(services: Gateway, cluster: str) -> Document:

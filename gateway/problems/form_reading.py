@@ -165,9 +165,9 @@ def job_document(values: Values, problem: Document | None) -> Document:
         document["seed"] = number(values["seed"])
     if (simulated := _simulated(values, str(document["mode"]))) is not None:
         document["simulate"] = simulated
-    kind = values.get("after_kind") or "afterok"
-    if (jobs := values.get("after", "").replace(",", " ").split()) or kind == SINGLETON:
-        document["after"] = {"kind": kind, "jobs": jobs}
+    ending = values.get("after_kind") or "afterok"
+    if (jobs := values.get("after", "").replace(",", " ").split()) or ending == SINGLETON:
+        document["after"] = {"kind": ending, "jobs": jobs}
     for name in ("cluster", "proposal", "parent"):
         if values.get(name):
             document[name] = values[name]

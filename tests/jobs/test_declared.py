@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,6 +114,18 @@ def test_the_site_decides_how_long_a_fit_is_whose_user_does_not_say(ada: Browser
     problem = ada.send("POST", "/api/v1/problems", json=CURVE).json["id"]
     fit = directives(preview(ada, problem={"id": problem}))
     assert (fit["time"], fit["cpus-per-task"]) == ("0-00:05:00", "1")
+
+
+@pytest.mark.parametrize(
+    ("kind", "usual"),
+    [("dummy", "0:10:00"), ("summing", "7-00:00:00"), ("fit", "0:05:00"), ("greedy", "0:05:00")],
+)
+def test_the_form_shows_how_long_a_job_of_its_kind_runs_that_asks_for_nothing(
+    ada: Browser, kind: str, usual: str
+) -> None:
+    field = re.search(r'<input[^>]*name="r.time"[^>]*>', ada.get(f"/fits/new?kind={kind}").text)
+    assert field is not None
+    assert f'placeholder="{usual}"' in field[0]
 
 
 def test_a_kind_that_declares_what_no_job_can_have_is_told_by_its_name(ada: Browser) -> None:
