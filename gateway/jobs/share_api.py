@@ -16,7 +16,7 @@ from gateway.sharing.schemas import AccessListSchema, AccessSchema, LinkSchema, 
 from gateway.web.context import gateway, identity
 from gateway.web.described import answers
 
-bp = APIBlueprint("job_shares", __name__, tag="jobs")
+bp = APIBlueprint("job_shares", __name__, tag="shares")
 
 
 class CopySchema(Schema):

@@ -54,6 +54,7 @@ BEYOND = {
     "POST /api/v1/jobs/preview": "the same",
     "POST /api/v1/jobs/{job_id}/rerun": "the same",
     "POST /api/v1/jobs/{job_id}/resume": "the same",
+    "POST /api/v1/jobs/{job_id}/shares": "one user, one group or a link, of this site",
 }
 """Where a request may be refused that has the described form, and what else it must have."""
 
