@@ -56,8 +56,23 @@ def to_document(value: Any) -> Any:
     if kind is dict:
         return {str(key): to_document(item) for key, item in value.items()}
     if is_dataclass(kind):
-        return {name: to_document(getattr(value, name)) for name in _hints(kind)}
+        return {
+            name: getattr(value, name) if is_json else to_document(getattr(value, name))
+            for name, is_json in _written(kind)
+        }
     return _other_document(value)
+
+
+@cache
+def _written(kind: Any) -> list[tuple[str, bool]]:
+    """Say of each field whether its annotation says that JSON has its value as it is."""
+    return [(name, _is_json(hint)) for name, hint in _hints(kind).items()]
+
+
+def _is_json(hint: Any) -> bool:
+    if get_origin(hint) in (Union, types.UnionType):
+        return all(map(_is_json, get_args(hint)))
+    return hint in _PLAIN or hint == Document
 
 
 def _other_document(value: Any) -> Any:

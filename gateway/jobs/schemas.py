@@ -148,7 +148,9 @@ class JobRequestSchema(Strict):
     shake = fields.Boolean(load_default=False)
     simulate = fields.Nested(SimulateSchema, allow_none=True, load_default=None)
     start = fields.List(NumberField(), load_default=list, validate=validate.Length(max=1000))
-    elements = fields.List(fields.Nested(ElementSchema), load_default=list)
+    elements = fields.Nested(
+        ElementSchema, many=True, load_default=list, error_messages={"type": "Not a valid list."}
+    )
     campaign = fields.Nested(CampaignSchema, allow_none=True, load_default=None)
     pack = fields.Integer(
         strict=True,
