@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import GatewayError, InvalidError
+from gateway.jobs.expert import Expert
 from gateway.jobs.resources import Resources
 from gateway.jobs.script import OPTIONS, ScriptError, render_script, signal_lead
 from scheduler.directives import parse_directives
@@ -223,6 +224,7 @@ HOSTILE = st.one_of(
     st.text(max_size=40),
     st.sampled_from(["\n#SBATCH --uid=0", "\r#SBATCH x", "\u2028#SBATCH", "$(id)", "`id`",
                      "'; id;'", "--wrap=id", "%a", "x\0", "\x0b", "{{7*7}}", "#SBATCH", "gpu", "1",
+                     "#PBS -N x", "\n#BSUB -J x", "END-OF-YOUR-LINES",
                      "1:00:00", "2G", "a@b.c", "/a/b", "gw-J1-1"]),
     st.lists(
         st.sampled_from([*"aA1:-/,@.%#\n\r\x0b\0 \u2028\u0085'\"$`\\", "#SBATCH"]), max_size=12
@@ -234,7 +236,7 @@ HOSTILE = st.one_of(
 @settings(max_examples=10_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     field=st.sampled_from([*OPTIONS, "marker", "comment", "workdir", "python", "environment",
-                           "variable", "prolog", "option"]),
+                           "variable", "prolog", "option", "lines", "exclude"]),
     text=HOSTILE,
 )  # fmt: skip
 def test_no_text_makes_a_directive_of_its_own(field: str, text: str) -> None:
@@ -249,6 +251,10 @@ def test_no_text_makes_a_directive_of_its_own(field: str, text: str) -> None:
         expected.add(f"#SBATCH --{text.replace('_', '-')}")
     elif field == "environment":
         changes = {"environment": {"A": text}}
+    elif field in ("lines", "exclude"):
+        added = Expert(lines=text) if field == "lines" else Expert(directives={field: text})
+        changes = {"expert": added}
+        expected.add("#SBATCH --ignore-pbs" if field == "lines" else "#SBATCH --exclude")
     elif field == "variable":
         changes = {"environment": {text: "1"}}
     else:
@@ -262,6 +268,7 @@ def test_no_text_makes_a_directive_of_its_own(field: str, text: str) -> None:
     assert len(lines) == len({line.split("=")[0] for line in lines})
     assert not re.search("[\r\0\x0b\x0c\x1c-\x1e\x85\u2028\u2029]", script)
     assert script.count("\n#SBATCH") == len(lines)
+    assert not re.search(r"(?m)^#(PBS|BSUB)", script)  # sbatch obeys these anywhere
     assert script.endswith('exit "$rc"\n')
 
 
