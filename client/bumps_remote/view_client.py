@@ -6,8 +6,6 @@ spoken to.
 
 from __future__ import annotations
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from importlib import import_module
 from pathlib import Path
@@ -43,6 +41,10 @@ def load_session(path: Path, url: str = VIEW) -> Path | None:
         raise UsageError(
             f"{clean_line(url, 80)}: only a view on this computer is spoken to, as {VIEW}"
         )
+    # Not at the top: they are a tenth of what each command imports, and few show a view.
+    import asyncio
+    from concurrent.futures import ThreadPoolExecutor
+
     loading = _loaded(f"http://{parts.netloc}", path.absolute())
     # A notebook's own thread has a loop that runs already.
     with ThreadPoolExecutor(max_workers=1) as thread:
