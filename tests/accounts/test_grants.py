@@ -218,6 +218,11 @@ def test_a_scope_that_the_user_lacks_is_not_given(site: Site) -> None:
     page = f"/authorize?{urlencode(asked)}"
     assert "which you may not" in browser.get(page).text
     assert browser.post_form("/authorize", page=page, decision="allow", **asked).status_code == 403
+    codes = begin(site, scope="admin").json
+    typed = {"user_code": codes["user_code"]}
+    assert "which you may not" in browser.post_form("/device", **typed).text
+    assert browser.post_form("/device", decision="allow", **typed).status_code == 403
+    assert kind(poll(site, codes["device_code"])) == "authorization-pending"
     narrow = redeem(site, consent(browser, scope="read")["code"])
     assert narrow.json["scopes"] == ["read"]
 
