@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from urllib.parse import urlencode
 
+import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Dialog, Page
@@ -173,6 +174,18 @@ def test_a_yes_leads_the_browser_back_to_the_program_and_nowhere_else(
     assert f"state={ASKED['state']}" in page.url
 
 
+def sign_a_program_in(page: Page, origin: str) -> None:
+    """Type the letters of a program whose name is as long as may be, and say yes."""
+    label = "bumps-remote on a node whose name goes on" + "x" * 40
+    wanted = {"client_id": "bumps-remote", "label": label}
+    asked = httpx.post(f"{origin}/api/v1/auth/device", json=wanted).json()
+    page.goto(f"{origin}/device")
+    page.fill("#user_code", asked["user_code"])
+    page.press("#user_code", "Enter")
+    page.get_by_role("button", name="Yes, sign it in").click()
+    page.get_by_role("heading", name=f"{label} is signed in").wait_for()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
 def test_pages_fit_every_width_and_are_accessible(
@@ -186,8 +199,10 @@ def test_pages_fit_every_width_and_are_accessible(
     page = context.new_page()
     consent = f"/authorize?{urlencode({**ASKED, 'label': 'bumps-remote on node' + 'x' * 40})}"
     pages = ("/sign-in", "/tokens", "/account", "/users", "/api/spec.html", "/nothing")
-    for path in (*pages, consent, "/device"):
-        if path == "/tokens":
+    for path in (*pages, consent, "/device", "/device done"):
+        if path == "/device done":
+            sign_a_program_in(page, origin)
+        elif path == "/tokens":
             sign_in(page, origin, name="root")
             for label in ("bumps-remote on my laptop", "a label that goes on and on " * 3):
                 page.fill("#label", label)

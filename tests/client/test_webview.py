@@ -21,11 +21,12 @@ import bumps
 import httpx
 import pytest
 import socketio
+from axe_playwright_python.sync_playwright import Axe
 from bumps_remote import Connection
 from bumps_remote.errors import UnreachableError, UsageError
 from bumps_remote.view_client import load_session
 from bumps_remote.webview import View
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
 from tests.fitters.test_compute import SPHERE
 from tests.helpers import eventually, free_port
@@ -237,6 +238,13 @@ def fitted(shown: Shown) -> dict[str, float]:
     return shown.values()
 
 
+def faults_of_the_bar(page: Page) -> list[str]:
+    """Hold what is ours to axe's rules, targets of 24 px among them; beneath lies bumps's own."""
+    rules = {"rules": {"target-size": {"enabled": True}}}
+    found = Axe().run(page, context="header", options=rules).response["violations"]
+    return [f"{item['id']}: {item['nodes'][0]['html']}" for item in found]
+
+
 @pytest.mark.browser
 def test_what_is_shown_is_fitted_there_with_its_settings_and_comes_back(
     start: Starter, browser: Browser
@@ -249,6 +257,11 @@ def test_what_is_shown_is_fitted_there_with_its_settings_and_comes_back(
     page.goto(f"{shown.url}remote?key={shown.key}")
 
     page.get_by_text("a line, dream", exact=True).wait_for()
+    for width, scheme in ((1280, "light"), (360, "dark")):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        assert faults_of_the_bar(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.get_by_role("button", name="Fit there").click()
     page.get_by_role("status").get_by_text("COMPLETED").wait_for(timeout=200_000)
 
