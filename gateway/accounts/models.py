@@ -159,6 +159,11 @@ class Identity:
         return self.user or f"link {self.link}"
 
 
+def nobody(link: str) -> Identity:
+    """Say who asks that is not signed in and has opened a link."""
+    return Identity(user="", admin=False, scopes=expand([Scope.READ]), link=link)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Credentials:
     """What a request shows to say who asks; all None for a stranger."""

@@ -38,5 +38,6 @@ def copied(services: Gateway, who: Identity, job_id: str) -> Copied:
     if job.problem.id is None:
         return Copied(job=job.id, request=request, problem=None)
     found = services.problems.copy_for(who, job.problem, request.get("elements"))
+    services.accounts.audit.record(who.user, "job.copy", f"{job.id} problem {found.problem.id}")
     request["problem"] = {"id": found.problem.id, "version": 1}
     return Copied(job=job.id, request=request, problem=found.problem.id)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from apiflask import APIBlueprint
-from flask import Response, redirect, request, url_for
+from flask import Response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from gateway.accounts.models import Identity
+from gateway.accounts.models import Scope, nobody
 from gateway.accounts.rights import Right
 from gateway.jobs.copied import copied
 from gateway.jobs.pages import do, load
 from gateway.sharing.schemas import NewShareSchema
 from gateway.sharing.service import PATH
-from gateway.web.access import public
+from gateway.web.access import needs, public
 from gateway.web.context import gateway, identity, identity_or_none
 from gateway.web.cookies import keep_link
 
@@ -48,15 +48,25 @@ def copy(job_id: str) -> Page:
 @bp.get(f"{PATH}<link>")
 @public
 def follow(link: str) -> Page:
-    """Open what a link shares, for who is signed in; for others where the site allows it."""
+    """Show what a link shares; who cannot read it yet says first that they want to."""
     services, who = gateway(), identity_or_none()
+    if who is None and services.sharing.links != "anyone":
+        return redirect(url_for("account_pages.sign_in", next=request.path), code=303)
+    share, job = services.jobs.shared.behind(link)
     if who is None:
-        if services.sharing.links != "anyone":
-            return redirect(url_for("account_pages.sign_in", next=request.path), code=303)
-        found = services.sharing.follow(link)
-        who = Identity(user="", admin=False, scopes=frozenset(), link=found.id)
         keep_link(link)
-    return redirect(f"/jobs/{services.jobs.shared.open(who, link)}", code=303)
+        services.sharing.open(nobody(share.id), share, job.owner)
+    elif not services.jobs.may_read(who, job.id):
+        shown = {"owner": job.owner, "title": job.title, "expires": share.expires}
+        return render_template("jobs/shared_link.html", **shown)
+    return redirect(f"/jobs/{job.id}", code=303)
+
+
+@bp.post(f"{PATH}<link>")
+@needs(Scope.READ)
+def open_link(link: str) -> Page:
+    """Be a reader by this link from now on."""
+    return redirect(f"/jobs/{gateway().jobs.shared.open(identity(), link)}", code=303)
 
 
 def _share(job_id: str) -> None:

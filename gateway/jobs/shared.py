@@ -60,17 +60,16 @@ class SharedJobs:
         self._sharing.used(who, grant)
         return for_readers(job, grant.share)
 
-    def open(self, who: Identity, link: str) -> str:
-        """Let somebody read a job by its link; answer its id.
-
-        Raises
-        ------
-        NotFoundError
-            When the link opens nothing.
-        """
+    def behind(self, link: str) -> tuple[Share, Job]:
+        """Say what a link opens; NotFoundError when it opens nothing."""
         share = self._sharing.follow(link)
-        self._sharing.open(who, share, self._store.get(share.thing).owner)
-        return share.thing
+        return share, self._store.get(share.thing)
+
+    def open(self, who: Identity, link: str) -> str:
+        """Let somebody read a job by its link; answer its id."""
+        share, job = self.behind(link)
+        self._sharing.open(who, share, job.owner)
+        return job.id
 
     def list_of(self, who: Identity, *, shared: bool) -> JobList:
         """Give the list of one's own jobs, or of those that others share."""

@@ -8,7 +8,7 @@ from flask import Response, g, redirect, request, url_for
 from redis import RedisError
 from werkzeug.wrappers import Response as AnyResponse
 
-from gateway.accounts.models import Identity, InvalidTokenError, Scope, ScopeError
+from gateway.accounts.models import InvalidTokenError, Scope, ScopeError, nobody
 from gateway.accounts.rights import require_admin
 from gateway.errors import GatewayError, NotFoundError
 from gateway.web.access import current_access, scope_of
@@ -61,9 +61,7 @@ def _admit_by_link() -> None:
     sharing, shown = gateway().sharing, link()
     if sharing.links == "anyone" and shown:
         with suppress(NotFoundError):  # forged, taken back or over: then they are nobody
-            share = sharing.follow(shown)
-            scopes = frozenset({Scope.READ})
-            g.identity = Identity(user="", admin=False, scopes=scopes, link=share.id)
+            g.identity = nobody(sharing.follow(shown).id)
 
 
 def _is_page() -> bool:

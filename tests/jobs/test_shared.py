@@ -210,6 +210,10 @@ def test_a_link_opens_one_job_for_who_is_signed_in_until_it_is_taken_back(house:
     assert stranger.status_code == 303
     assert stranger.headers["Location"].startswith("/sign-in")
 
+    asked = house.bob.get(path)
+    assert "ada sees that you have" in asked.text
+    assert house.status(house.bob) == 404, "a look changes nothing: another site may have sent him"
+    assert house.bob.post_form(path).headers["Location"] == f"/jobs/{house.job.id}"
     assert house.bob.get(path).headers["Location"] == f"/jobs/{house.job.id}"
     assert house.status(house.bob) == 200
     assert house.status(house.bob, job=other) == 404
