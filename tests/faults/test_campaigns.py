@@ -10,7 +10,7 @@ import pytest
 from tests.faults.campaign import at_points, at_random
 from tests.faults.slurm_sites import slurm_site, slurm_ssh_site
 
-TIMES = 5
+TIMES = 3
 PARTS = 7
 MOMENTS = 3
 SLURM_PARTS = {
