@@ -169,6 +169,8 @@ def test_pieces_leave_the_rest_of_a_disk_to_records(
     upload = uploads.start(ADA, "big.dat", len(CONTENT)).id
     monkeypatch.setattr("gateway.disk._RESERVE", 1.0)  # others have filled it since
     with pytest.raises(NoSpaceError, match="nearly full"):
+        uploads.start(ADA, "more.dat", 1)
+    with pytest.raises(NoSpaceError, match="nearly full"):
         uploads.append(ADA, upload, 0, [CONTENT])
     assert uploads.get(ADA, upload).offset == 0
     monkeypatch.undo()
@@ -192,6 +194,9 @@ def test_what_a_site_does_not_take_is_refused_before_anything_is_sent(
     with pytest.raises(QuotaError):
         uploads.append(BOB, upload, 0, [CONTENT])
     assert not files.owns("bob", DIGEST)
+    files.put("bob", "y", bytes(range(250)) * 20)
+    with pytest.raises(QuotaError, match="results have"):
+        uploads.start(BOB, "b.dat", 1)
 
 
 def test_who_has_begun_many_loses_the_one_that_rested_longest(
@@ -226,7 +231,17 @@ def test_nobody_sees_or_ends_the_upload_of_another(uploads: Uploads) -> None:
         uploads.get(ADA, upload)
 
 
-def test_what_nobody_went_on_with_is_swept(uploads: Uploads, blobs: BlobStore) -> None:
+def test_what_nobody_went_on_with_is_swept(
+    uploads: Uploads, blobs: BlobStore, tmp_path: Path
+) -> None:
+    upload = uploads.start(ADA, "big.dat", 10).id
+    for path in (tmp_path / "blobs").glob(".upload-*"):
+        os.utime(path, (0, 0))
+    with pytest.raises(BadRequestError):  # each of its pieces is cut, and still it goes on
+        uploads.append(ADA, upload, 0, cut_after([b"x"]))
+    blobs.remove_unfinished(before=time.time() - 1000)
+    assert uploads.get(ADA, upload).offset == 1
+    uploads.drop(ADA, upload)
     upload = uploads.start(ADA, "big.dat", 10).id
     blobs.remove_unfinished(before=0)
     assert uploads.get(ADA, upload).offset == 0
