@@ -268,7 +268,11 @@ class Sharing:
 
     def address(self, share: Share) -> str:
         """Write the link of a share: only this site can, and the store does not hold it."""
-        return f"{self._url}{PATH}{share.id}-{self._mark(share.id)}"
+        return f"{self._url}{self.path(share)}"
+
+    def path(self, share: Share) -> str:
+        """Write a link without the name of this site."""
+        return f"{PATH}{share.id}-{self._mark(share.id)}"
 
     def follow(self, text: str) -> Share:
         """Read a link, or the end of one.

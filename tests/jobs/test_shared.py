@@ -269,6 +269,7 @@ def test_anybody_with_a_link_reads_that_job_alone_and_only_where_the_site_allows
     assert [house.status(nobody, path) for path in READS] == [200, 200, 200, 200, 202]
     page = nobody.get(f"/jobs/{house.job.id}")
     assert (page.status_code, "Sign in for more" in page.text) == (200, True)
+    assert f"/sign-in?next={path}" in page.text, "or they would be nobody's readers afterwards"
     assert MAIL not in page.text
     assert house.status(nobody, job=other) == 404
     for closed in ("/api/v1/jobs", "/api/v1/me", f"/api/v1/jobs/{house.job.id}/shares"):
