@@ -94,7 +94,8 @@ def _in_lines(attempt: Attempt, exits: Sequence[ExitRecord]) -> Attempt:
     if attempt.state is not JobState.FAILED or not attempt.expert.get("lines") or not statuses:
         return attempt
     text = words.lines_failed(max(statuses))
-    return replace(attempt, reason="LinesFailed", reason_text=text, source="exit file")
+    # That no manifest is there goes without saying.
+    return replace(attempt, reason="LinesFailed", reason_text=text, source="exit file", error="")
 
 
 def _stopped(job: Job, attempt: Attempt, kept: int) -> Attempt:

@@ -74,8 +74,8 @@ def lines_failed(status: int) -> str:
     'Your lines before the fit ended with status 7, so nothing '
     """
     return (
-        f"Your lines before the fit ended with status {status}, so nothing was fitted: see its "
-        "log, and run it again with other lines."
+        f"Your lines before the fit ended with status {status}, so nothing was fitted: see the "
+        "errors (stderr) in its log, and run it again with other lines."
     )
 
 

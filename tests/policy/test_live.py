@@ -161,6 +161,7 @@ def test_what_is_added_to_a_script_runs_is_kept_and_is_told_to_administrators(
     failed = ada.wait(job)
     assert (failed["state"], failed["exit_code"], failed["reason"]) == ("FAILED", 7, "LinesFailed")
     assert failed["reason_text"].startswith("Your lines before the fit ended with status 7, so")
+    assert failed["error"] == ""
 
     hold(live, "")
     answer = ada.http.post(f"/jobs/{job}/rerun", json={})
