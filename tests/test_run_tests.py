@@ -42,6 +42,21 @@ def test_a_good_run_is_followed_by_those_that_compare_durations(tmp_path: Path) 
     assert runs.seen == [SIDE_BY_SIDE, ALONE]
 
 
+def test_only_files_with_a_test_that_runs_alone_are_collected_for_it(tmp_path: Path) -> None:
+    for name, text in {
+        "web/test_a.py": "@pytest.mark.alone\n",
+        "test_b.py": "pytestmark = [pytest.mark.slow, pytest.mark.alone]\n",
+        "test_c.py": "@pytest.mark.slow\n",
+        "making.py": "pytest.mark.alone\n",
+    }.items():
+        path = tmp_path / "tests" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    runs = Runs(tmp_path, [], 0, 0)
+    assert runs.all(tmp_path) == 0
+    assert runs.seen == [SIDE_BY_SIDE, (*ALONE, "tests/test_b.py", "tests/web/test_a.py")]
+
+
 def test_what_passes_alone_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runs = Runs(tmp_path, [f"{LATE}::test_one", f"{LATE}::test_two[x]"], 1, 0, 0)
     assert runs.all(tmp_path) == 0
