@@ -14,6 +14,7 @@ from gateway.accounts.models import Identity
 from gateway.web import auth, cookies, correlation, csrf, headers, hosts, limits, logs
 from gateway.web.context import EXTENSION, gateway, identity_or_none
 from gateway.web.errors import handle_errors
+from gateway.web.lasting import serve_lasting
 from gateway.web.openapi import docs
 from gateway.web.sse import Streams
 
@@ -60,6 +61,7 @@ def _prepare_templates(app: APIFlask) -> None:
     app.jinja_env.autoescape = True
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    serve_lasting(app)
     app.jinja_env.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
     app.context_processor(
         lambda: {

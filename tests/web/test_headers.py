@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import re
+
 import pytest
 
 from tests.web.fixtures import SiteMaker
@@ -153,3 +156,55 @@ def test_a_token_in_the_header_is_never_cached(site: Site) -> None:
     answer = site.browser().get("/api/v1/me", headers=bearer(secret))
     assert answer.headers["Cache-Control"] == "no-store"
     assert "Authorization" in answer.headers["Vary"]
+
+
+def test_styles_and_scripts_are_fetched_once_packed_and_without_a_chain(site: Site) -> None:
+    browser = site.browser()
+    page = browser.get("/sign-in").text
+    (style,) = re.findall(r'href="(/static/[^"]+/gateway.css)"', page)
+    assert re.fullmatch("/static/~[0-9a-f]{12}/gateway.css", style)
+    plain = browser.get(style)
+    assert plain.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert "Content-Encoding" not in plain.headers
+    for _ in range(2):
+        packed = browser.get(style, headers={"Accept-Encoding": "gzip"})
+        assert packed.headers["Content-Encoding"] == "gzip"
+        assert gzip.decompress(packed.data) == plain.data
+        assert packed.headers["ETag"] != plain.headers["ETag"]
+    assert "Accept-Encoding" in packed.headers["Vary"]
+    assert len(packed.data) < 0.4 * len(plain.data)
+    for other in ("/static/gateway.css", "/static/~0123456789ab/gateway.css"):
+        answer = browser.get(other)
+        assert (answer.data, answer.headers["Cache-Control"]) == (plain.data, "no-cache")
+    part = browser.get(style, headers={"Accept-Encoding": "gzip", "Range": "bytes=0-9"})
+    assert (part.status_code, part.data) == (206, plain.data[:10])
+    missing = browser.get(style.replace("gateway.css", "nothing.css"))
+    assert missing.status_code == 404
+    assert "immutable" not in missing.headers.get("Cache-Control", "")
+    for strange in ("~", "~/", "~x/../../base.html", "~x/%2e%2e/base.html"):
+        assert browser.get(f"/static/{strange}").status_code == 404, strange
+
+
+HEAVIEST = 60_000
+"""Bytes of a page's own styles and scripts, packed: a second on a line of 0.5 Mbit/s."""
+
+
+@pytest.mark.parametrize("module", ["job", "list", "compare", "fit-form", "help", "page"])
+def test_what_a_page_needs_is_named_at_once_and_light(site: Site, module: str) -> None:
+    browser = site.browser()
+    source = f'<script type="module" src="/static/js/{module}.js"></script>'
+    with site.app.app_context():
+        page = site.app.jinja_env.from_string(source).render()
+    named = re.findall(r'(?:href|src)="([^"]+)"', page)
+    bodies = {}
+    for path in named:
+        answer = browser.get(path, headers={"Accept-Encoding": "gzip"})
+        assert answer.status_code == 200, path
+        bodies[path.rpartition("/")[2]] = answer.data
+    imports = {
+        name
+        for body in bodies.values()
+        for name in re.findall(r'from "\./([^"]+)"', gzip.decompress(body).decode())
+    }
+    assert imports <= set(bodies)
+    assert sum(map(len, bodies.values())) < HEAVIEST
