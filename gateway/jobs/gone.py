@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 import redis
@@ -131,13 +132,22 @@ def count(client: redis.Redis, low: str, high: str) -> int:
 
 def find(client: redis.Redis, id: str) -> Recorded | None:
     """Find one job, also a deleted one."""
-    return next(_read(client, [id]), None)
+    return next(read(client, [id]), None)
 
 
 def newest(
     client: redis.Redis, *, owner: str | None = None, low: str = "-", high: str = "+"
 ) -> Iterator[Recorded]:
     """Go through jobs, deleted ones too, from the newest; all, or those of one owner."""
+    ids = newest_ids(client, owner=owner, low=low, high=high)
+    while some := list(islice(ids, _SCAN)):
+        yield from read(client, some)
+
+
+def newest_ids(
+    client: redis.Redis, *, owner: str | None = None, low: str = "-", high: str = "+"
+) -> Iterator[str]:
+    """Go through their ids alone."""
     store: Any = client
     indexes = (f"jobs:of:{owner}", f"gone:of:{owner}") if owner else ("jobs", "gone:ids")
     while True:
@@ -147,11 +157,14 @@ def newest(
         ids = sorted(found, reverse=True)[:_SCAN]
         if not ids:
             return
-        yield from _read(client, ids)
+        yield from ids
         high = f"({ids[-1]}"
 
 
-def _read(client: redis.Redis, ids: list[str]) -> Iterator[Recorded]:
+def read(client: redis.Redis, ids: list[str]) -> Iterator[Recorded]:
+    """Read jobs, or what stays of them; what cannot be read is left out."""
+    if not ids:
+        return
     store: Any = client
     with store.pipeline(transaction=False) as pipe:
         for job_id in ids:

@@ -17,7 +17,7 @@ import redis
 from gateway.jobs import gone
 from gateway.jobs.gone import Recorded
 from gateway.jobs.models import Attempt
-from gateway.jobs.usage import core_hours
+from gateway.jobs.tally import core_hours
 
 MOST_LOOKED_AT = 2_000
 """Jobs that one page looks at: what a narrow filter leaves out costs time, too."""

@@ -23,7 +23,7 @@ from typing import Any
 import redis
 
 from gateway.jobs.models import Attempt, Job
-from gateway.jobs.usage import core_hours
+from gateway.jobs.tally import core_hours
 from gateway.records import now
 
 ENDED = "jobs:ended"

@@ -12,22 +12,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
-from itertools import islice
 
 import redis
 
 from gateway.errors import InvalidError
 from gateway.ids import lowest_id
-from gateway.jobs import gone, ran
-from gateway.jobs.line import cpus_of_task
-from gateway.jobs.models import Attempt, Job
+from gateway.jobs import gone, tally
+from gateway.jobs.tally import Used
 from scheduler.base import JobState
 
 MOST_DAYS = 366
 MOST_JOBS = 50_000
 """Of a period: the newest, as many as are read in a request."""
 
-_HOUR = 3600.0
+_DONE = JobState.COMPLETED.value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,21 +83,18 @@ class Sum:
         """How many of those that tell of it completed; None when there are none."""
         return self.succeeded / self.judged if self.judged else None
 
-    def add(self, attempt: Attempt, *, continued: bool) -> None:
-        """Count an attempt, if it has ended."""
-        if not attempt.final:
+    def add(self, one: Used) -> None:
+        """Count an attempt that has ended."""
+        self.ended[one.state] += 1
+        self.core_hours += one.core_hours
+        self.estimated += one.estimated
+        if one.continued:
             return
-        state, used = attempt.state.value, core_hours(attempt)
-        self.ended[state] += 1
-        self.core_hours += used
-        self.estimated += bool(used) and attempt.tasks > 1 and attempt.elapsed_s is None
-        if continued:
-            return
-        done = attempt.state is JobState.COMPLETED
+        done = one.state == _DONE
         self.succeeded += done
-        self.judged += attempt.state is not JobState.CANCELLED or attempt.started is not None
-        if used and not done:
-            self.wasted[state] = self.wasted.get(state, 0.0) + used
+        self.judged += one.began
+        if one.core_hours and not done:
+            self.wasted[one.state] = self.wasted.get(one.state, 0.0) + one.core_hours
 
 
 @dataclass(kw_only=True)
@@ -135,15 +130,6 @@ class Report:
     """When the oldest job that is in it was made; None when all are."""
 
 
-def core_hours(attempt: Attempt) -> float:
-    """Say what an attempt took: the time of all its tasks, times the processors of each.
-
-    Those that its scheduler gave it where that is known, else those that it asked for.
-    """
-    cpus = attempt.cpus_given or cpus_of_task(attempt.resources)
-    return ran.in_all_s(attempt) * cpus / _HOUR
-
-
 def usage(client: redis.Redis, period: Period, groups_of: Callable[[str], Sequence[str]]) -> Report:
     """Sum up a period, of its newest jobs when there are very many.
 
@@ -160,16 +146,16 @@ def usage(client: redis.Redis, period: Period, groups_of: Callable[[str], Sequen
     low, high = f"[{period.ids[0]}", f"({period.ids[1]}"
     left_out = max(0, gone.count(client, low, high) - MOST_JOBS)
     oldest: datetime | None = None
-    for found in islice(gone.newest(client, low=low, high=high), MOST_JOBS):
-        job, oldest = found.job, found.job.created
-        shares = [total, _share(kinds, job.kind)]
-        shares += [_share(groups, name) for name in member_of(job.owner) or ("",)]
-        for attempt, continued in _attempts(job):
-            key = job.owner, job.cluster, attempt.proposal
+    for line in tally.newest(client, low, high, MOST_JOBS):
+        oldest = line.created
+        shares = [total, _share(kinds, line.kind)]
+        shares += [_share(groups, name) for name in member_of(line.owner) or ("",)]
+        for used in line.used:
+            key = line.owner, line.cluster, used.proposal
             if key not in rows:
                 rows[key] = Usage(user=key[0], cluster=key[1], proposal=key[2])
             for one in (rows[key], *shares):
-                one.add(attempt, continued=continued)
+                one.add(used)
     return Report(
         rows=sorted(
             rows.values(), key=lambda row: (-row.core_hours, row.user, row.cluster, row.proposal)
@@ -180,12 +166,6 @@ def usage(client: redis.Redis, period: Period, groups_of: Callable[[str], Sequen
         left_out=left_out,
         counted_from=oldest if left_out else None,
     )
-
-
-def _attempts(job: Job) -> list[tuple[Attempt, bool]]:
-    """Give the attempts of a job, and whether another has continued each."""
-    continued = {attempt.resumed_from for attempt in job.attempts}
-    return [(attempt, attempt.number in continued) for attempt in job.attempts]
 
 
 def _share(found: dict[str, Share], name: str) -> Share:

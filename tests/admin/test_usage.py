@@ -14,7 +14,8 @@ from gateway.jobs.collect import Collected
 from gateway.jobs.judge import close
 from gateway.jobs.models import Job, Stage
 from gateway.jobs.outcome import ExitRecord
-from gateway.jobs.usage import Period, core_hours
+from gateway.jobs.tally import core_hours
+from gateway.jobs.usage import Period
 from gateway.records import now
 from scheduler.base import JobReport, JobState
 from scheduler.slurm_text import parse_squeue

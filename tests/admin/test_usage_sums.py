@@ -91,3 +91,25 @@ def test_of_too_many_jobs_the_newest_are_counted_and_the_rest_is_told(
     assert "only the jobs since 2026-03-10 14:00 UTC: 2 older ones" in page
     table = root.get(URL.replace("/api/v1/admin/usage", "/admin/usage.csv")).text
     assert table.splitlines()[-1] == "(not counted: 2 older jobs)"
+
+
+def test_a_report_is_the_same_from_lines_and_follows_what_changes(
+    site: Site, root: Browser
+) -> None:
+    jobs = [
+        ended(JobState.COMPLETED, 1.0),
+        ended(JobState.FAILED, 2.0),
+        ended(JobState.TIMEOUT, 4.0),
+    ]
+    for job in jobs:
+        site.services.job_store.add(job)
+    first = root.get(URL).json
+    assert site.services.redis.exists(f"used:{jobs[0].id[:4]}")
+    assert root.get(URL).json == first
+    store = site.services.job_store
+    store.change(jobs[0].id, lambda job: job.with_attempt(proposal="hp-1", cpus_given=8))
+    store.delete(store.get(jobs[1].id))
+    rows = {row["proposal"]: row for row in root.get(URL).json["items"]}
+    assert rows["hp-1"]["core_hours"] == 8.0, "a line of an older record is not believed"
+    assert rows[""]["ended"] == {"FAILED": 1, "TIMEOUT": 1}, "what was deleted has run all the same"
+    assert rows[""]["core_hours"] == 6.0
