@@ -19,9 +19,18 @@ from click.shell_completion import CompletionItem
 from bumps_remote import __version__
 from bumps_remote.commands import forecast, jobs, look, more, results, session, submit
 from bumps_remote.errors import RemoteError, UsageError
+from bumps_remote.overview import write_sections
 from bumps_remote.text import clean, clean_line
 
 _INTERRUPTED = 130
+_JOB = "which job? Give its ID, at least 4 signs of it, or 'last'"
+_WHICH = {
+    "id": _JOB,
+    "ids": _JOB,
+    "target": f"{_JOB}; or a bundle.zip that was fetched, with --local",
+    "shell": "which shell? bash, zsh or fish",
+    "model": "which model? A .py script or a bumps .json",
+}
 
 
 class Program(click.Group):
@@ -44,6 +53,10 @@ class Program(click.Group):
         found = super().shell_complete(ctx, incomplete)
         return found or [CompletionItem(incomplete, type="file")]
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as click calls it
+        """List the commands by what one wants to do."""
+        write_sections(formatter)
+
     def _no_command(self, word: str) -> str:
         near = difflib.get_close_matches(word, self.commands, n=1)
         hint = f"did you mean {near[0]!r}?" if near else "--help lists them all."
@@ -54,7 +67,7 @@ class Program(click.Group):
     cls=Program,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="Exit codes: 0 ok, 1 failed job, 2 usage, 3 auth, 4 unreachable, 5 timeout, "
-    "6 conflict or refused. An ID may be its unique beginning or end, or 'last'.",
+    "6 conflict or refused, 130 interrupted. An ID may be its unique beginning or end, or 'last'.",
 )
 @click.version_option(__version__, prog_name="bumps-remote")
 def program() -> None:
@@ -105,9 +118,8 @@ def _run(argv: list[str]) -> int:
         found = program.main(argv, prog_name="bumps-remote", standalone_mode=False)
     except click.MissingParameter as error:
         named = error.param.name if error.param else ""
-        which = "which job? Give its ID, at least 4 signs of it, or 'last'"
-        if named in ("id", "ids"):
-            click.UsageError(which, error.ctx).show()
+        if named in _WHICH:
+            click.UsageError(_WHICH[named], error.ctx).show()
         else:
             error.show()
         return error.exit_code

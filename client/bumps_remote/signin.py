@@ -121,21 +121,12 @@ def with_device(transport: Transport, wish: Wish, notice: Notice) -> Made:
     page, letters = clean_line(codes["verification_uri"]), clean_line(codes["user_code"])
     notice(f"open {page} in any browser, sign in there, and type\n\n    {letters}\n")
     interval_s, end = float(codes["interval"]), time.monotonic() + float(codes["expires_in"])
-    shown = {"device_code": codes["device_code"]}
+    shown, path = {"device_code": codes["device_code"]}, "/auth/device/token"
+    question = Call(method="POST", path=path, json=shown, public=True, harmless=True)
     while time.monotonic() < end:
         time.sleep(interval_s)
         try:
-            return _made(
-                transport.document(
-                    Call(
-                        method="POST",
-                        path="/auth/device/token",
-                        json=shown,
-                        public=True,
-                        harmless=True,
-                    )
-                )
-            )
+            return _made(transport.document(question))
         except RefusedError as error:
             if error.kind == "access-denied":
                 raise AuthError("somebody said no on the page: nothing was signed in") from error

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from bumps_remote.cli import program
 
 from tests.client.site import (
     JOB_ID,
@@ -28,7 +30,11 @@ JOB = f"/jobs/{JOB_ID}"
         (("frobnicate",), "--help lists them all. A model ends in .py or .json."),
         (("watch",), "which job? Give its ID, at least 4 signs of it, or 'last'"),
         (("stop",), "which job? Give its ID, at least 4 signs of it, or 'last'"),
-        (("submit",), "Missing argument 'MODEL'"),
+        (("submit",), "which model? A .py script or a bumps .json"),
+        (("rerun",), "or a bundle.zip that was fetched, with --local"),
+        (("completion",), "which shell? bash, zsh or fish"),
+        (("wait", "last", "--timeout=-1"), "-1.0 is not in the range x>=0"),
+        (("submit", "model.py", "--timeout=soon"), "'soon' is not a valid float"),
         (("login",), "nobody is here to be asked for Server (https://...): give the server's URL"),
         (("login", "https://a.example"), "nobody is here to be asked: say --browser, --device"),
         (("login", "https://a.example", "-n", "kim"), "Password: give --password-stdin"),
@@ -43,6 +49,14 @@ def test_wrong_words_are_answered_with_right_ones(
     done = make_shell(tmp_path).run(*words, code=2)
     assert said in done.err
     assert done.out == ""
+
+
+def test_help_lists_each_command_once_in_words_that_fit_a_line(tmp_path: Path) -> None:
+    said = make_shell(tmp_path).run("--help", COLUMNS="80").out
+    listed = re.findall(r"^  ([a-z]+)  +\S", said, re.MULTILINE)
+    assert sorted(listed) == sorted(program.commands)
+    assert max(map(len, said.splitlines())) <= 80
+    assert "...\n" not in said.partition("\n")[2]
 
 
 def test_a_server_that_is_not_there_is_asked_about(tmp_path: Path) -> None:

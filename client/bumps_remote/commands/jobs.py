@@ -14,7 +14,13 @@ from rich.text import Text
 
 from bumps_remote.commands.common import answer, common, connect, print_json
 from bumps_remote.commands.outcome import follow, left_alone, report
-from bumps_remote.commands.parameters import WHOLE, given_options, resource_options, resources_of
+from bumps_remote.commands.parameters import (
+    SECONDS,
+    WHOLE,
+    given_options,
+    resource_options,
+    resources_of,
+)
 from bumps_remote.completion import complete_job
 from bumps_remote.connection import Connection
 from bumps_remote.errors import RemoteError
@@ -73,7 +79,7 @@ def status(id: str, url: str | None, *, insecure: bool, as_json: bool) -> None:
 @click.command()
 @click.argument("id", shell_complete=complete_job)
 @click.option(
-    "--timeout", type=float, metavar="SECONDS", help="Give up after so long (exit code 5)."
+    "--timeout", type=SECONDS, metavar="SECONDS", help="Give up after so long (exit code 5)."
 )
 @common
 def wait(id: str, timeout: float | None, url: str | None, *, insecure: bool, as_json: bool) -> None:
@@ -86,7 +92,7 @@ def wait(id: str, timeout: float | None, url: str | None, *, insecure: bool, as_
 @click.command()
 @click.argument("id", shell_complete=complete_job)
 @click.option(
-    "--timeout", type=float, metavar="SECONDS", help="Give up after so long (exit code 5)."
+    "--timeout", type=SECONDS, metavar="SECONDS", help="Give up after so long (exit code 5)."
 )
 @common
 def watch(

@@ -62,6 +62,7 @@ class OfFit(click.ParamType):  # type: ignore[type-arg]  # older click has no ar
 
 
 WHOLE = Whole()
+SECONDS = click.FloatRange(min=0)
 
 _RESOURCES = (
     click.option("--cpus", type=WHOLE, help="Processors of the job; de and dream use several."),

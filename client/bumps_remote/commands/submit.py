@@ -22,6 +22,7 @@ from bumps_remote.commands.outcome import (
 )
 from bumps_remote.commands.parameters import (
     PREFIX,
+    SECONDS,
     WHOLE,
     fit_options,
     resource_options,
@@ -189,7 +190,7 @@ _OPTIONS = (
     click.option("--output", "-o", "--export", "output", type=click.Path(path_type=Path),
                  help="Folder for the results."),
     click.option("--force", is_flag=True, help="Replace files that are there."),
-    click.option("--timeout", type=float, metavar="SECONDS", help="Wait no longer (exit code 5)."),
+    click.option("--timeout", type=SECONDS, metavar="SECONDS", help="Wait no longer: exit code 5."),
 )  # fmt: skip
 
 
