@@ -31,8 +31,8 @@ ended               ``collect`` fetches what is left, ``judge`` says what it com
                     ``unreadable`` tells of those that cannot be
 shown               ``present`` to programs; to people ``job_view``, ``result_view``,
                     ``element_view``, ``grid_map``, ``neighbours``, in the words of ``words``,
-                    ``page_words`` and ``concise``; ``history`` (``history_schema``) tells what happened,
-                    ``log_view`` and ``log_find`` what was printed;
+                    ``page_words`` and ``concise``; ``history`` (``history_schema``) tells what
+                    happened, ``log_view`` and ``log_find`` what was printed;
                     ``advise`` (``advice_schema``) computes the next request, ``forecast``
                     (``forecaster``, ``forecast_store``) how long it takes, ``earliest``
                     (``earliest_store``) when it could start, ``prospects`` when what waits
@@ -46,7 +46,8 @@ shared              ``shared`` says who else may read a job, and what of it; ``s
                     ``share_pages`` and ``share_part`` let its owner decide, ``copied`` makes it a
                     reader's own; the rest is `gateway.sharing`
 watched             ``census`` counts, ``ran``, ``tally`` and ``usage`` sum up, ``handed``
-                    lists what ran, for administrators; ``spent`` keeps sums for the limits of `gateway.policy`
+                    lists what ran, for administrators; ``spent`` keeps sums for the limits of
+                    `gateway.policy`
 forgotten           ``rubbish`` remembers what a deleted job left, ``sweep`` removes it; ``gone``
                     keeps a line of it for audit and usage
 kept over versions  ``store_scripts`` are the steps that are whole or not at all, ``migrations``
