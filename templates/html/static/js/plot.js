@@ -297,7 +297,8 @@ function logTicks(u, values) {
     if (value === null) return null;
     const power = Math.round(Math.log10(value));
     const whole = Math.abs(Math.log10(value) - power) < 1e-9;
-    if (!whole) return wide ? null : number(value, 2);
+    if (!whole && wide) return null;
+    if (!whole) return value >= 1 && value < 1e5 ? String(value) : number(value, 2);
     if (power >= -2 && power <= 3) return number(value, 4);
     return "10" + (power < 0 ? "⁻" : "") + [...String(Math.abs(power))].map((digit) => HIGH[digit]).join("");
   });
