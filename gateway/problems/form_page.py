@@ -23,6 +23,7 @@ from gateway.jobs.kinds import find_kind, kinds
 from gateway.jobs.neighbours import offered
 from gateway.jobs.resources import parse_time
 from gateway.jobs.service import Preview
+from gateway.policy.told import told
 from gateway.problems import library
 from gateway.problems.form_errors import by_field, of_typed
 from gateway.problems.form_expert import expert_choices
@@ -185,6 +186,9 @@ def _places(services: Gateway, who: Identity, values: Values) -> Document:
             (SINGLETON, "all older ones of its title have ended"),
         ],
         "drain_note": services.drains.why(known),
+        "still": [
+            text for one in services.policies.standing(who.user) if (text := told(one, now()))
+        ],
         **expert_choices(values, services.policies.additions(who.user)),
         **_proposals(services, who, known, values.get("proposal", "")),
         "more_open": any(values.get(name) for name in _MORE),

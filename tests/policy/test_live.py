@@ -387,9 +387,14 @@ def test_the_form_offers_ones_own_proposals_and_says_what_is_wrong_at_the_field(
     name, ada, eve = api.name, Plain(Fits(api)), Plain(Fits(live.user()))
     hold(
         live,
-        f'[groups.imaging]\nmembers = ["{name}"]\n'
+        f'[groups.imaging]\nmembers = ["{name}"]\n[limits.groups.imaging]\njobs = 9\n'
+        + "[limits.each_user]\njobs = 7\nsubmissions_per_hour = 50\n"
         + grant("hp-1", name) + grant("hp-2", name, first=_LATER) + grant("hp-3", "eve"),
     )  # fmt: skip
+    form = ada.get("/fits/new").text
+    assert "<li>You: 7 jobs at once, 50 of 50 submissions this hour.</li>" in form
+    assert "<li>Your group imaging together: 9 jobs at once.</li>" in form
+    assert "imaging" not in eve.get("/fits/new").text
     assert "<select" not in _field(eve, "proposal")
     offered = _field(ada, "proposal")
     assert re.findall(r'<option value="([^"]*)"', offered) == ["", "hp-1"]
