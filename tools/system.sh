@@ -8,6 +8,7 @@ PATH=$PATH:/usr/sbin:/sbin
 needs=(
     "redis-server redis-server nearly all tests"
     "chromium chromium tests of the pages in a browser"
+    "chromium-headless-shell chromium-headless-shell the same tests, which it makes quicker"
     "bwrap bubblewrap tests of sandboxed local jobs"
     "sshd openssh-server tests of clusters behind SSH"
     "tcsh tcsh tests of clusters behind SSH"
@@ -52,4 +53,4 @@ if [[ $(id -u) -eq 0 ]] && command -v apt-get >/dev/null; then
 fi
 
 printf -v list '%s; ' "${tests[@]}"
-echo "missing: ${packages[*]} (will fail: ${list%; }); sudo apt-get install ${packages[*]}" >&2
+echo "missing: ${packages[*]} (will fail or take longer: ${list%; }); sudo apt-get install ${packages[*]}" >&2

@@ -12,7 +12,10 @@ from flask import Flask
 from playwright.sync_api import Browser, sync_playwright
 from werkzeug.serving import make_server
 
-CHROMIUM = Path("/usr/bin/chromium")
+_SHELL = Path("/usr/bin/chromium-headless-shell")
+"""Debian's Chromium without the window, which nobody sees here: the same pages for less work."""
+
+CHROMIUM = _SHELL if _SHELL.exists() else Path("/usr/bin/chromium")
 _QUIET = (
     "--no-sandbox",
     "--disable-gpu",
