@@ -11,6 +11,7 @@ from bumps_remote.errors import RefusedError
 from bumps_remote.fetch import Fetched, Fetcher, Told, fetch_whole, read_document, read_files
 from bumps_remote.ids import find_id
 from bumps_remote.options import Methods, built_in_methods, methods_of
+from bumps_remote.text import clean_line
 from bumps_remote.transport import Call, Document, Transport
 
 PAGE = 200
@@ -33,6 +34,21 @@ class Reading:
     def server(self) -> Server:
         """The server, with the token in use."""
         return self.transport.server
+
+    def require_own(self, job: Document) -> None:
+        """See that a session is one's own before it is loaded: it may hold pickled code.
+
+        Raises
+        ------
+        RefusedError
+            When the job is somebody else's, who has shared it.
+        """
+        owner = job.get("owner")
+        if owner != self.me()["name"]:
+            raise RefusedError(
+                f"job {job['id']} is {clean_line(owner)}'s: who loads its session runs what their "
+                "model has put into it; 'bumps-remote open --trust' does so, if you trust it"
+            )
 
     def me(self) -> Document:
         """Say who one is there."""

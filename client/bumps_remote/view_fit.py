@@ -202,6 +202,7 @@ async def open_job(parts: Parts, connection: Connection, id: str) -> str:
     """
     with TemporaryDirectory(prefix="bumps-remote-") as folder:
         job = await asyncio.to_thread(connection.job, id)
+        await asyncio.to_thread(connection.require_own, job.document)
         await asyncio.to_thread(job.fetch, folder, ["out/session.h5"])
         other = type(parts.api.state)()
         other.read_session_file(str(Path(folder) / "out" / "session.h5"))

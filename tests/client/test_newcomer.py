@@ -124,8 +124,25 @@ def test_the_session_of_an_array_is_asked_for_by_element(site: Misbehaving, shel
     serve_results(site, {"out/1/session.h5": b"session"}, results=[{"elements": rows}])
     site.on("GET", f"{JOB}/events", NO_STREAM)
 
-    said = shell.run("open", JOB_ID, "--with=true", code=2).err
-    shell.run("open", JOB_ID, "--with=true", "--element=b", "-o", "here")
+    site.on("GET", "/me", Reply(body={"name": "kim"}))
+
+    said = shell.run("open", JOB_ID, "--with=true", "--trust", code=2).err
+    shell.run("open", JOB_ID, "--with=true", "--trust", "--element=b", "-o", "here")
 
     assert "each of the 2 elements has a session of its own" in said
     assert (shell.work / "here" / "out" / "1" / "session.h5").read_bytes() == b"session"
+
+
+def test_the_session_of_somebody_elses_job_is_loaded_only_when_it_is_trusted(
+    site: Misbehaving, shell: Shell
+) -> None:
+    serve_results(site, {"out/session.h5": b"session"})
+    site.on("GET", "/me", Reply(body={"name": "kim"}))
+    for owner, code in (("kim", 0), ("eve", 6)):
+        site.on("GET", JOB, Reply(body=job_document(owner=owner)))
+        said = shell.run("open", JOB_ID, "--with=true", "-o", owner, code=code).err
+        assert ("is eve's: who loads its session runs" in said) is (owner == "eve")
+        assert (shell.work / owner / "out" / "session.h5").exists() is (owner == "kim")
+
+    shell.run("open", JOB_ID, "--with=true", "-o", "eve", "--trust")
+    assert (shell.work / "eve" / "out" / "session.h5").read_bytes() == b"session"

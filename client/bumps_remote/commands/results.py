@@ -127,6 +127,7 @@ def fetch(
     help=f"Show it in the web view that runs there; without a URL at {VIEW}.",
 )
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Folder for the session.")
+@click.option("--trust", is_flag=True, help="Also of a job that somebody else has shared.")
 @common
 def open_session(
     id: str,
@@ -136,15 +137,21 @@ def open_session(
     output: Path | None,
     url: str | None,
     *,
+    trust: bool,
     insecure: bool,
     as_json: bool,
 ) -> None:
-    """Fetch the session of the job ID and open it in your own bumps."""
+    """Fetch the session of the job ID and open it in your own bumps.
+
+    Loading a session runs what its model has put into it.
+    """
     found = shutil.which(program)
     if found is None and not view:
         raise UsageError(f"there is no program {program!r} on your PATH: install it, or use fetch")
     with connect(url, insecure=insecure) as connection:
         job = connection.job(id)
+        if not trust:
+            connection.require_own(job.document)
         name = _session_of(job, element)
         folder = output or default_folder(job)
         fetched = connection.fetch(job.id, folder, [name])

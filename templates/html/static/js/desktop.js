@@ -25,7 +25,11 @@ export class Desktop {
     this.on = false;
     this.button.hidden = true;
     const words = [...part.querySelectorAll(".big > *")].map((word) => word.textContent.trim()).join(", ");
-    const told = new Notification(document.querySelector("h1").textContent, { body: words, tag: this.name });
-    told.onclick = () => window.focus();
+    try {
+      const told = new Notification(document.querySelector("h1").textContent, { body: words, tag: this.name });
+      told.onclick = () => window.focus();
+    } catch {
+      say(words); // Chrome on Android has the name, and lets no page use it
+    }
   }
 }
