@@ -12,7 +12,7 @@ from gateway.jobs.collect import Collected, read_chisq, read_verdict
 from gateway.jobs.forecast import measured
 from gateway.jobs.kinds import is_resumable_method
 from gateway.jobs.models import Attempt, Job, Verdict, Wish
-from gateway.jobs.outcome import ExitRecord
+from gateway.jobs.outcome import ExitRecord, counted_by_files
 from gateway.records import Document, now
 from scheduler.base import JobState
 
@@ -34,6 +34,7 @@ def close(
     closed = replace(
         attempt,
         **ran.told(attempt, times),
+        task_states=counted_by_files(attempt, exits),
         collected=True,
         dataset=dataset.id if dataset else None,
         ended=max(ended) if ended else attempt.ended or now(),

@@ -261,6 +261,26 @@ def by_exit_files(job: Job, exits: Sequence[ExitRecord]) -> Job:
     )
 
 
+def counted_by_files(attempt: Attempt, exits: Sequence[ExitRecord]) -> dict[str, int]:
+    """Count tasks of an array, of which their scheduler has forgotten some, by what they left.
+
+    squeue forgets tasks one by one, and the accounting may not have heard of them by then. An index
+    that was cancelled before it had begun left nothing, and stays uncounted.
+    """
+    counts = Counter(attempt.task_states)
+    missing = attempt.tasks - counts.total()
+    if not counts or missing <= 0:
+        return dict(attempt.task_states)
+    done = JobState.COMPLETED.value
+    others = counts.total() - counts[done]
+    well = sum(record.rc == 0 for record in exits)
+    more = min(missing, max(0, well - counts[done]))
+    counts[done] += more
+    if worse := min(missing - more, max(0, len(exits) - well - others)):
+        counts[JobState.FAILED.value] += worse
+    return {state: count for state, count in counts.items() if count}
+
+
 def _by_status(rc: int, wish: Wish) -> JobState:
     if rc == 0:
         return JobState.COMPLETED

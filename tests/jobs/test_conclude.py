@@ -326,3 +326,25 @@ def test_many_files_are_fetched_in_turns_that_hold_up_no_other_owner(
     assert site.concluder.begun == {}
     site.concluder.begin_round()
     assert site.concluder.conclude(site.scheduler, own).final
+
+
+@pytest.mark.parametrize(
+    ("known", "exits", "told"),
+    [
+        ({"COMPLETED": 5}, [0] * 8, {"COMPLETED": 8}),
+        ({"COMPLETED": 5, "FAILED": 1}, [0] * 6 + [1] * 2, {"COMPLETED": 6, "FAILED": 2}),
+        ({"COMPLETED": 4, "TIMEOUT": 2}, [0] * 6 + [143] * 2, {"COMPLETED": 6, "TIMEOUT": 2}),
+        ({"COMPLETED": 5}, [0] * 5, {"COMPLETED": 5}),
+        ({"COMPLETED": 8}, [1] * 30, {"COMPLETED": 8}),
+        ({"CANCELLED": 8}, [], {"CANCELLED": 8}),
+        ({"RUNNING": 1}, [0] * 9, {"RUNNING": 1, "COMPLETED": 7}),
+        ({}, [0] * 8, {}),
+    ],
+)
+def test_tasks_that_slurm_has_forgotten_are_counted_by_what_they_left(
+    known: dict[str, int], exits: list[int], told: dict[str, int]
+) -> None:
+    attempt = make_job(tasks=8, task_states=known).attempt
+    left = [outcome.ExitRecord(rc=rc, ended=None, task=task) for task, rc in enumerate(exits)]
+
+    assert outcome.counted_by_files(attempt, left) == told
