@@ -47,6 +47,9 @@ golden: setup ## render the batch scripts of tests/recorded again; then read the
 faults: setup ## kill every process at every named point, and count what ran (SITE=slurm, slurm-ssh)
 	$(BIN)/python -m tests.faults $(or $(N),1000) $(or $(SITE),local)
 
+units: setup ## as root: follow docs/deployment.rst on a fresh Debian under systemd, and restart it all
+	$(BIN)/python -m tools.units
+
 lighthouse: setup ## let Lighthouse (by npm) look at our pages: accessibility, jumps, first paint
 	@mkdir -p .lighthouse && cp tools/lighthouse/package.json .lighthouse/
 	@npm install --prefix .lighthouse --no-audit --no-fund --loglevel=error >/dev/null
@@ -88,4 +91,4 @@ clean: ## remove environments, caches and builds
 	.venv-fit/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -r config/compute-requirements.txt
 	@touch $@
 
-.PHONY: help demo run test check check-lint bench golden faults lighthouse screenshots docs pins setup system compute clean
+.PHONY: help demo run test check check-lint bench golden faults units lighthouse screenshots docs pins setup system compute clean
