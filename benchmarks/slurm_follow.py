@@ -72,7 +72,8 @@ def measure_reading(bench: Bench, api: Api) -> list[Row]:
 
 
 def _measure_reading(bench: Bench, api: Api) -> list[Row]:
-    job = api.http.get("/jobs", params={"state": "PENDING", "limit": 1}).json()["items"][0]
+    waiting = api.http.get("/jobs", params={"state": "PENDING", "limit": 50}).json()["items"]
+    job = next(one for one in waiting if not one["elements"])  # the campaigns came last
     connection = Connection(api)
     serving = [*bench.processes("gunicorn"), *bench.processes("redis-server")]
     controller = bench.cluster.daemons["slurmctld"].pid
