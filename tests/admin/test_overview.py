@@ -72,7 +72,8 @@ def test_a_job_whose_record_is_damaged_is_told_and_hides_no_other(
 ) -> None:
     ids = fill(site)
     assert root.get("/api/v1/admin/clusters").json["unreadable"] == {}
-    site.services.redis.hset(f"job:{ids[0]}", "record", "{")
+    # What has another mark is read again.
+    site.services.redis.hset(f"job:{ids[0]}", mapping={"record": "{", "mark": "damaged"})
     told = root.get("/api/v1/admin/clusters").json
     assert list(told["unreadable"]) == [ids[0]]
     assert told["items"][0]["states"] == {"PENDING": 2}

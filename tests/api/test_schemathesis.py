@@ -46,6 +46,7 @@ BEYOND = {
     "POST /api/v1/webhooks": "a URL of https, on a port that is allowed",
     "PATCH /api/v1/jobs/{job_id}": "text that can be printed in one line",
     "POST /api/v1/problems/{problem_id}/clone": "the same",
+    "POST /api/v1/auth/device": "the same",
     "POST /api/v1/problems": "data, columns, formula and parameters that fit each other",
     "PUT /api/v1/problems/{problem_id}": "the same",
     "POST /api/v1/problems/columns": "the same",

@@ -318,9 +318,9 @@ def test_forecasts_of_real_fits_are_kept_beside_what_they_took(fits: Fits) -> No
     assert {job["state"] for job in done} == {"COMPLETED"}
     said = preview(fits, problem, FITS[0])
     pairs = [(job["forecast"]["seconds"], took_s(job)) for job in done]
-    known = min(20, before + len(jobs))
-    assert said["accuracy"]["jobs"] == known
-    if not before:
+    known = said["accuracy"]["jobs"]
+    assert known >= min(20, before + len(jobs)), "fits of other files may end meanwhile"
+    if known == len(jobs):
         assert said["accuracy"]["factor"] == pytest.approx(off_by(pairs), rel=0.01)
     assert not said["forecast"]["checked"]  # a fit has timed many evaluations by now
     page = Plain(fits)

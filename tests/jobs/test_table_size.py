@@ -126,6 +126,7 @@ def page(site: SiteMaker, results: ResultsView) -> str:
             job={"id": "x", "attempt": shown},
             shown=shown,
             best=None,
+            map=None,
         )
 
 
