@@ -48,6 +48,12 @@ class Inquiry:
         self._expected: dict[Place, set[str]] = defaultdict(set)
         """Jobs whose end their own files have told, or that somebody wants to end."""
 
+    def is_due(self, place: Place, jobs: Sequence[Job]) -> bool:
+        """Whether it is time to ask a place, or somebody wants one of its jobs to end."""
+        if place.cluster not in self._settings.clusters:
+            return True
+        return any(job.wish is not Wish.RUN for job in jobs) or self._pace(place).due()
+
     def ask(self, place: Place, scheduler: Scheduler, jobs: Sequence[Job]) -> Reports | None:
         """Ask how jobs are if it is time to; None when it is not."""
         pace = self._pace(place)

@@ -158,15 +158,23 @@ class Reconciler:
     def _leased(
         self, place: Place, jobs: Sequence[Job], waiting: Mapping[str, line.InLine]
     ) -> None:
+        if not (news := self._has_news(place, jobs)):
+            # Of thousands most only wait for it: they need no step, and cost none.
+            jobs = [job for job in jobs if job.attempt.stage is not Stage.SUBMITTED]
         mine = self._live.lease(
             [job.id for job in jobs], self._token, self._settings.worker.lease_s
         )
         try:
             # Read again under the lease: another reconciler may have moved them on.
             fresh = self._store.get_many([job.id for job in jobs if job.id in mine])
-            self._place_round(place, self._not_waiting(fresh, waiting))
+            self._place_round(place, self._not_waiting(fresh, waiting), news=news)
         finally:
             self._live.release(mine, self._token)
+
+    def _has_news(self, place: Place, jobs: Sequence[Job]) -> bool:
+        """Whether it is time to ask a place, to read what its jobs print, or to end one of them."""
+        follows = time.monotonic() >= self._follow_next.get(place, 0.0)
+        return follows or self._inquiry.is_due(place, jobs)
 
     def _not_waiting(self, jobs: list[Job], waiting: Mapping[str, line.InLine]) -> list[Job]:
         """Tell those that wait in line where they stand; give the others."""
@@ -175,17 +183,18 @@ class Reconciler:
                 self._care.safely(job, partial(self._store.replace, told))
         return [job for job in jobs if job.id not in waiting or job.wish is not Wish.RUN]
 
-    def _place_round(self, place: Place, jobs: list[Job]) -> None:
+    def _place_round(self, place: Place, jobs: list[Job], *, news: bool) -> None:
         try:
             scheduler = self._schedulers.get(place)
             before = scheduler.calls
-            reports = self._inquiry.ask(place, scheduler, jobs)
+            reports = self._inquiry.ask(place, scheduler, jobs) if news else None
             moving = jobs
             for _ in range(_PASSES):
                 if not moving:
                     break
                 moving = self._one_pass(scheduler, moving, reports)
-            self._follow(place, scheduler, jobs)
+            if news:
+                self._follow(place, scheduler, jobs)
             if reports or scheduler.calls != before:
                 self._silent.discard(place)
                 self._contacts.answered(place.cluster)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis as redis_client
@@ -105,9 +107,11 @@ def site(redis: redis_client.Redis, tmp_path: Path) -> Iterator[Site]:
     stop_executor(state)
 
 
-def make_site(redis: redis_client.Redis, tmp_path: Path, scheduler: Scheduler) -> Site:
+def make_site(
+    redis: redis_client.Redis, tmp_path: Path, scheduler: Scheduler, **pace: float
+) -> Site:
     """Make a reconciler of one cluster, which is called local whatever it is."""
-    settings = quick(load_settings(with_secret=False))
+    settings = quick(load_settings(with_secret=False), **pace)
     store, live = JobStore(redis, Sidecars(tmp_path / "sidecars")), LiveStore(redis, 600)
     blobs, follower = BlobStore(tmp_path / "blobs"), Follower(live, LogFolder(tmp_path / "l", 1000))
     reconciler = Reconciler(
@@ -133,8 +137,8 @@ def make_site(redis: redis_client.Redis, tmp_path: Path, scheduler: Scheduler) -
     return Site(tmp_path, scheduler, store, blobs, reconciler, closings, live)
 
 
-def quick(settings: Settings) -> Settings:
-    local = replace(settings.clusters["local"], look_again_s=0.0)
+def quick(settings: Settings, **pace: Any) -> Settings:
+    local = replace(settings.clusters["local"], look_again_s=0.0, **pace)
     return replace(settings, clusters={"local": local})
 
 
@@ -159,6 +163,44 @@ def test_a_restored_job_that_was_never_staged_comes_to_its_end(site: Site) -> No
     site.store.replace(replace(again, attempts=(kept.attempt, attempt)))
     assert site.end_of(again).attempt.try_number == 1
     assert (second / "driver.pyz").exists()
+
+
+def test_who_only_waits_for_news_is_left_alone_until_it_is_time_for_some(
+    redis: redis_client.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = tmp_path / "state"
+    with closing_executor(state) as scheduler:
+        hour = {"look_s": 3600.0, "look_most_s": 3600.0, "follow_s": 3600.0}
+        site = make_site(redis, tmp_path, scheduler, **hour)
+        taken: list[list[str]] = []
+        lease = site.live.lease
+
+        def noted(ids: Sequence[str], token: str, ttl_s: float) -> set[str]:
+            taken.append(list(ids))
+            return lease(ids, token, ttl_s)
+
+        monkeypatch.setattr(site.live, "lease", noted)
+        site.store.add(job := site.planned(seconds=600))
+        assert site.reconciler.round() == 1
+        assert site.store.get(job.id).attempt.stage is Stage.SUBMITTED
+
+        site.store.add(another := site.planned())
+        taken.clear()
+        assert site.reconciler.round() == site.reconciler.round() == 2, "both are alive"
+        assert taken == [[another.id], []], "each is taken while it needs a step"
+        assert site.store.get(another.id).attempt.stage is Stage.SUBMITTED
+
+        site.store.change(job.id, lambda found: replace(found, wish=Wish.CANCEL))
+        assert site.end_of(job).attempt.state is JobState.CANCELLED
+        assert site.end_of(another).attempt.exit_code == 0, "it was asked about with the other"
+
+
+@contextmanager
+def closing_executor(state: Path) -> Iterator[Scheduler]:
+    try:
+        yield connect("local", {"state_directory": state, "cpus": 1})
+    finally:
+        stop_executor(state)
 
 
 def test_a_try_that_never_arrived_waits_while_its_cluster_is_closed(site: Site) -> None:
