@@ -2,7 +2,8 @@
 
 Debian is made in a folder and started with systemd-nspawn, on this host's network. The guide's own
 commands set it up. Then a job runs while its worker is restarted and killed, the web server is
-killed and the store is restarted: it must end well, in the process that it began in.
+killed and the store is restarted: it must end well, in the process that it began in. Folders of
+this host that pip needs, such as a mirror of its index, are named in ``UNITS_BIND``.
 """
 
 from __future__ import annotations

@@ -107,10 +107,8 @@ def render_script(
         By Slurm's long names with ``_`` for ``-``, as `Resources.to_directives` gives them.
     marker
         The job name, ``gw-<id>-<attempt>``.
-    tasks
-        1 for a single job, else an array with the indices 0 to *tasks* - 1.
-    indices
-        Those of them that run; empty: all.
+    tasks, indices
+        1 for a single job, else an array; which of 0 to *tasks* - 1 run, empty: all.
     throttle
         How many tasks may run at once; None for no limit of ours.
     prolog

@@ -7,12 +7,23 @@ from __future__ import annotations
 
 from gateway.sharing.store import FORGET
 
+# What is different for each writing of a record. A version alone would not do: a store that lost
+# its last writes gives the same version to another record.
+_MARK = """
+local function mark(version)
+  local t = redis.call('TIME')
+  return version .. '.' .. t[1] .. '.' .. t[2]
+end
+"""
+
 # KEYS: job, jobs, jobs:of:owner, jobs:of:owner:state, jobs:active, idempotency (may be "")
 # ARGV: id, owner, record, state, request hash, version (a restored job has one already),
 # how many jobs the owner may have, how many that have not ended (0: any), the states of such
 # Answers "" when added, the earlier job's id for a known key, "!" when the key has another hash,
 # "?" when the id was given before, "jobs" or "alive" when there are as many as may be.
-ADD = """
+ADD = (
+    _MARK
+    + """
 if KEYS[6] ~= '' then
   local earlier = redis.call('HMGET', KEYS[6], 'id', 'hash')
   if earlier[1] then
@@ -27,9 +38,8 @@ local most, most_alive, alive = tonumber(ARGV[7]), tonumber(ARGV[8]), 0
 if most > 0 and redis.call('ZCARD', KEYS[3]) >= most then return 'jobs' end
 for i = 9, #ARGV do alive = alive + redis.call('ZCARD', KEYS[3] .. ':' .. ARGV[i]) end
 if most_alive > 0 and alive >= most_alive then return 'alive' end
-local t = redis.call('TIME')
 redis.call('HSET', KEYS[1], 'record', ARGV[3], 'version', ARGV[6],
-  'owner', ARGV[2], 'state', ARGV[4], 'mark', ARGV[6] .. '.' .. t[1] .. '.' .. t[2])
+  'owner', ARGV[2], 'state', ARGV[4], 'mark', mark(ARGV[6]))
 redis.call('ZADD', KEYS[2], 0, ARGV[1])
 redis.call('ZADD', KEYS[3], 0, ARGV[1])
 redis.call('ZADD', KEYS[4], 0, ARGV[1])
@@ -40,10 +50,13 @@ if KEYS[6] ~= '' then
 end
 return ''
 """
+)
 
 # KEYS: job, jobs:active, idempotency (may be "")
 # ARGV: id, expected version, new version, record, owner, new state, request hash
-CHANGE = """
+CHANGE = (
+    _MARK
+    + """
 local now = redis.call('HMGET', KEYS[1], 'version', 'state')
 if not now[1] then return 'gone' end
 if KEYS[3] ~= '' then
@@ -54,9 +67,8 @@ if KEYS[3] ~= '' then
   end
 end
 if now[1] ~= ARGV[2] then return 'stale' end
-local t = redis.call('TIME')
 redis.call('HSET', KEYS[1], 'record', ARGV[4], 'version', ARGV[3], 'state', ARGV[6],
-  'mark', ARGV[3] .. '.' .. t[1] .. '.' .. t[2])
+  'mark', mark(ARGV[3]))
 if now[2] ~= ARGV[6] then
   redis.call('ZREM', 'jobs:of:' .. ARGV[5] .. ':' .. now[2], ARGV[1])
   redis.call('ZADD', 'jobs:of:' .. ARGV[5] .. ':' .. ARGV[6], 0, ARGV[1])
@@ -68,6 +80,7 @@ if KEYS[3] ~= '' then
 end
 return 'changed'
 """
+)
 
 # KEYS: job, jobs:active
 # ARGV: id, version, number of the attempt that has ended, and what each that has ended adds to sums
@@ -130,20 +143,21 @@ end
 
 # ARGV: for each job its id, and the mark of the record that is known of it ("": none)
 # Answers for each its record, which is nil when it is the known one or the job is gone; when it was
-# last seen as it is; and the mark of its record, "" when it is gone. A version alone would not do:
-# a store that lost its last writes gives the same version to another record.
-READ = """
+# last seen as it is; and the mark of its record, "" when it is gone.
+READ = (
+    _MARK
+    + """
 local rows = {}
 for i = 1, #ARGV, 2 do
   local key = 'job:' .. ARGV[i]
   local now, record = redis.call('HMGET', key, 'mark', 'observed'), false
   if not now[1] or now[1] ~= ARGV[i + 1] then record = redis.call('HGET', key, 'record') end
   if record and not now[1] then
-    local t = redis.call('TIME')
-    now[1] = '0.' .. t[1] .. '.' .. t[2]
+    now[1] = mark('0')
     redis.call('HSET', key, 'mark', now[1])
   end
   rows[(i + 1) / 2] = {record, now[2], now[1] or ''}
 end
 return rows
 """
+)

@@ -167,7 +167,9 @@ def test_a_map_has_the_best_of_each_pair_of_values_and_its_valley() -> None:
     assert [value for value, _ in found.rows] == [1.5, 0.5]
     (strange, absent), (worst, best) = (cells for _, cells in found.rows)
     assert absent is None
-    assert strange is not None and worst is not None and best is not None  # noqa: PT018 - for mypy
+    assert strange is not None
+    assert worst is not None
+    assert best is not None
     assert (strange.index, strange.chisq, strange.level, strange.best) == (4, -1.0, 0, False)
     assert (worst.level, worst.best) == (0, False)
     assert (best.index, best.level, best.best) == (2, LEVELS, True)
