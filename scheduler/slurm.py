@@ -17,7 +17,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -306,7 +306,7 @@ class Slurm:
 
     def _let_settle(self, native_ids: Sequence[str]) -> None:
         queued = by_id(self._calls.queue())
-        now = datetime.now(UTC)
+        now = self._calls.now  # the clock of this host may be minutes ahead of theirs
         ages = [
             now - (row.started or now)
             for one in native_ids

@@ -127,7 +127,8 @@ class ApiCalls(Calls):
         separator = slurm_argv.new_separator()
         answer = self._library("squeue", "jobs", markers=list(markers), separator=separator)
         rows = slurm_text.parse_squeue(answer.blob.decode(), separator)
-        return [settled(row, datetime.now(UTC)) for row in rows]
+        self.now = datetime.now(UTC)
+        return [settled(row, self.now) for row in rows]
 
     def insist_on_controller(self) -> None:
         """Fail unless a controller is up."""

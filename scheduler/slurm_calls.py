@@ -85,16 +85,19 @@ class Calls:
         self._link = link
         self._timeout_s = command_timeout_s + _GRACE_S
         self.count = CallCount()
+        self.now = datetime.fromtimestamp(0, timezone.utc)  # noqa: UP017
+        """What the clock over there said when the last command was run."""
 
     def run(self, argv: Sequence[str]) -> Answer:
         """Run a command that may be run twice."""
         self.count.add(argv[0])
         frame = self._link.ask({"verb": "run", "argv": list(argv)}, timeout_s=self._timeout_s)
+        self.now = datetime.fromtimestamp(float(frame.document["now"]), timezone.utc)  # noqa: UP017
         return Answer(
             status=int(frame.document["status"]),
             stdout=frame.blob.decode("utf-8", "replace"),
             stderr=str(frame.document["stderr"]),
-            now=datetime.fromtimestamp(float(frame.document["now"]), timezone.utc),  # noqa: UP017
+            now=self.now,
         )
 
     def _answered(self, argv: Sequence[str]) -> Answer:

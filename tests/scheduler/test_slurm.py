@@ -8,8 +8,10 @@ import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, tzinfo
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Self
 
 import pytest
 
@@ -17,6 +19,7 @@ from scheduler.base import (
     JobState,
     Launch,
     SchedulerUnavailableError,
+    StagedJob,
     Uncertain,
 )
 from scheduler.faults import SLURM_POINTS
@@ -31,6 +34,7 @@ from tests.scheduler.site import (
     sleeper,
     slurm_config,
     slurm_here,
+    staged,
     trace,
     wrapped_commands,
 )
@@ -138,6 +142,27 @@ def test_a_job_that_begins_again_is_one_job_and_counts_its_restarts(
     # Slurm waits two minutes before it starts a requeued job again.
     site.scheduler.cancel([native_id])
     assert site.end_of(native_id).state is JobState.CANCELLED
+
+
+def test_a_clock_of_ours_that_is_ahead_kills_no_script_that_only_begins(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return super().now(tz) + timedelta(minutes=10)
+
+    monkeypatch.setattr("scheduler.slurm.datetime", Ahead, raising=False)
+    directory = PurePosixPath(site.base) / "ada" / "ahead" / "1"
+    deaf = "#!/bin/bash\n#SBATCH --output=/dev/null\n: > starts; sleep 1\n"
+    text = f"{deaf}trap 'echo told > told' USR1; sleep 60 & wait; kill $!\n"
+    site.scheduler.stage([StagedJob(directory=directory, files=(staged("job.sh", text),))])
+    launch = Launch(directory=directory, marker="gw-JAHEAD-1", try_number=1)
+    native_id = site.submit(launch)
+    eventually(lambda: (Path(directory) / "starts").exists())
+    site.scheduler.signal([native_id], "USR1")
+    assert site.end_of(native_id).state is JobState.COMPLETED
+    assert site.lines(launch, "told") == ["told"]
 
 
 # Calls that are lost
