@@ -17,7 +17,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from bumps_remote import __version__
-from bumps_remote.commands import forecast, jobs, look, more, results, session, submit
+from bumps_remote.commands import forecast, jobs, look, more, results, session, share, submit
 from bumps_remote.errors import RemoteError, UsageError
 from bumps_remote.overview import write_sections
 from bumps_remote.text import clean, clean_line
@@ -100,6 +100,9 @@ for _command in (
     results.open_session,
     results.script,
     results.rerun,
+    share.share,
+    share.shared,
+    share.copy,
     more.tags,
     more.journal,
 ):

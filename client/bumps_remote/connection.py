@@ -26,6 +26,7 @@ from bumps_remote.options import (
     read_text,
 )
 from bumps_remote.reading import PAGE, Reading
+from bumps_remote.shares import Shares
 from bumps_remote.signin import Wish, with_password
 from bumps_remote.submission import After, Submitter, Wanted
 from bumps_remote.tags import Tags
@@ -118,6 +119,11 @@ class Connection(Reading):
     def tags(self) -> Tags:
         """The tags of one's jobs."""
         return Tags(self)
+
+    @property
+    def shares(self) -> Shares:
+        """Who else may read one's jobs, and what others let one read."""
+        return Shares(self)
 
     # ---- submitting
 

@@ -20,7 +20,8 @@ def find_id(text: str, jobs: Callable[..., Iterator[Document]]) -> str:
     Parameters
     ----------
     jobs
-        Lists one's jobs, the newest first, narrowed by *q* and *limit*.
+        Lists one's jobs, the newest first, narrowed by *q* and *limit*; those of others that one
+        may read with *shared*.
 
     Raises
     ------
@@ -42,11 +43,16 @@ def find_id(text: str, jobs: Callable[..., Iterator[Document]]) -> str:
             "beginning or end, or 'last'"
         )
     part = text.upper()
-    ids = [str(job["id"]) for job in jobs(q=part)]
-    meant = [found for found in ids if found.startswith(part)]
-    meant = meant or [found for found in ids if found.endswith(part)]
+    meant = _meant(part, jobs(q=part)) or _meant(part, jobs(q=part, shared="true"))
     if len(meant) > 1:
         raise RefusedError(f"{text} means {len(meant)} jobs: {', '.join(meant[:5])}")
     if not meant:
         raise NotFoundError(f"you have no job {text}: 'bumps-remote list' shows those you have")
     return meant[0]
+
+
+def _meant(part: str, jobs: Iterator[Document]) -> list[str]:
+    ids = [str(job["id"]) for job in jobs]
+    return [one for one in ids if one.startswith(part)] or [
+        one for one in ids if one.endswith(part)
+    ]

@@ -198,6 +198,10 @@ class Job:
         self.document = self._connection.rerun(self.id, **change)
         return self
 
+    def share(self, **whom: Any) -> Document:
+        """Let others read it: ``user="kim"``, ``group="imaging"`` or ``link=True``, for *days*."""
+        return self._connection.shares.add(self.id, **whom)
+
     def delete(self) -> None:
         """Forget it with its results; it must have ended."""
         self._connection.delete(self.id)

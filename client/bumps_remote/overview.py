@@ -40,8 +40,13 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "resume": "Continue a dream or de fit that has ended",
         "rerun": "Run a job once more there, or a fetched bundle here",
         "instead": "Replace the job ID, which can never start, by one that can",
+        "copy": "Make a job of your own of the job ID, also of a shared one",
         "tags": "Look after the tags of your jobs",
         "delete": "Forget jobs that have ended, with their results",
+    },
+    "Share": {
+        "share": "Let others read the job ID, or say who may, or end it",
+        "shared": "List the jobs that others share with you, or open a link",
     },
     "This terminal": {"completion": "Make the Tab key complete commands, options and jobs"},
 }

@@ -61,10 +61,11 @@ def size_text(size: float) -> str:
     return f"{size:.1f} GB"
 
 
-def job_table(jobs: Iterable[Document]) -> Table:
-    """Draw a list of jobs."""
+def job_table(jobs: Iterable[Document], *, owners: bool = False) -> Table:
+    """Draw a list of jobs, with whose they are if wished."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("id", "state", "method", "chi²", "made", "title", "tags"):
+    titles = ("id", "state", "method", "chi²", "made", "title", "tags")
+    for name in (*titles, "of") if owners else titles:
         table.add_column(name, overflow="fold", no_wrap=name in ("id", "state"))
     for job in jobs:
         method = (job.get("options") or {}).get("fit", "")
@@ -72,11 +73,12 @@ def job_table(jobs: Iterable[Document]) -> Table:
             clean_line(job.get("id", "")),
             clean_line(method),
             number(job.get("chisq")),
-            _age(job.get("created")),
+            age_of(job.get("created")),
             clean_line(job.get("title", ""), 60),
             clean_line(", ".join(map(str, job.get("tags") or [])), 60),
         ]
         state = clean_line(job.get("state", ""))
+        cells += [clean_line(job.get("owner", ""), 60)] if owners else []
         row = [Text(cells[0]), Text(state, style=_style(state)), *map(Text, cells[1:])]
         table.add_row(*row)
     return table
@@ -208,7 +210,8 @@ def _style(state: str) -> str:
     return _STYLES.get(state, "red")
 
 
-def _age(text: object) -> str:
+def age_of(text: object) -> str:
+    """Say how long ago something was."""
     try:
         when = datetime.fromisoformat(str(text).replace("Z", "+00:00"))
     except ValueError:

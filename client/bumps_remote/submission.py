@@ -152,6 +152,12 @@ class Submitter:
         )
         return self.send(self._begin(draft, new=new))
 
+    def of_problem(self, draft: Draft, problem_id: str, *, new: bool = False) -> Accepted:
+        """Make a job of a problem that is there already, or find the one that was made of it."""
+        entry = self._begin(draft, new=new)
+        self._journal.keep_problem(entry, problem_id)
+        return self.send(entry)
+
     def repeat(self, verb: str, job: str, body: Document, *, new: bool = False) -> Accepted:
         """Ask for another attempt of a job, or find the one that was asked for before.
 

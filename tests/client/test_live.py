@@ -40,13 +40,17 @@ def line(x, m, b):
 """
 
 
+def logged_in(live: LiveGateway, folder: Path, name: str) -> Shell:
+    live.add_user(name)
+    shell = make_shell(folder)
+    shell.run("login", live.url, "--name", name, "--password-stdin", stdin=f"{PASSWORD}\n")
+    return shell
+
+
 @pytest.fixture
 def laptop(live: LiveGateway, tmp_path: Path) -> Shell:
     """Give a laptop of a new user, logged in, with a model, its data and its helper module."""
-    name = f"u{uuid4().hex[:10]}"
-    live.add_user(name)
-    shell = make_shell(tmp_path)
-    shell.run("login", live.url, "--name", name, "--password-stdin", stdin=f"{PASSWORD}\n")
+    shell = logged_in(live, tmp_path, f"u{uuid4().hex[:10]}")
     shell.write("model.py", MODEL)
     shell.write("shapes.py", SHAPES.format(pause_s=0))
     rows = [f"{i} {2 * i + 1 + (0.1 if i % 2 else -0.1)} 0.1" for i in range(20)]
@@ -102,6 +106,37 @@ def test_two_fits_are_compared(laptop: Shell) -> None:
 
     assert [job["method"] for job in found["jobs"]] == ["amoeba", "lm"]
     assert {line["label"] for line in found["parameters"]} == {"m", "b"}
+
+
+def test_a_job_is_shared_read_copied_and_taken_back(
+    laptop: Shell, live: LiveGateway, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    reader = f"r{uuid4().hex[:10]}"
+    other = logged_in(live, tmp_path / "other", reader)
+    job = laptop.run("submit", "model.py", "--fit=lm", "--wait", "--json").json["job"]["id"]
+    assert "no job" in other.run("results", job[-6:], code=6).err
+
+    wrong = laptop.run("share", job, "--user", reader, "--group=nobodies", code=6).err
+    linked = laptop.run("share", job, "--link", "--days=3", "--json").json
+    found = other.run("shared", "--json").json["items"]
+    told = other.run("results", job[-6:]).out  # a part of the id is enough
+    mine = other.run("copy", job, "--set", "steps=7", "--wait", "--json").json["job"]
+
+    assert f"it is shared with {reader}; then:" in wrong
+    assert "'nobodies' is no group of" in wrong
+    assert [share["how"] for share in linked["items"]] == ["user", "link"]
+    assert [one["id"] for one in found] == [job]
+    assert "20 points" in told
+    assert (mine["owner"], mine["state"]) == (reader, "COMPLETED")
+    assert (mine["id"] == job, mine["options"]["steps"]) == (False, 7)
+    assert "can do this" in other.run("delete", job, code=3).err
+    laptop.run("share", job, "--take-back", reader)
+    assert other.run("info", job, code=6).out == ""
+    link = laptop.run("share", job).out.splitlines()[-1]
+    assert job in other.run("shared", link).out
+    assert "nobody else may read it" in laptop.run("share", job, "--take-back=all").out
+    assert "opens nothing" in other.run("shared", link, code=6).err
 
 
 def test_every_verb_of_the_python_connection_has_its_effect(

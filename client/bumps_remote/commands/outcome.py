@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 from rich.console import RenderableType
+from rich.text import Text
 
 from bumps_remote.commands.common import answer
 from bumps_remote.errors import JobFailedError, NotFoundError, UsageError
@@ -56,6 +57,13 @@ def report(job: Job, fetched: Fetched | None = None, *, as_json: bool, quiet: bo
         _show(job, results, fetched, as_json=as_json)
     if not succeeded(job.document):
         raise JobFailedError(f"job {job.id} ended as {job.state}")
+
+
+def say_submitted(job: Job, *, as_json: bool) -> None:
+    """Answer a job that was made, and say how to look at it."""
+    answer(job.document, [Text(job.id)], as_json=as_json)
+    if not as_json:
+        notice(f"watch it: bumps-remote watch {job.id}")
 
 
 def default_folder(job: Job) -> Path:

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.text import Text
 
 from bumps_remote.array import choose_pack, choose_throttle
-from bumps_remote.commands.common import answer, common, connect, print_json
+from bumps_remote.commands.common import common, connect, print_json
 from bumps_remote.commands.elements import mode_of, read_campaign, read_elements
 from bumps_remote.commands.look import preview_lines
 from bumps_remote.commands.outcome import (
@@ -19,6 +18,7 @@ from bumps_remote.commands.outcome import (
     follow,
     free_folder,
     report,
+    say_submitted,
 )
 from bumps_remote.commands.parameters import (
     PREFIX,
@@ -236,9 +236,7 @@ def _submit(
         if waiting or fetching:
             _finish(job, given, fetching=fetching, as_json=as_json)
             return
-    answer(job.document, [Text(job.id)], as_json=as_json)
-    if not as_json:
-        notice(f"watch it: bumps-remote watch {job.id}")
+    say_submitted(job, as_json=as_json)
 
 
 def _dry_run(wanted: Wanted, url: str | None, *, insecure: bool, as_json: bool) -> None:
