@@ -24,13 +24,14 @@ from tests.jobs.test_pages import Plain
 from tests.live import LiveGateway
 
 LONG = 60_000
+DREAM = {"fit": "dream", "samples": 1000, "burn": 20, "pop": 5}
 WIDER = model().replace("range(0, 10)", f"range(0, 20)  # {HOSTILE}")
 MISSING = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 
 
 @dataclass(frozen=True)
 class Three:
-    """Two fits of the same data by two methods, and one of other data."""
+    """Two fits of the same data by two methods, and a dream of other data."""
 
     one: str
     same: str
@@ -47,7 +48,7 @@ def three(fits: Fits) -> Three:
     wanted = [
         fits.fit(problem, title="reference", options={"fit": "lm"}, seed=1),
         fits.fit(problem, options={"fit": "amoeba"}, seed=1),
-        fits.fit(fits.problem(WIDER, data_dat=data(3.0)), options={"fit": "lm"}, seed=2),
+        fits.fit(fits.problem(WIDER, data_dat=data(3.0)), options=DREAM, seed=2),
     ]
     return Three(*(str(fits.api.wait(job)["id"]) for job in wanted))
 
@@ -112,7 +113,7 @@ def test_what_was_set_otherwise_is_named_and_nothing_else(fits: Fits, three: Thr
     bounds = next(one for one in document["settings"] if one["group"] == "bounds")
     assert (bounds["name"], bounds["values"]) == (HOSTILE, ["0 … 10", "0 … 10", "0 … 20"])
     settings = {one["name"]: one for one in document["settings"]}
-    assert settings["fit"]["values"] == ["lm", "amoeba", "lm"]
+    assert settings["fit"]["values"] == ["lm", "amoeba", "dream"]
     assert settings["seed"]["values"] == [1, 1, 2]
     data_file = settings["file data.dat"]["values"]
     assert data_file[0] == data_file[1] != data_file[2]
@@ -315,6 +316,11 @@ def test_curves_lie_over_each_other_and_are_taken_out_and_shifted(
     assert pixels(page, "[data-plot=overlay] .plot canvas") > 500
     words = page.locator("[data-plot=overlay] [role=status]")
     expect(words).to_contain_text("3: 0 of 30 points beyond")
+    expect(words).to_contain_text("of draws of the parameters lie, of 3; only a fit by dream")
+    shaded = pixels(page, "[data-plot=overlay] .plot:last-child canvas")
+    page.get_by_role("button", name="Bands").click()
+    expect(words).not_to_contain_text("Shaded")
+    assert shaded > 1.1 * pixels(page, "[data-plot=overlay] .plot:last-child canvas")
     names = plots.first.locator(".u-legend .u-label")
     expect(names.filter(has_text="fit 3")).to_be_visible()
     page.get_by_label(HOSTILE).last.uncheck()

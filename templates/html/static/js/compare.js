@@ -2,7 +2,7 @@
 import { element, number } from "./page.js";
 import { prepareButtons, reveal } from "./buttons.js";
 import { Plot, toolbar } from "./plot.js";
-import { getNumbers, trusted, viewed, viewsOf } from "./views.js";
+import { areasOf, bandsOfResiduals, getNumbers, mapped, trusted, viewed, viewsOf } from "./views.js";
 
 const DASHES = [undefined, [10, 4], [3, 3], [12, 3, 3, 3], [6, 2], undefined, [10, 4], [3, 3], [12, 3, 3, 3], [6, 2]];
 
@@ -39,6 +39,7 @@ class Overlay {
   constructor(place, members, same) {
     Object.assign(this, { members, same, index: 0, way: "0", apart: false, shown: new Set(members.map((one) => one.number)) });
     const first = members[0].models[0];
+    this.banded = members.some((one) => one.models.some((model) => model.bands));
     this.log = { x: first.log_x, y: first.log_y };
     this.tools = element("div");
     this.words = element("p", { class: "faint", role: "status" });
@@ -49,11 +50,13 @@ class Overlay {
     this.profileBox = element("div");
     place.append(this.profileBox);
     this.showProfile();
-    toolbar(this.tools, () => [this.main, this.residuals], [
+    const toggles = [
       ["Log x", this.log.x, (on) => this.change(() => { this.log.x = on; this.main.window = this.residuals.window = null; })],
       ["Log y", this.log.y, (on) => this.change(() => { this.log.y = on; })],
       ["Shift apart", false, (on) => this.change(() => { this.apart = on; })],
-    ]);
+    ];
+    if (this.banded) toggles.push(["Bands", true, (on) => this.change(() => { this.banded = on; })]);
+    toolbar(this.tools, () => [this.main, this.residuals], toggles);
     this.say();
   }
 
@@ -110,6 +113,7 @@ class Overlay {
     const drawn = this.drawn();
     const base = this.common(drawn);
     const series = [];
+    const areas = [];
     const log = this.log.y;
     const range = spreadOf(drawn);
     drawn.forEach((one, order) => {
@@ -121,15 +125,27 @@ class Overlay {
       const colour = `--member-${one.number}`;
       if (data) series.push({ label: this.same && !this.apart ? "data" : `data ${one.number}`, values: data, low: error(-1), high: error(1), colour: this.same && !this.apart ? "--plot-faint" : colour, kind: "points" });
       if (model.theory) series.push({ label: `fit ${one.number}`, values: at(model.theory), colour, kind: "line", width: 2.2, dash: DASHES[one.number - 1] });
+      areas.push(...this.areas(model.bands, at, colour));
     });
-    return { ...base, series, yLabel: drawn[0]?.model.y_label || "y", logY: log, height: 380, label: "Data and fits." };
+    return { ...base, series, areas, yLabel: drawn[0]?.model.y_label || "y", logY: log, height: 380, label: "Data and fits.", summary: this.bandWords(drawn) };
   }
 
   residualSpec() {
     const drawn = this.drawn().filter((one) => one.model.residuals);
     const base = this.common(drawn);
     const series = drawn.map((one) => ({ label: `residual ${one.number}`, values: onto(base.x, one.model.x, one.model.residuals), colour: `--member-${one.number}`, kind: "points" }));
-    return { ...base, series, yLabel: "(fit − data) / σ", logY: false, zero: true, height: 210, label: "Residuals." };
+    // Of each as it was measured: in another view a band would be in other units than its errors.
+    const areas = drawn.flatMap((one) => this.areas(bandsOfResiduals(one.models[this.index]), (ends) => onto(base.x, one.model.x, ends), `--member-${one.number}`));
+    return { ...base, series, areas, yLabel: "(fit − data) / σ", logY: false, zero: true, height: 210, label: "Residuals." };
+  }
+
+  areas(bands, place, colour) {
+    return this.banded ? areasOf(mapped(bands, place), colour) : [];
+  }
+
+  bandWords(drawn) {
+    const who = drawn.filter((one) => one.model.bands).map((one) => one.number);
+    return this.banded && who.length ? `Shaded: where 68 % and 95 % of the curves of draws of the parameters lie, of ${who.join(", ")}${who.length < drawn.length ? "; only a fit by dream has them" : ""}.` : "";
   }
 
   showProfile() {
@@ -140,12 +156,15 @@ class Overlay {
     if (!drawn.length) return;
     this.profileBox.append(element("h3", { text: "Profiles" }));
     const x = union(drawn.map((one) => one.model.profile.x));
-    const series = drawn.flatMap((one) => {
-      const [name, values] = Object.entries(one.model.profile.series)[0];
-      return [{ label: `${name} ${one.number}`, values: onto(x, one.model.profile.x, values), colour: `--member-${one.number}`, kind: "line", dash: DASHES[one.number - 1] }];
+    const areas = [];
+    const series = drawn.map((one) => {
+      const { profile } = one.model;
+      const [name, values] = Object.entries(profile.series)[0];
+      areas.push(...this.areas(profile.bands[name], (ends) => onto(x, profile.x, ends), `--member-${one.number}`));
+      return { label: `${name} ${one.number}`, values: onto(x, profile.x, values), colour: `--member-${one.number}`, kind: "line", dash: DASHES[one.number - 1] };
     });
     const { x_label: xLabel, y_label: yLabel } = drawn[0].model.profile;
-    this.profile = new Plot(this.profileBox, { x, xLabel, yLabel, series, height: 280, label: "Profiles." });
+    this.profile = new Plot(this.profileBox, { x, xLabel, yLabel, series, areas, height: 280, label: "Profiles." });
   }
 
   say() {
@@ -160,7 +179,7 @@ class Overlay {
       return known.length ? `${one.number}: ${known.filter((value) => Math.abs(value) > 3).length} of ${known.length} points beyond 3 σ, at most ${number(worst, 3)} σ` : `${one.number}: no residuals`;
     });
     const apart = this.apart ? ` Each is shifted ${this.log.y ? "down by a factor of ten" : "up"} from the one before.` : "";
-    this.words.textContent = `${parts.join("; ")}.${apart}`;
+    this.words.textContent = `${parts.join("; ")}.${apart} ${this.bandWords(drawn)}`.trim();
   }
 }
 

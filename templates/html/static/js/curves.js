@@ -1,7 +1,7 @@
 // Data, fit and residuals of each model, and a profile where there is one.
 import { element, number } from "./page.js";
 import { Plot, toolbar } from "./plot.js";
-import { mapped, trusted, viewed, viewsOf } from "./views.js";
+import { areasOf, bandsOfResiduals, trusted, viewed, viewsOf } from "./views.js";
 
 const ANGLE = "thetaM";
 const PROFILE_COLOURS = ["--plot-data", "--plot-fit", "--plot-third", "--plot-faint"];
@@ -98,11 +98,9 @@ class CurvePlots {
   }
 
   residualSpec() {
-    const { x, dy, residuals, theory, bands } = this.whole;
+    const { x, residuals } = this.whole;
     const series = [{ label: "residual", values: residuals, colour: "--plot-data", kind: "points" }];
-    // How far from the fit, in the errors of the data: there a narrow band is seen, too.
-    const off = mapped(dy && theory && bands, (ends) => ends.map((end, i) => (end === null || theory[i] === null || !(dy[i] > 0) ? null : (end - theory[i]) / dy[i])));
-    return { ...this.common(), xLow: null, xHigh: null, x, series, areas: this.areas(off, "--plot-fit"), yLabel: "(fit − data) / σ", logY: false, zero: true, height: 190, label: "Residuals." };
+    return { ...this.common(), xLow: null, xHigh: null, x, series, areas: this.areas(bandsOfResiduals(this.whole), "--plot-fit"), yLabel: "(fit − data) / σ", logY: false, zero: true, height: 190, label: "Residuals." };
   }
 
   common() {
@@ -111,8 +109,7 @@ class CurvePlots {
   }
 
   areas(bands, colour) {
-    if (!this.banded || !bands) return [];
-    return [["95", 0.18], ["68", 0.3]].map(([level, strength]) => ({ low: bands[`low_${level}`], high: bands[`high_${level}`], colour, strength }));
+    return this.banded ? areasOf(bands, colour) : [];
   }
 
   drawProfile(box, profile) {

@@ -24,6 +24,17 @@ export function mapped(bands, change) {
   return bands && { ...bands, ...Object.fromEntries(BAND.map((end) => [end, change(bands[end])])) };
 }
 
+// How far from the fit, in the errors of the data: there a narrow band is seen, too.
+export function bandsOfResiduals({ dy, theory, bands }) {
+  return mapped(dy && theory && bands, (ends) => ends.map((end, i) => (end === null || theory[i] === null || !(dy[i] > 0) ? null : (end - theory[i]) / dy[i])));
+}
+
+// Two areas of a band for a plot, the wider one paler.
+export function areasOf(bands, colour) {
+  if (!bands) return [];
+  return [["95", 0.18], ["68", 0.3]].map(([level, strength]) => ({ low: bands[`low_${level}`], high: bands[`high_${level}`], colour, strength }));
+}
+
 const MOST_BYTES = 30e6;
 
 // The numbers of a plot; a file that would stop the browser is left where it is.
