@@ -10,7 +10,7 @@ from typing import Any
 import redis
 
 from gateway.clusters.store import ClusterAccountStore
-from gateway.database import check_store, connect, require_schema
+from gateway.database import check_store, connect, require_schema, store_place
 from gateway.datasets.garbage import REPORT, read_report
 from gateway.disk import check_space
 from gateway.findings import Finding
@@ -31,10 +31,13 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _ask("state directory", lambda: _state(settings))
     yield _ask("package names", _package_names)
     yield _ask("policy", lambda: _policy(settings))
-    yield _ask("store", lambda: _store(settings))
-    yield _ask("worker", lambda: _worker(settings))
+    away = _away(settings)
+    yield away or _ask("store", lambda: _store(settings))
+    if not away:
+        yield _ask("worker", lambda: _worker(settings))
     yield _ask("disk", lambda: _disk(settings))
-    yield _ask("jobs", lambda: _jobs(settings))
+    if not away:
+        yield _ask("jobs", lambda: _jobs(settings))
     yield _ask("files", lambda: _files(settings))
     for name in settings.clusters:
         yield from _cluster(settings, name)
@@ -96,6 +99,21 @@ def _package_names() -> str:
         found = "; ".join(f"{name} also comes with {', '.join(o)}" for name, o in strangers.items())
         raise SettingsError(f"{found}: install the gateway in an environment of its own")
     return ", ".join(_OURS)
+
+
+def _away(settings: Settings) -> Finding | None:
+    """Find that nothing can be asked of the store; None when it answers."""
+    try:
+        connect(settings).ping()
+    except redis.ConnectionError as error:
+        text = (
+            f"nothing answers at {store_place(settings)} ({error}): start 'bumps-gateway run', or "
+            "the unit of the store, or correct GATEWAY_REDIS_URL. So not looked at: worker, jobs"
+        )
+        return Finding(what="store", good=False, text=text)
+    except redis.RedisError:  # it says more of itself when it is looked at
+        pass
+    return None
 
 
 def _store(settings: Settings) -> str:

@@ -33,6 +33,19 @@ def loose(folder: Path) -> str:
     return ""
 
 
+def _unlinkable(path: str) -> str:
+    """Say why no hard link can be made, by which a job is kept from running twice; empty if it can.
+
+    Some file systems know none, such as those of Windows and of some gateways to object stores.
+    """
+    try:
+        os.link(path, f"{path}.link")
+        Path(f"{path}.link").unlink()
+    except OSError as error:
+        return f"no hard link can be made there ({error.strerror}), and claims of jobs are such"
+    return ""
+
+
 def look(base: str) -> dict[str, object]:
     """Make a directory, try to write there, and say how it went."""
     folder = Path(base)
@@ -42,6 +55,7 @@ def look(base: str) -> dict[str, object]:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".look.") as file:
             file.write(b"x")
+            answer["trouble"] = _unlinkable(file.name)
         space = os.statvfs(folder)
         answer["free_bytes"] = space.f_bavail * space.f_frsize
         answer["free_files"] = space.f_favail

@@ -5,6 +5,7 @@
 ``unseal``      opens the private keys that `gateway.clusters` keeps sealed
 ``host_keys``   shows and pins what a login node says of itself
 ``site_check``  tries a cluster step by step, and says what to mend
+``trial``       a script tested by sbatch, and a small job run, as an administrator tries a site
 ``cli``         ``bumps-gateway cluster ...``
 =============== ================================================================================
 

@@ -77,9 +77,20 @@ def cluster_keys(name: str, *, user: str) -> None:
 @cluster.command("test")
 @click.argument("name")
 @click.option("--user", default="", help="As whom, where each user has an account.")
+@click.option("--run", is_flag=True, help="Also run a small job, which tells what nodes have.")
+@click.option(
+    "--wait",
+    type=click.FloatRange(1, 86_400),
+    default=120.0,
+    show_default=True,
+    help="Seconds that this job may wait and run; then it is cancelled.",
+)
 @reported
-def cluster_test(name: str, *, user: str) -> None:
-    """Try a cluster step by step as a job would, and say what to mend; nothing is submitted."""
+def cluster_test(name: str, *, user: str, run: bool, wait: float) -> None:
+    """Try a cluster step by step as a job would, and say what to mend.
+
+    Nothing is submitted without --run.
+    """
     from gateway.reach.site_check import check_cluster
 
     settings = load_settings()
@@ -90,7 +101,9 @@ def cluster_test(name: str, *, user: str) -> None:
     elif user:
         raise SettingsError(f"all jobs on {name!r} run as one account: leave out --user")
     wrong = 0
-    for finding in check_cluster(settings, name, account):
+    if run and one.scheduler == "local":
+        raise SettingsError(f"{name!r} is this host: 'bumps-gateway run --example' leaves a fit")
+    for finding in check_cluster(settings, name, account, wait if run else None):
         click.echo(finding.line)
         wrong += not finding.good
     if wrong:

@@ -1,13 +1,11 @@
 """Look at a cluster step by step, as its jobs will meet it, and say what to mend.
 
-Nothing is submitted: the last step is ``sbatch --test-only`` of a script like those of jobs.
+Nothing is submitted unless somebody asks for a small job at the end (`gateway.reach.trial`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import secrets
 import shutil
 import subprocess
 import sys
@@ -15,20 +13,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import timedelta
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import scheduler.look
 from gateway.clusters.models import ClusterAccount
 from gateway.clusters.settings import ClusterSettings
 from gateway.findings import Finding
-from gateway.jobs.plan import python_of, with_defaults
-from gateway.jobs.resources import Resources, parse_time
-from gateway.jobs.script import render_script, signal_lead
+from gateway.jobs.plan import python_of
 from gateway.reach.reach import identity, open_scheduler, open_shell, route, slurm_config
+from gateway.reach.trial import Trial, check_script
 from gateway.settings import Settings, SettingsError
-from scheduler.base import SchedulerError, StagedFile, StagedJob
+from scheduler.base import SchedulerError
 from scheduler.link import Link
 from scheduler.shell import Shell
 from scheduler.slurm import Slurm
@@ -37,6 +33,7 @@ from scheduler.slurm_calls import AccountingError, Calls
 from scheduler.ssh_line import HostKeyError, SignInError, check_identities
 
 _PROBE_S = 60.0
+_ENDS = (".", "?", "!")
 _TICK_S = 0.01
 _OUTPUT_BYTES = 1 << 20
 _OLDEST = (3, 10)
@@ -49,7 +46,10 @@ _VERSION_OF_BUMPS = "import bumps, sys; print(bumps.__version__, sys.version.spl
 
 
 def check_cluster(
-    settings: Settings, name: str, account: ClusterAccount | None = None
+    settings: Settings,
+    name: str,
+    account: ClusterAccount | None = None,
+    wait_s: float | None = None,
 ) -> Iterator[Finding]:
     """Look at a cluster.
 
@@ -57,6 +57,8 @@ def check_cluster(
     ----------
     account
         As whom; None for the account that all share.
+    wait_s
+        How long a small job may wait and run that is tried at the end; None: there is none.
     """
     cluster = settings.clusters[name]
     if cluster.scheduler == "local":
@@ -66,7 +68,7 @@ def check_cluster(
         )
         yield from _taken(f"cluster {name}", steps)
         return
-    remote = _Remote(settings, name, account)
+    remote = _Remote(settings, name, account, wait_s)
     try:
         yield from _taken(f"cluster {name}", remote.steps())
     finally:
@@ -89,7 +91,9 @@ def _taken(name: str, steps: Sequence[_Step]) -> Iterator[Finding]:
             yield Finding(what=what, good=True, text=step.look())
         except (SchedulerError, SettingsError, OSError, subprocess.TimeoutExpired) as error:
             left = ", ".join(later.what for later in steps[number + 1 :]) if step.needed else ""
-            text = f"{error}. So not looked at: {left}" if left else str(error)
+            text = str(error)
+            if left:
+                text = f"{text}{'' if text.endswith(_ENDS) else '.'} So not looked at: {left}"
             yield Finding(what=what, good=False, text=text)
             if left:
                 return
@@ -104,8 +108,15 @@ class _Remote:
     _hello: dict[str, Any]
     _config: dict[str, str]
 
-    def __init__(self, settings: Settings, name: str, account: ClusterAccount | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        name: str,
+        account: ClusterAccount | None,
+        wait_s: float | None,
+    ) -> None:
         self._settings = settings
+        self._wait_s = wait_s
         self._name = name
         self._account = account
         self._cluster = settings.clusters[name]
@@ -137,6 +148,7 @@ class _Remote:
             _Step("array size", self._array_size),
             _Step("script", self._script),
             _Step("bumps", self._bumps),
+            *([_Step("job", self._job)] if self._wait_s else ()),
         ]
 
     def _way(self) -> list[_Step]:
@@ -150,6 +162,15 @@ class _Remote:
     # The way
 
     def _open(self) -> str:
+        ssh = self._cluster.ssh
+        pins = [(one.host, one.host_keys) for one in ssh.jumps] if ssh else []
+        pins += [(ssh.host, ssh.host_keys)] if ssh else []
+        if unpinned := next((host for host, keys in pins if not keys), ""):
+            raise SettingsError(
+                f"host_keys: none is pinned for {unpinned}, and nobody connects to a machine "
+                f"that could be another: 'bumps-gateway cluster keys {self._name}' shows what it "
+                "has, and the line to write once you have compared it"
+            )
         self._shell = open_shell(self._settings, self._name, self._account)
         self._closing.callback(self._shell.close)
         if self._cluster.ssh is None:
@@ -311,28 +332,23 @@ class _Remote:
         slurm = Slurm(self._shell, self._agent)
         try:
             wanted = self._cluster.partitions or ("",)
-            return "; ".join(self._tested(slurm, partition) for partition in wanted)
+            return "; ".join(
+                check_script(slurm, self._cluster, self._agent.base, one) for one in wanted
+            )
         finally:
             slurm.close()
 
-    def _tested(self, slurm: Slurm, partition: str) -> str:
-        folder = PurePosixPath(self._agent.base) / f"doctor-{secrets.token_hex(8)}"
-        directory = folder / "1"
-        script = example_script(self._cluster, str(directory), partition).encode()
-        digest = hashlib.sha256(script).hexdigest()
-        file = StagedFile(path=PurePosixPath("job.sh"), content=script, sha256=digest, mode=0o700)
-        slurm.stage([StagedJob(directory=directory, files=(file,))])
+    def _job(self) -> str:
+        """Run a small job on a compute node: nobody else can say what is there."""
+        self._link.close()
+        slurm, close = open_scheduler(self._settings, self._name, self._account)
+        trial = Trial(
+            slurm=slurm, cluster=self._cluster, base=self._agent.base, wait_s=self._wait_s or 0.0
+        )
         try:
-            check = slurm.check(directory)
+            return trial.run()
         finally:
-            slurm.remove(folder)
-        where = f"in {partition}" if partition else "in the default partition"
-        if not check.accepted:
-            raise SchedulerError(
-                f"sbatch would refuse a job {where}: {check.text}; see partitions, default_time "
-                "and the account's rights in Slurm"
-            )
-        return f"would start {where} {check.start:%Y-%m-%d %H:%M} UTC" if check.start else "taken"
+            close()
 
     def _bumps(self) -> str:
         """Try what runs the driver: on the login node, since nobody else can be asked."""
@@ -350,25 +366,6 @@ class _Remote:
             raise SchedulerError(f"{python}: {error}; install bumps and h5py there") from error
         version, own = said.split()[-2:]
         return f"bumps {version} on Python {own} ({python})"
-
-
-def example_script(cluster: ClusterSettings, directory: str, partition: str) -> str:
-    """Render a script as a job with nothing but defaults would have it."""
-    resources = with_defaults(Resources(partition=partition or None), cluster)
-    return render_script(
-        resources.to_directives(),
-        marker="gw-doctor-1",
-        comment="gw:doctor:test",
-        workdir=directory,
-        python=python_of(cluster),
-        environment=cluster.environment,
-        tasks=1,
-        signal_lead_s=signal_lead(
-            parse_time(cluster.default_time), timedelta(seconds=cluster.checkpoint_s)
-        ),
-        resumable=False,
-        prolog=cluster.prolog,
-    )
 
 
 def _sandbox(cluster: ClusterSettings) -> str:

@@ -36,3 +36,13 @@ def test_a_worker_that_gives_no_sign_of_life_is_found(
     assert lively["worker"].good, lively["worker"].line
     assert silent["disk"].good == lively["disk"].good
     assert " free at " in silent["disk"].text
+
+
+def test_a_store_that_is_away_is_named_once_with_what_to_start(tmp_path: Path) -> None:
+    names = {"GATEWAY_STATE": str(tmp_path), "GATEWAY_REDIS_URL": f"unix://:word@{tmp_path}/none"}
+    found = list(islice(examine(load_settings(names, with_secret=False)), 5))
+    wrong = {one.what: one.text for one in found if not one.good}
+    assert list(wrong) == ["store"], wrong
+    assert f"nothing answers at unix://{tmp_path}/none" in wrong["store"]
+    assert "start 'bumps-gateway run'" in wrong["store"]
+    assert "word" not in wrong["store"]

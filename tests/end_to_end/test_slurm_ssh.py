@@ -16,12 +16,21 @@ from tests.end_to_end.ssh_site import SSHSite, ssh_site
 from tests.end_to_end.test_slurm import LINE
 from tests.helpers import eventually, processes
 from tests.live import Api, LiveGateway, live_gateway
+from tests.scheduler.site import wrapped_commands
 from tests.scheduler.sshd import Account, processes_of
 from tests.slurm.cluster import Cluster, private_cluster
 
 pytestmark = pytest.mark.slow
 ACCOUNT = "/clusters/hpc/account"
 QUICK: dict[str, Any] = {"kind": "dummy", "options": {"seconds": 0, "steps": 1}}
+BLIND = """for word; do case $word in --chdir=*) folder=${word#--chdir=};; esac; done
+case "$*" in *--version* | *--test-only*) exec /usr/bin/sbatch "$@" ;; esac
+id=$(/usr/bin/sbatch --hold "$@") && mv "$folder" "$folder.away" && scontrol release "$id"
+while squeue -h -j "$id" -t pending,running,completing | grep -q .; do sleep 0.1; done
+mv "$folder.away" "$folder" && echo "$id"
+"""
+"""An sbatch of a site whose compute nodes do not see the base directory."""
+
 LONG: dict[str, Any] = {"kind": "dummy", "options": {"seconds": 600, "steps": 600}}
 
 
@@ -84,6 +93,23 @@ def test_each_step_of_a_good_site_is_found_good(site: SSHSite, service: LiveGate
     lines = service.command("doctor").splitlines()
     assert len(lines) == 28
     assert all(line.startswith("ok ") for line in lines)
+
+
+def test_a_small_job_tells_what_compute_nodes_have_and_whether_they_see_the_base(
+    site: SSHSite, service: LiveGateway
+) -> None:
+    last = service.command("cluster", "test", "hpc", "--run").splitlines()[-1]
+    assert re.search(r"job: ran on \S+ as job \d+: python 3\.\d+\.\d+, bumps \d", last), last
+    programs = wrapped_commands(site.folder / "blind", "sbatch", BLIND)
+    path = site.folder / "blind.toml"
+    given = f'programs = "{programs}"'
+    configured = Path(service.environment["GATEWAY_CONFIG"]).read_text()
+    path.write_text(re.sub("^programs = .*$", given, configured, flags=re.MULTILINE))
+    seen = {**service.environment, "GATEWAY_CONFIG": str(path)}
+    done = CliRunner().invoke(main, ["cluster", "test", "hpc", "--run"], env=seen)
+    words = f"do compute nodes see {site.folder}/jobs, and may the account write there?"
+    assert (done.exit_code, words in done.output) == (1, True), done.output
+    assert list((site.folder / "jobs").glob("doctor-*")) == []
 
 
 def as_other(account: Account, *argv: str) -> subprocess.CompletedProcess[str]:
