@@ -27,6 +27,7 @@ from .events import Events
 from .files import make_folder, read_json, write_json, write_manifest
 from .stopping import Stop
 from .task import run_one
+from .usage import usage_of
 
 DONE, UNREADABLE, BROKEN, TERMINATED = 0, 3, 4, 143
 
@@ -147,5 +148,5 @@ def _run_task(job: Job) -> None:
     else:
         result = run_one(job, events)
     os.chdir(directory)
-    write_json(directory / f"result.{task}.json", result)
+    write_json(directory / f"result.{task}.json", {**result, "usage": usage_of(job)})
     write_manifest(directory, task, folders)

@@ -148,6 +148,9 @@ class JobReport:
     max_rss_bytes: int | None = None
     """The most memory that it was seen to take; None where nobody measured."""
 
+    cpu_s: float | None = None
+    """Processor time of all its processes, when it has ended; None where nobody measured."""
+
     cpus: int | None = None
     """How many processors it was given, which may be more than it asked for; None where nobody
     told."""

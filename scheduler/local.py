@@ -323,6 +323,7 @@ def _report(
         started=_instant(task.started),
         ended=_instant(task.ended),
         max_rss_bytes=task.max_rss_bytes,
+        cpu_s=task.cpu_s,
         tasks_waiting=waiting_tasks,
         source="local",
     )

@@ -65,6 +65,12 @@ def tend(
         os._exit(status)
 
 
+def _cpu_s() -> float:
+    """Say what all processes of the task have computed: each was waited for, orphans here."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return round(used.ru_utime + used.ru_stime, 3)
+
+
 class Log:
     """What the script prints, copied to its file up to a limit."""
 
@@ -318,6 +324,7 @@ class Shepherd:
             started=started,
             ended=time.time(),
             max_rss_bytes=self._most_bytes or None,
+            cpu_s=_cpu_s(),
         )
 
     # The script

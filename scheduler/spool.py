@@ -89,6 +89,7 @@ class TaskRecord:
     started: float | None = None
     ended: float | None = None
     max_rss_bytes: int | None = None
+    cpu_s: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Write it as a JSON object."""

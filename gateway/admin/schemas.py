@@ -178,13 +178,16 @@ class SumSchema(Schema):
     )
     wasted_core_hours = fields.Float(
         required=True,
-        metadata={"description": "of these, of attempts that did not complete nor were continued"},
+        metadata={
+            "description": "of these, of attempts that neither completed nor were continued, "
+            "and what stood idle in others that used less than half of their processors"
+        },
     )
     wasted = fields.Dict(
         keys=fields.String(),
         values=fields.Float(),
         required=True,
-        metadata={"description": "the same, by the state in which they ended"},
+        metadata={"description": "the same, by the state in which they ended, or IDLE"},
     )
     success_rate = fields.Float(
         required=True,

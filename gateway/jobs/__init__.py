@@ -33,6 +33,7 @@ shown               ``present`` to programs; to people ``job_view``, ``result_vi
                     ``element_view``, ``grid_map``, ``neighbours``, in the words of ``words``,
                     ``page_words`` and ``concise``; ``history`` (``history_schema``) tells what
                     happened, ``log_view`` and ``log_find`` what was printed;
+                    ``efficiency`` says how well a job used what it asked for,
                     ``advise`` (``advice_schema``) computes the next request, ``forecast``
                     (``forecaster``, ``forecast_store``) how long it takes, ``earliest``
                     (``earliest_store``) when it could start, ``prospects`` when what waits

@@ -5,6 +5,8 @@ from __future__ import annotations
 from apiflask import Schema
 from marshmallow import fields, validate
 
+from gateway.jobs.filing_schema import FiledSchema
+
 
 class NextRequestSchema(Schema):
     """What to ask for next: POST the resources to the verb."""
@@ -45,6 +47,50 @@ class ForecastSchema(Schema):
     asked_cpus = fields.Integer(required=True)
     basis = fields.String(required=True, metadata={"description": "id of the job that timed it"})
     checked = fields.Boolean(required=True, metadata={"description": "timed by a check"})
+
+
+class EfficiencySchema(Schema):
+    """How well an attempt used what it asked for; of an array, each task on average."""
+
+    cpus = fields.Integer(required=True, metadata={"description": "processors of each task"})
+    cpu_s = fields.Float(
+        required=True,
+        allow_none=True,
+        metadata={"description": "processor time of all tasks that tell; null: none does"},
+    )
+    cpus_used = fields.Float(
+        required=True,
+        allow_none=True,
+        metadata={"description": "so many processors computed, on average"},
+    )
+    cpu = fields.Float(
+        required=True, allow_none=True, metadata={"description": "the same, as a part of cpus"}
+    )
+    max_rss_bytes = fields.Integer(required=True, allow_none=True)
+    mem_bytes = fields.Integer(
+        required=True, allow_none=True, metadata={"description": "asked for; null: nothing was"}
+    )
+    mem = fields.Float(
+        required=True, allow_none=True, metadata={"description": "the part of it that was taken"}
+    )
+    text = fields.String(required=True)
+    advice = fields.String(
+        required=True, metadata={"description": "what to ask for next time; or empty"}
+    )
+
+
+class AdvisedSchema(FiledSchema):
+    """What the reader of a job is told to do, and what it may learn for the next one."""
+
+    next_request = fields.Nested(NextRequestSchema, required=True, allow_none=True)
+    alarm = fields.Nested(AlarmSchema, required=True, allow_none=True)
+    forecast = fields.Nested(ForecastSchema, required=True, allow_none=True)
+    efficiency = fields.Nested(
+        EfficiencySchema,
+        required=True,
+        allow_none=True,
+        metadata={"description": "of the current attempt, when it has ended; null: not known"},
+    )
 
 
 class AccuracySchema(Schema):

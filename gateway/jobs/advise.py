@@ -181,14 +181,14 @@ def _more_memory(attempt: Attempt) -> Changes | None:
         why += f": it had taken {format_memory(seen)} when it was ended"
     why += "."
     if asked.mem_per_cpu is None:
-        return {"mem": format_memory(_rounded_bytes(wanted))}, why
-    return {"mem_per_cpu": format_memory(_rounded_bytes(wanted / asked.cpus))}, why
+        return {"mem": format_memory(rounded_bytes(wanted))}, why
+    return {"mem_per_cpu": format_memory(rounded_bytes(wanted / asked.cpus))}, why
 
 
-def _rounded_bytes(size: float) -> int:
+def rounded_bytes(size: float) -> int:
     """Round up to what people ask for.
 
-    >>> [format_memory(_rounded_bytes(size)) for size in (1, 300 * MIB, 3.1 * GIB, 20.5 * GIB)]
+    >>> [format_memory(rounded_bytes(size)) for size in (1, 300 * MIB, 3.1 * GIB, 20.5 * GIB)]
     ['64M', '320M', '3328M', '21504M']
     """
     step = 64 * MIB if size <= GIB else 256 * MIB if size <= 16 * GIB else GIB

@@ -26,6 +26,7 @@ from gateway.jobs.documents import (
     read_document,
     task_results,
 )
+from gateway.jobs.efficiency import figures_of
 from gateway.jobs.forecast import SPEEDS
 from gateway.jobs.models import Job, Verdict
 from gateway.jobs.outcome import ExitRecord, read_exit
@@ -293,6 +294,7 @@ def _essence(result: Document, most_elements: int) -> Document:
     if (verdict := read_verdict(result)) is not None:
         found["verdict"] = {"code": verdict.code, "text": verdict.text}
     found |= {name: result[name] for name in SPEEDS if _is_small(result, name)}
+    found |= figures_of(result)
     if isinstance(result.get("parameters"), list):
         found["n_parameters"] = len(result["parameters"])
     if isinstance(result.get("elements"), list):

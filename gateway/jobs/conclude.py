@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -20,6 +20,7 @@ from gateway.jobs import outcome, words
 from gateway.jobs.backoff import Backoff
 from gateway.jobs.collect import Collected, Collector, Fetched, UnfinishedError
 from gateway.jobs.declared import output_type
+from gateway.jobs.efficiency import told_memory
 from gateway.jobs.follow import Follower
 from gateway.jobs.judge import close
 from gateway.jobs.live_store import LiveStore
@@ -106,8 +107,8 @@ class Concluder:
     def _conclude(self, scheduler: Scheduler, job: Job, fetched: Fetched) -> Job:
         crash_point("collect-before")
         self.follower.finish(scheduler, job)
-        job = self._with_memory(job)
         collected = self._collect(scheduler, job, fetched)
+        job = self._with_memory(job, collected.results)
         exits = self._collector().exits(scheduler, job)
         crash_point("collect-after-files")
         dataset = self._dataset(job, collected)
@@ -131,12 +132,13 @@ class Concluder:
         self.learn(closed)
         return closed
 
-    def _with_memory(self, job: Job) -> Job:
+    def _with_memory(self, job: Job, results: Sequence[Document]) -> Job:
         """Take the job's own word for the memory that it took where its scheduler has none."""
-        told = of_this_attempt(job.attempt, self.live.progress(job.id))
-        if job.attempt.max_rss_bytes is not None or told is None or told.max_rss_bytes is None:
+        if job.attempt.max_rss_bytes is not None:
             return job
-        return job.with_attempt(max_rss_bytes=told.max_rss_bytes)
+        told = of_this_attempt(job.attempt, self.live.progress(job.id))
+        found = (told.max_rss_bytes if told else None, told_memory(results))
+        return job.with_attempt(max_rss_bytes=max(filter(None, found), default=None))
 
     def _collect(self, scheduler: Scheduler, job: Job, fetched: Fetched) -> Collected:
         """Fetch as much as its owner may keep, and say when that was too little."""

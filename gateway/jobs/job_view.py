@@ -16,6 +16,7 @@ from gateway.jobs import page_words as words
 from gateway.jobs.advise import NextRequest, next_request
 from gateway.jobs.alarm import alarm_of, instead_of
 from gateway.jobs.campaign import best_of
+from gateway.jobs.efficiency import efficiency_of
 from gateway.jobs.element_view import ended_grid, running_grid
 from gateway.jobs.grid_map import map_of
 from gateway.jobs.history import history_of, is_cut
@@ -156,6 +157,7 @@ def job_page(services: Gateway, who: Identity, job_id: str, asked: Mapping[str, 
         "element": _index(asked.get("element")) if element else None,
         "advice": words.advice(job, result, following) if attempt is job.attempt else "",
         "following": following,
+        "efficiency": efficiency_of(job.attempt),
         "history": history_of(job),
         "history_cut": is_cut(job),
         "neighbours": neighbours,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gateway.datasets.models import Dataset
-from gateway.jobs import ran, words
+from gateway.jobs import efficiency, ran, words
 from gateway.jobs.campaign import Best, best_of
 from gateway.jobs.collect import Collected, read_chisq, read_verdict
 from gateway.jobs.forecast import measured
@@ -34,6 +34,7 @@ def close(
     closed = replace(
         attempt,
         **ran.told(attempt, times),
+        **efficiency.told(attempt, collected.results),
         task_states=counted_by_files(attempt, exits),
         collected=True,
         dataset=dataset.id if dataset else None,

@@ -169,6 +169,12 @@ class Attempt:
     max_rss_bytes: int | None = None
     """The most memory that it was seen to take; None where nobody measured."""
 
+    cpu_s: float | None = None
+    """Processor time of its tasks, together; None where nobody measured."""
+
+    cpu_over_s: float = 0.0
+    """How long those tasks ran, together, that *cpu_s* is of."""
+
     cpus_given: int | None = None
     """Processors of each task as its scheduler gave them: a whole core or node may be more than was
     asked for. None where nobody told."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.jobs import line, ran, words
+from gateway.jobs import efficiency, line, ran, words
 from gateway.jobs.line import InLine
 from gateway.jobs.models import Attempt, Job, Stage, Tracking, Wish
 from gateway.jobs.prospects import expected_start
@@ -85,6 +85,7 @@ def observe(job: Job, reports: Sequence[JobReport]) -> Job:
         expected_start=expected_start(job.attempt, reports),
         elapsed_s=_elapsed_s(job.attempt, reports),
         **ran.seen(job.attempt, reports),
+        **efficiency.seen(reports),
         restarts=max(report.restarts for report in reports),
         max_rss_bytes=max(taken) if taken else job.attempt.max_rss_bytes,
         cpus_given=max((report.cpus for report in reports if report.cpus), default=None)

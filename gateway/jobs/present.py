@@ -10,6 +10,7 @@ from gateway.jobs.advise import NextRequest, next_request
 from gateway.jobs.alarm import alarm_of, instead_of
 from gateway.jobs.dependencies import after_of
 from gateway.jobs.earliest import SOURCE, Earliest
+from gateway.jobs.efficiency import told_efficiency
 from gateway.jobs.forecast import Forecast
 from gateway.jobs.models import Attempt, Job, Progress
 from gateway.jobs.reported import of_this_attempt
@@ -39,6 +40,7 @@ def present(job: Job, progress: Progress | None, cluster: ClusterSettings | None
         "next_request": _next(next_request(job, progress, cluster)),
         "alarm": _alarm(job, cluster),
         "forecast": told_forecast(attempt.forecast),
+        "efficiency": told_efficiency(attempt),
         "attempts": [_short(item) for item in job.attempts],
         "links": links(job),
     }

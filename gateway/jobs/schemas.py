@@ -9,14 +9,14 @@ from typing import Any
 from apiflask import Schema
 from marshmallow import RAISE, ValidationError, fields, post_load, validate, validates_schema
 
-from gateway.jobs.advice_schema import AlarmSchema, ForecastSchema, NextRequestSchema, VerdictSchema
+from gateway.jobs.advice_schema import AdvisedSchema, VerdictSchema
 from gateway.jobs.after_schema import AfterSchema, id_text
 from gateway.jobs.campaign import Campaign
 from gateway.jobs.campaign_schema import CampaignSchema
 from gateway.jobs.dependencies import After
 from gateway.jobs.expert import NOTHING, Expert
 from gateway.jobs.expert_schema import ExpertSchema
-from gateway.jobs.filing_schema import FiledQuery, FiledSchema, FilingSchema
+from gateway.jobs.filing_schema import FiledQuery, FilingSchema
 from gateway.jobs.number_field import NumberField
 from gateway.jobs.resource_schema import ResourcesSchema
 from gateway.jobs.resources import Resources
@@ -285,7 +285,7 @@ class AttemptSchema(Schema):
     chisq = fields.Float(required=True, allow_none=True)
 
 
-class JobSchema(FiledSchema):
+class JobSchema(AdvisedSchema):
     """A job, as it is now."""
 
     id = fields.String(required=True)
@@ -339,9 +339,6 @@ class JobSchema(FiledSchema):
     script_sha256 = fields.String(required=True)
     dataset = fields.String(required=True, allow_none=True)
     progress = fields.Nested(ProgressSchema, required=True, allow_none=True)
-    next_request = fields.Nested(NextRequestSchema, required=True, allow_none=True)
-    alarm = fields.Nested(AlarmSchema, required=True, allow_none=True)
-    forecast = fields.Nested(ForecastSchema, required=True, allow_none=True)
     verdict = fields.Nested(VerdictSchema, required=True, allow_none=True)
     chisq = fields.Float(required=True, allow_none=True)
     attempts = fields.List(fields.Nested(AttemptSchema), required=True)

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import redis
 
-from gateway.jobs import gone, ran
+from gateway.jobs import efficiency, gone, ran
 from gateway.jobs.line import cpus_of_task
 from gateway.jobs.models import Attempt, Job
 from gateway.records import time_text
@@ -62,6 +62,8 @@ class Used(NamedTuple):
     """Whether another attempt went on from it."""
 
     began: bool
+    idle: float = 0.0
+    """The part of its processors that did not compute, where that was more than half."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +142,7 @@ def _used(attempt: Attempt, *, continued: bool) -> Used:
         estimated=bool(hours) and attempt.tasks > 1 and attempt.elapsed_s is None,
         continued=continued,
         began=attempt.state is not JobState.CANCELLED or attempt.started is not None,
+        idle=efficiency.idle(attempt),
     )
 
 

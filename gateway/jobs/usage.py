@@ -26,6 +26,8 @@ MOST_JOBS = 50_000
 """Of a period: the newest, as many as are read in a request."""
 
 _DONE = JobState.COMPLETED.value
+IDLE = "IDLE"
+"""Why core-hours of attempts were wasted that came to something: their processors stood idle."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +65,8 @@ class Sum:
 
     core_hours: float = 0.0
     wasted: dict[str, float] = field(default_factory=dict)
-    """Core-hours of attempts that did not complete and that no other has continued, by state."""
+    """Core-hours of attempts that did not complete and that no other has continued, by state; of
+    the others what was idle, where less than half of their processors' time was used."""
 
     estimated: int = 0
     """Arrays with tasks of unknown length: these count from the first start to the last end."""
@@ -88,13 +91,18 @@ class Sum:
         self.ended[one.state] += 1
         self.core_hours += one.core_hours
         self.estimated += one.estimated
-        if one.continued:
-            return
         done = one.state == _DONE
-        self.succeeded += done
-        self.judged += one.began
-        if one.core_hours and not done:
-            self.wasted[one.state] = self.wasted.get(one.state, 0.0) + one.core_hours
+        if done or one.continued:
+            self._waste(IDLE, one.core_hours * one.idle)
+        else:
+            self._waste(one.state, one.core_hours)
+        if not one.continued:
+            self.succeeded += done
+            self.judged += one.began
+
+    def _waste(self, why: str, core_hours: float) -> None:
+        if core_hours:
+            self.wasted[why] = self.wasted.get(why, 0.0) + core_hours
 
 
 @dataclass(kw_only=True)

@@ -42,6 +42,8 @@ def filled(site: Site) -> Site:
         never.with_attempt(started=None, ended=None),
         ended(JobState.COMPLETED, 2.0, owner="carl"),
         make_job(created=DAY, stage=Stage.SUBMITTED),
+        ended(JobState.COMPLETED, 1.0, owner="carl", cpu_s=900.0, cpu_over_s=3600.0),
+        ended(JobState.COMPLETED, 1.0, owner="carl", cpu_s=1900.0, cpu_over_s=3600.0),
     ]
     for job in jobs:
         site.services.job_store.add(job)
@@ -54,18 +56,25 @@ def test_waste_is_told_by_reason_kind_and_group_with_the_rate_of_success(
     path = tmp_path_factory.mktemp("policy") / "policy.toml"
     filled.services.policies.put(path, POLICY, "root")
     found = root.get(URL).json
-    assert found["total"]["wasted"] == {"FAILED": 0.5, "OUT_OF_MEMORY": 1.5, "CANCELLED": 1.0}
-    assert found["total"]["wasted_core_hours"] == 3.0
-    assert found["total"]["success_rate"] == 0.4, "who was cancelled before it began is no end"
+    assert found["total"]["wasted"] == {
+        "FAILED": 0.5,
+        "OUT_OF_MEMORY": 1.5,
+        "CANCELLED": 1.0,
+        "IDLE": 0.75,  # of the one that used less than half of its processor, and of no other
+    }
+    assert found["total"]["wasted_core_hours"] == 3.75
+    rate = found["total"]["success_rate"]
+    assert rate == pytest.approx(4 / 7), "who was cancelled before it began is no end"
     assert (found["left_out"], found["counted_from"]) == (0, None)
     kinds = {row["name"]: row for row in found["kinds"]}
     assert (kinds["survey"]["wasted"], kinds["survey"]["success_rate"]) == ({"FAILED": 0.5}, 0)
     groups = [(row["name"], row["core_hours"], row["wasted_core_hours"]) for row in found["groups"]]
-    assert groups == [("optics", 6.0, 3.0), ("", 2.0, 0.0), ("beam", 1.0, 1.0)]
+    assert groups == [("optics", 6.0, 3.0), ("", 4.0, 0.75), ("beam", 1.0, 1.0)]
 
     page = root.get(URL.replace("/api/v1", "")).text
-    for text in ("out of memory 1.50", "<td>optics</td>", "in no group", "<td>survey</td>", "40 %"):
+    for text in ("out of memory 1.50", "idle 0.75", "<td>optics</td>", "in no group", "57 %"):
         assert text in page, text
+    assert "<td>survey</td>" in page
     for by, count in (("user", 3), ("kind", 2), ("group", 3)):
         table = root.get(URL.replace("/api/v1/admin/usage", "/admin/usage.csv") + f"&by={by}")
         rows = list(csv.DictReader(io.StringIO(table.text)))

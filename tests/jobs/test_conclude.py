@@ -286,7 +286,11 @@ def test_a_job_is_believed_about_its_memory_only_where_its_scheduler_measured_no
     job = make_job(max_rss_bytes=measured)
     told = Progress(t=1.0, step=1, steps=2, chisq=None, max_rss_bytes=2 << 20)
     site.concluder.live.add_events(job.id, [], progress=told, followed={})
-    assert site.concluder._with_memory(job).attempt.max_rss_bytes == kept
+    results: list[Document] = [{"usage": {"max_rss_bytes": 1 << 20}}, {"status": "done"}]
+    assert site.concluder._with_memory(job, results).attempt.max_rss_bytes == kept
+    results = [{"usage": {"max_rss_bytes": 3 << 20}}]
+    more = max(3 << 20, measured or 0)
+    assert site.concluder._with_memory(job, results).attempt.max_rss_bytes == more
 
 
 def test_many_files_are_fetched_in_turns_that_hold_up_no_other_owner(
