@@ -123,7 +123,8 @@ class Calls:
         Raises
         ------
         AccountingError
-            If it does not answer; a site without accounting knows nothing, which is an answer.
+            If it does not answer; a site without accounting, or without the command, knows nothing,
+            which is an answer.
         """
         rows: list[JobReport] = []
         for ids in slurm_argv.batches(native_ids):
@@ -140,6 +141,8 @@ class Calls:
         return rows
 
     def _accounting(self, argv: Sequence[str], separator: str) -> list[JobReport]:
+        if not self._link.open()["programs"].get("sacct"):
+            return []
         answer = self.run(argv)
         if answer.status == 0:
             rows = slurm_text.parse_sacct(answer.stdout, separator)

@@ -26,7 +26,11 @@ from scheduler.slurm_argv import (
 
 _UTC = timezone.utc  # noqa: UP017 - this file runs on login nodes, which may have Python 3.10
 _JOB_ID = re.compile(r"([0-9]{1,18})(?:_(?:([0-9]{1,9})|\[([0-9,:%-]*)\]))?")
-_PARSABLE = re.compile(r"([1-9][0-9]{0,17})(?:;[A-Za-z0-9_.-]{1,64})?")
+_PRINTED_ID = re.compile(
+    r"(?:Submitted batch job )?([1-9][0-9]{0,17})(?:(?:;| on cluster )[A-Za-z0-9_.-]{1,64})?"
+)
+"""With --parsable, and as a site's own sbatch says it that does not pass that on."""
+
 _MOST_TASKS = 4_000_001  # Slurm's own greatest MaxArraySize
 
 _FOLDED = {
@@ -270,6 +274,8 @@ def classify(status: int, stdout: str, stderr: str) -> Submission:
 
     >>> classify(0, "Welcome to Stampede\n4711;alpha\n", "sbatch: note: no partition specified")
     Submitted(native_id='4711')
+    >>> isinstance(classify(0, "2026\nSubmitted batch job 4711\n", ""), Uncertain)
+    True
     >>> classify(1, "", "sbatch: error: Batch job submission failed: Invalid qos").text
     'sbatch: error: Batch job submission failed: Invalid qos'
     >>> classify(1, "", "Batch job submission failed: Socket timed out").begun
@@ -278,7 +284,8 @@ def classify(status: int, stdout: str, stderr: str) -> Submission:
     (True, True)
     """
     said = "\n".join(part for part in (stderr.strip(), stdout.strip()) if part)
-    ids = {match[1] for line in stdout.split("\n") if (match := _PARSABLE.fullmatch(line.strip()))}
+    lines = map(str.strip, stdout.split("\n"))
+    ids = {match[1] for line in lines if (match := _PRINTED_ID.fullmatch(line))}
     if status == 0 and len(ids) == 1:
         return Submitted(native_id=ids.pop())
     text = said[:2000] or f"sbatch said nothing and left status {status}"

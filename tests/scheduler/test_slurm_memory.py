@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from scheduler.base import JobState, Launch, Uncertain
 from scheduler.slurm import Slurm
 from tests.helpers import eventually
-from tests.scheduler.site import Site, named, open_slurm, sleeper, slurm_config, slurm_here
+from tests.scheduler.site import (
+    Site,
+    named,
+    open_slurm,
+    sleeper,
+    slurm_config,
+    slurm_here,
+    wrapped_commands,
+)
 from tests.slurm.cluster import Cluster, private_cluster
 from tests.slurm.config import ClusterConfig
 
@@ -141,6 +150,17 @@ def test_a_site_without_accounting_knows_what_is_in_the_queue_and_nothing_else(
     assert isinstance(outcome, Uncertain)
     assert slurm.claim(job.directory, 1, "void") == past.job_id
     assert slurm.read(job.directory, "exit.0.json", 0, 8) == b'{"rc": 3'
+
+
+def test_a_login_node_without_sacct_holds_up_no_job(past: Past, tmp_path: Path) -> None:
+    programs = Path(wrapped_commands(tmp_path / "bin", "sacct", "exit 1"))
+    (programs / "sacct").unlink()
+    config = replace(slurm_config(past.cluster), programs=str(programs))
+    with slurm_here(config) as slurm:
+        answer = slurm.states([past.job_id, past.array_id])
+        assert [row.task for row in answer[past.array_id]] == [2]
+        assert past.job_id not in answer
+        assert named(slurm, past.job.marker) == []
 
 
 def test_an_array_that_ends_is_whole_whichever_source_knows_what(slurm: Slurm, past: Past) -> None:
