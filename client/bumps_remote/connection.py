@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from bumps_remote import like_bumps
+from bumps_remote.additions import expert_of
+from bumps_remote.after import After
 from bumps_remote.array import Element, choose_pack, choose_throttle, make_elements
 from bumps_remote.campaign import Grid, Starts, make_campaign
 from bumps_remote.config import Server, check_url, find_server
@@ -19,16 +22,15 @@ from bumps_remote.journal import Journal
 from bumps_remote.live import is_live, live_bundle
 from bumps_remote.live_array import live_elements
 from bumps_remote.options import (
-    RESOURCES,
     check_fit,
-    check_resources,
     read_pars,
     read_text,
+    take_resources,
 )
 from bumps_remote.reading import PAGE, Reading
 from bumps_remote.shares import Shares
 from bumps_remote.signin import Wish, with_password
-from bumps_remote.submission import After, Submitter, Wanted
+from bumps_remote.submission import Submitter, Wanted
 from bumps_remote.tags import Tags
 from bumps_remote.transport import Call, Document, Notice, Patience, Transport
 from bumps_remote.upload import Told
@@ -167,7 +169,9 @@ class Connection(Reading):
             Of a script: see `files.make_bundle`.
         fit, options
             The method and its options as bumps names them, such as ``samples=20000``; among
-            *options* also ``cpus, wall, mem, partition, account, qos``.
+            *options* also ``cpus, wall, mem, partition, account, qos``, other options of sbatch
+            such as ``gres, constraint, ntasks``, and ``mpi``. Where the site's policy allows it,
+            ``directives={"nodelist": "node7"}`` and shell ``lines`` before the fit.
         simulate, noise
             Replace the data by theory and so many percent of noise; None: as uncertain as the data.
         pars
@@ -176,7 +180,8 @@ class Connection(Reading):
             The name of one of yours, which decides account, QOS and reservation.
         after, after_kind
             Ids of jobs that must have ended before it begins: well (``afterok``), without success
-            (``afternotok``) or somehow (``afterany``).
+            (``afternotok``) or somehow (``afterany``); that have begun (``after``). ``singleton``
+            names none: after all older ones of its title.
         files, replace, pack
             Makes it an array: see `map`.
         grid
@@ -192,9 +197,7 @@ class Connection(Reading):
         RefusedError
             Naming each field that the server does not take.
         """
-        resources = {
-            RESOURCES[name]: options.pop(name) for name in list(options) if name in RESOURCES
-        }
+        resources, expert = take_resources(options), expert_of(options)
         given = {**({"fit": fit} if fit else {}), **options}
         check_fit(given, self.methods())
         elements: tuple[Element, ...] = ()
@@ -224,7 +227,8 @@ class Connection(Reading):
             cluster=cluster,
             proposal=proposal,
             after=After(tuple(after), after_kind),
-            resources=check_resources(resources),
+            resources=resources,
+            expert=expert,
             elements=elements,
             campaign=campaign,
             pack=pack if campaign else choose_pack(len(elements), pack),
@@ -279,10 +283,14 @@ class Connection(Reading):
         told
             Hears how many bytes of its files are there.
         """
-        accepted = self.submitter(told=told).submit(wanted, new=new)
+        accepted = self.submitter(told=told).submit(self.meant(wanted), new=new)
         if accepted.replayed and self._notice:
             self._notice("the earlier submission had arrived: this is its job")
         return Job(self, accepted.job)
+
+    def meant(self, wanted: Wanted) -> Wanted:
+        """Find the jobs that it begins after."""
+        return replace(wanted, after=wanted.after.found(self.find, self.server.url))
 
     def submitter(self, journal: Journal | None = None, told: Told | None = None) -> Submitter:
         """Make what submits, with a journal of its own if wished."""
@@ -376,8 +384,10 @@ class Connection(Reading):
         new: bool,
         failed: bool = False,
     ) -> Document:
-        resources = {RESOURCES[key]: change.pop(key) for key in list(change) if key in RESOURCES}
-        body: Document = {"options": change, "resources": check_resources(resources)}
+        resources, expert = take_resources(change), expert_of(change)
+        body: Document = {"options": change, "resources": resources}
+        if expert is not None:
+            body["expert"] = expert
         if seed is not None:
             body["seed"] = seed
         if failed:

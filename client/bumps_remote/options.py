@@ -29,6 +29,10 @@ _BUILT_IN = {
     "lm": "steps:int ftol:float xtol:float starts:int jump:float time:float",
     "pt": "steps:int nT:int CR:float burn:int Tmin:float Tmax:float time:float",
 }
+_LONG = (
+    "nodes", "ntasks", "mem_per_cpu", "gres", "gpus", "gpus_per_node", "constraint", "reservation",
+    "wckey", "licenses", "mail_type", "mail_user", "nice", "exclusive", "mpi",
+)  # fmt: skip
 RESOURCES = {
     "cpus": "cpus_per_task",
     "wall": "time",
@@ -36,8 +40,9 @@ RESOURCES = {
     "partition": "partition",
     "account": "account",
     "qos": "qos",
+    **dict(zip(_LONG, _LONG, strict=True)),
 }
-"""Our short names -> Slurm's long ones."""
+"""Our names -> Slurm's long ones; ``mpi`` is the gateway's own."""
 
 LISTS = ("--args", "--array")
 """Options that take all words up to the next option."""
@@ -192,6 +197,17 @@ def check_memory(text: str) -> str:
     if not _MEMORY.fullmatch(text.strip()):
         raise UsageError(f"--mem must be a size such as 4G or 500M, not {clean_line(text, 40)!r}")
     return text.strip()
+
+
+def take_resources(given: dict[str, Any]) -> dict[str, Any]:
+    """Take what is asked of the machine out of some options; answer it by Slurm's long names.
+
+    >>> given = {"samples": 1000, "cpus": 2}
+    >>> take_resources(given), given
+    ({'cpus_per_task': 2}, {'samples': 1000})
+    """
+    names = [name for name in given if name in RESOURCES]
+    return check_resources({RESOURCES[name]: given.pop(name) for name in names})
 
 
 def check_resources(resources: Mapping[str, Any]) -> dict[str, Any]:

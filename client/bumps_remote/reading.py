@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bumps_remote.array import find_element, summaries
 from bumps_remote.config import Server
-from bumps_remote.errors import RefusedError
+from bumps_remote.errors import NotFoundError, RefusedError
 from bumps_remote.fetch import Fetched, Fetcher, Told, fetch_whole, read_document, read_files
 from bumps_remote.ids import find_id
 from bumps_remote.options import Methods, built_in_methods, methods_of
@@ -53,6 +53,13 @@ class Reading:
     def me(self) -> Document:
         """Say who one is there."""
         return self._get("/me")
+
+    def policy(self) -> Document:
+        """Say what the site's policy gives to one; empty where the server knows of none."""
+        try:
+            return self._get("/me/policy")
+        except NotFoundError:
+            return {}
 
     def clusters(self) -> list[Document]:
         """List where jobs can run, with the limits of each."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from bumps_remote.additions import expert_of
 from bumps_remote.errors import NotFoundError, RefusedError, UsageError
 from bumps_remote.job import Job
 from bumps_remote.journal import Draft
-from bumps_remote.options import RESOURCES, check_resources
+from bumps_remote.options import take_resources
 from bumps_remote.text import clean_line
 from bumps_remote.transport import Call, Document
 
@@ -149,10 +150,13 @@ def meant_by(shares: Sequence[Document], whom: str) -> list[Document]:
 def _changed(request: Document, change: dict[str, Any]) -> Document:
     """Change options and resources of a request, and leave its problem out."""
     seed = change.pop("seed", None)
-    asked = {RESOURCES[key]: change.pop(key) for key in list(change) if key in RESOURCES}
+    asked = take_resources(change)
+    expert = expert_of(change)
     kept = {name: value for name, value in request.items() if name != "problem"}
     if change:
         kept["options"] = {**(kept.get("options") or {}), **change}
     if asked:
-        kept["resources"] = {**(kept.get("resources") or {}), **check_resources(asked)}
+        kept["resources"] = {**(kept.get("resources") or {}), **asked}
+    if expert is not None:
+        kept["expert"] = expert
     return kept if seed is None else {**kept, "seed": seed}

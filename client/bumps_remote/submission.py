@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bumps_remote.after import After
 from bumps_remote.array import Element
 from bumps_remote.errors import RefusedError, UsageError
 from bumps_remote.faults import crash_point
@@ -20,18 +21,6 @@ _FOR_GOOD = frozenset({400, 404, 409, 413, 415, 422})
 """After these answers the same submission can never be accepted, and no job was made."""
 
 _MINUTE_S, _HOUR_S = 60, 3600
-
-
-@dataclass(frozen=True)
-class After:
-    """Which jobs shall have ended before one begins, by their ids, and how."""
-
-    jobs: Sequence[str] = ()
-    kind: str = "afterok"
-
-    def document(self) -> Document | None:
-        """Write it for a request; None when it need not wait."""
-        return {"kind": self.kind, "jobs": list(self.jobs)} if self.jobs else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +46,9 @@ class Wanted:
     after: After = field(default_factory=After)
     resources: Mapping[str, object] = field(default_factory=dict)
     """Slurm's long names, such as ``cpus_per_task``."""
+
+    expert: Mapping[str, Any] | None = None
+    """What else is added to the script, where policy allows: ``directives`` and ``lines``."""
 
     elements: Sequence[Element] = ()
     campaign: Mapping[str, object] | None = None
@@ -95,6 +87,7 @@ class Wanted:
             "proposal": self.proposal,
             "after": self.after.document(),
             "resources": dict(self.resources) or None,
+            "expert": dict(self.expert) if self.expert else None,
             "elements": [element.document() for element in self.elements] or None,
             "pack": self.pack if self.elements else None,
             "throttle": self.throttle,

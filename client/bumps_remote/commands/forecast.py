@@ -9,9 +9,10 @@ from typing import Any
 import click
 
 from bumps_remote.commands.common import answer, connect
+from bumps_remote.commands.like import make_command
 from bumps_remote.commands.look import preview_lines
 from bumps_remote.commands.outcome import follow, report
-from bumps_remote.commands.submit import make_command, send, wanted_of
+from bumps_remote.commands.submit import send, wanted_of
 from bumps_remote.connection import Connection
 from bumps_remote.job import Job, succeeded
 from bumps_remote.options import check_fit
@@ -27,6 +28,7 @@ def _forecast(
 ) -> None:
     wanted = wanted_of(ctx, given, quiet=as_json)
     with connect(url, insecure=insecure) as connection:
+        wanted = connection.meant(wanted)
         check_fit(wanted.options, connection.methods())
         with (
             sending(quiet=as_json) as bar,

@@ -15,6 +15,7 @@ from rich.text import Text
 from bumps_remote.commands.common import answer, common, connect, print_json
 from bumps_remote.commands.outcome import follow, left_alone, report
 from bumps_remote.commands.parameters import (
+    PLAIN,
     SECONDS,
     WHOLE,
     given_options,
@@ -194,6 +195,7 @@ def delete(ids: tuple[str, ...], url: str | None, *, insecure: bool, as_json: bo
 @click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Such as samples=1e5.")
 @click.option("--seed", type=WHOLE)
 @resource_options
+@PLAIN
 @NEW_ATTEMPT
 @click.option("--wait/--no-wait", "waiting", default=False, help="Wait until it has ended.")
 @common

@@ -27,6 +27,7 @@ _FAR = 2.0
 """So many standard deviations apart, and a line is coloured."""
 
 _SETTINGS = 12
+_DIFFERENCE = {"+": "green", "-": "red"}
 _HOW = {
     "bash": 'eval "$(bumps-remote completion bash)"   # in ~/.bashrc',
     "zsh": 'eval "$(bumps-remote completion zsh)"    # in ~/.zshrc, after compinit',
@@ -146,6 +147,10 @@ def preview_lines(found: Document) -> Iterator[Text]:
             f"{number(accuracy.get('factor'), 2)}",
             "dim",
         )
+    if found.get("difference"):
+        yield Text("what you add to the script:")
+        for line in str(found["difference"]).splitlines():
+            yield Text(clean(line), style=_DIFFERENCE.get(line[:1], "dim"))
     for warning in found.get("warnings") or []:
         yield Text(clean(warning), style="yellow")
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from bumps_remote.additions import read_additions
 from bumps_remote.errors import UsageError
 from bumps_remote.options import (
     FitOption,
@@ -75,20 +77,42 @@ _RESOURCES = (
     click.option("--partition", help="Partition of the cluster."),
     click.option("--account", help="Account that pays."),
     click.option("--qos", help="Quality of service."),
-)
-RESOURCE_NAMES = ("cpus", "wall", "mem", "partition", "account", "qos")
+    click.option("--ntasks", type=WHOLE, help="With --mpi: so many ranks."),
+    click.option("--mpi", is_flag=True, default=None,
+                 help="One fit over several machines; de and dream, where the site has MPI."),
+    click.option("--sbatch", multiple=True, metavar="OPTION",
+                 help="Any other option of sbatch, as in a script: gres=gpu:1. Some need the "
+                 "leave of the site's policy."),
+    click.option("--line", "line", multiple=True, metavar="COMMAND",
+                 help="A shell line of the script before the fit, such as 'module load bumps', "
+                 "where the site's policy lets you."),
+    click.option("--lines", type=click.Path(path_type=Path), metavar="FILE",
+                 help="The same, all from a file."),
+)  # fmt: skip
+_NAMES = ("cpus", "wall", "mem", "partition", "account", "qos", "ntasks", "mpi")
 
 
 def resource_options(function: _Function) -> _Function:
-    """Give a command Slurm's options."""
+    """Give a command Slurm's options, and what may be added to the script."""
     for option in reversed(_RESOURCES):
         function = option(function)
     return function
 
 
+PLAIN = click.option(
+    "--plain", is_flag=True, help="Without what --sbatch and --line have added to its script."
+)
+
+
 def resources_of(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Take what was asked of the machine, by our short names."""
-    return {name: given[name] for name in RESOURCE_NAMES if given.get(name) is not None}
+    """Take what was asked of the machine, by our names, with ``directives`` and ``lines``."""
+    asked = {name: given[name] for name in _NAMES if given.get(name) is not None}
+    added = read_additions(given["sbatch"], given["line"], given["lines"]).given()
+    if both := sorted(asked.keys() & added.keys()):
+        raise UsageError(f"--{both[0]} is given twice, by itself and by --sbatch: leave one out")
+    if given.get("plain"):
+        added = {"lines": "", **added}
+    return {**asked, **added}
 
 
 def fit_options(methods: Methods) -> list[click.Option]:

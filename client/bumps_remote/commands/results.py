@@ -19,7 +19,7 @@ from bumps_remote.array import find_element, summaries
 from bumps_remote.commands.common import answer, common, connect, print_json
 from bumps_remote.commands.jobs import NEW_ATTEMPT, again
 from bumps_remote.commands.outcome import default_folder, say_fetched
-from bumps_remote.commands.parameters import WHOLE, resource_options
+from bumps_remote.commands.parameters import PLAIN, WHOLE, resource_options
 from bumps_remote.completion import complete_job
 from bumps_remote.connection import Connection
 from bumps_remote.errors import JobFailedError, UsageError
@@ -213,6 +213,7 @@ def script(id: str, url: str | None, *, insecure: bool, as_json: bool) -> None:
 @click.option("--seed", type=WHOLE)
 @click.option("--failed", is_flag=True, help="Of an array, only the elements that are not done.")
 @resource_options
+@PLAIN
 @NEW_ATTEMPT
 @click.option("--wait/--no-wait", "waiting", default=False, help="Wait until it has ended.")
 @common

@@ -22,6 +22,7 @@ from bumps_remote.commands.common import (
     connect,
     patience,
 )
+from bumps_remote.commands.standing import standing_lines
 from bumps_remote.completion import complete_job, complete_profile
 from bumps_remote.config import (
     Server,
@@ -266,6 +267,7 @@ def info(id: str | None, url: str | None, *, insecure: bool, as_json: bool) -> N
         document = {
             "url": connection.server.url,
             "me": connection.me(),
+            "policy": connection.policy(),
             "clusters": connection.clusters(),
             "methods": {
                 name: [vars(option) for option in options.values()]
@@ -289,6 +291,7 @@ def _about(document: Document) -> Iterator[Text]:
         default = " (default)" if cluster.get("default") else ""
         shown = "; ".join(part for part in parts if part)
         yield Text(f"cluster {clean_line(cluster['name'])}{default}: {shown}")
+    yield from standing_lines(document["policy"])
     for name, options in document["methods"].items():
         names = " ".join(option["name"] for option in options)
         yield Text(f"--fit={clean_line(name)}: {clean_line(names)}")

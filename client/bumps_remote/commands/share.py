@@ -13,6 +13,7 @@ from rich.text import Text
 from bumps_remote.commands.common import answer, common, connect
 from bumps_remote.commands.outcome import follow, report, say_submitted
 from bumps_remote.commands.parameters import (
+    PLAIN,
     WHOLE,
     given_options,
     resource_options,
@@ -148,6 +149,7 @@ def shared(link: str | None, url: str | None, *, insecure: bool, as_json: bool) 
 @click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Such as samples=1e5.")
 @click.option("--seed", type=WHOLE)
 @resource_options
+@PLAIN
 @click.option("--new", is_flag=True, help="Another even if the same is unfinished in the journal.")
 @click.option("--wait/--no-wait", "waiting", default=False, help="Wait until it has ended.")
 @common
