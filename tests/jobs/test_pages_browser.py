@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -13,6 +14,18 @@ from tests.jobs.making_pages import BROKEN, HOSTILE, Fits, Window, model, pixels
 pytestmark = pytest.mark.browser
 DREAM = {"fit": "dream", "samples": 1000, "burn": 20, "pop": 5}
 LONG = 60_000
+MANY = 11_000
+LATER = f"""
+import time
+from pathlib import Path
+
+print("line 0", flush=True)
+while not Path(TOLD).exists():
+    time.sleep(0.05)
+print("".join(f"line {{number}}\\n" for number in range(1, {MANY})), end="", flush=True)
+"""
+"""Prints more than a page keeps, once somebody looks; it is no model, so that it ends there."""
+
 LOUD = """
 for number in range(3000):
     print(f"line {number} <b>\\x1b[32mok\\x1b[0m {'.' * 20}")
@@ -241,6 +254,27 @@ def test_what_is_not_among_the_lines_shown_is_found_in_the_whole_log(
     expect(page.locator("#log-text .line").first).to_contain_text("line 17 <b>")
     expect(page.locator("#log-text mark").first).to_have_text("line 17 <")
     assert serious(page) == []
+
+
+def test_of_a_long_log_that_is_followed_old_lines_go_and_come_back(
+    window: Window, fits: Fits, tmp_path: Path
+) -> None:
+    told = tmp_path / "go"
+    job = fits.fit(fits.problem(LATER.replace("TOLD", repr(str(told)))), options={"fit": "lm"})
+    page = window.open(f"/jobs/{job}")
+    lines, earlier = page.locator("#log-text .line"), page.locator("#log-earlier a")
+    expect(lines).to_have_text("line 0", timeout=LONG)
+    expect(earlier).to_have_count(0)
+    told.touch()
+    expect(lines.last).to_have_text(f"line {MANY - 1}", timeout=LONG)
+    expect(lines.first).not_to_have_text("line 0")
+    assert 8_000 <= lines.count() < MANY
+    while earlier.count():
+        count = lines.count()
+        earlier.click()
+        expect(lines).not_to_have_count(count)
+    text = page.locator("#log-text").text_content() or ""
+    assert text == "".join(f"line {number}\n" for number in range(MANY)), "each line once"
 
 
 def test_a_log_is_paused_and_goes_on(window: Window, fits: Fits) -> None:

@@ -3,7 +3,7 @@
 import { element } from "./page.js";
 
 const EVERY_MS = 2000;
-const KEPT_LINES = 20_000;
+const KEPT_LINES = 8_000;
 const BACK = 65_536;
 
 export class LogView {
@@ -18,10 +18,11 @@ export class LogView {
     this.start = Number(place.dataset.start);
     this.end = Number(place.dataset.end);
     this.ended = place.dataset.live !== "yes";
+    this.beginsAt(this.text.children, this.start);
+    this.linkBack();
     find("wrap").addEventListener("change", (event) => this.text.classList.toggle("unwrapped", !event.target.checked));
     find("times").addEventListener("change", (event) => this.text.classList.toggle("timed", event.target.checked));
     find("pause")?.addEventListener("click", (event) => this.pause(event.target));
-    find("earlier")?.addEventListener("click", (event) => this.earlier(event));
     this.find.addEventListener("input", () => this.search());
     this.find.addEventListener("keydown", (event) => this.next(event));
     this.follow.addEventListener("change", () => this.toEnd());
@@ -79,13 +80,48 @@ export class LogView {
     if (!part.lines.length) return false;
     this.text.querySelector(".line.partial")?.remove();
     this.end = Number(part.end);
+    this.beginsAt(part.lines, part.start);
     this.text.append(...part.lines);
-    const surplus = this.text.childElementCount - KEPT_LINES;
-    if (surplus > 0 && this.follow.checked) for (const line of [...this.text.children].slice(0, surplus)) line.remove();
+    if (this.follow.checked) this.dropSurplus();
     this.size.textContent = `Up to byte ${part.end} of ${part.size}`;
     this.mark(part.lines);
     this.toEnd();
     return part.later !== "";
+  }
+
+  // Where in the log the first line of what came together stands: of the others nobody asks.
+  beginsAt([first], place) {
+    if (first) first.dataset.at = place;
+  }
+
+  // Only whole parts go, so that the place where the rest begins is known, and can be gone back from.
+  dropSurplus() {
+    const lines = [...this.text.children];
+    const surplus = lines.length - KEPT_LINES;
+    if (surplus <= 0) return;
+    const first = lines.findLastIndex((line, index) => index <= surplus && line.dataset.at);
+    for (const line of lines.slice(0, first)) {
+      this.plain.delete(line);
+      line.remove();
+    }
+    this.start = Number(lines[first].dataset.at);
+    this.linkBack();
+  }
+
+  linkBack() {
+    let node = this.place.querySelector("#log-earlier");
+    if (!this.start) {
+      node?.remove();
+      return;
+    }
+    if (!node) {
+      node = element("p", { id: "log-earlier" }, element("a", { text: "earlier lines" }));
+      this.text.before(node);
+    }
+    const { stream, task, attempt } = this.place.dataset;
+    const link = node.querySelector("a");
+    link.href = `?${new URLSearchParams({ offset: Math.max(0, this.start - BACK), until: this.start, stream, task, attempt })}#log`;
+    link.onclick = (event) => this.earlier(event);
   }
 
   async earlier(event) {
@@ -96,11 +132,12 @@ export class LogView {
       const part = await this.part({ offset: Math.max(0, this.start - BACK), until: this.start });
       this.follow.checked = false;
       const height = this.text.scrollHeight;
+      this.beginsAt(part.lines, part.start);
       this.text.prepend(...part.lines);
       this.text.scrollTop += this.text.scrollHeight - height;
       this.start = Number(part.start);
       this.mark(part.lines);
-      if (!this.start) this.place.querySelector("#log-earlier").remove();
+      this.linkBack();
     } finally {
       this.back = false;
     }
