@@ -39,7 +39,7 @@ shown               ``present`` to programs; to people ``job_view``, ``result_vi
                     (``earliest_store``) when it could start, ``prospects`` when what waits
                     may; ``pending`` and
                     ``alarm`` say what never starts, ``in_its_place`` asks for another;
-                    ``listing`` finds, ``parameter_table``
+                    ``listing`` finds, ``named`` tells parameters apart, ``parameter_table``
                     and ``bundle`` write files; ``compared`` (``compared_settings``,
                     ``compared_files``, ``compare_schema``, ``compare_api``,
                     ``compare_pages``) lays results side by side

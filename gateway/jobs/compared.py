@@ -10,7 +10,6 @@ import hashlib
 import json
 import math
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,6 +21,7 @@ from gateway.errors import InvalidError, NotFoundError
 from gateway.ids import is_id
 from gateway.jobs.documents import read_document
 from gateway.jobs.models import Attempt, Job, Plan
+from gateway.jobs.named import by_name
 from gateway.jobs.result_view import ParameterRow, ResultView, read_element, read_results
 from gateway.jobs.service import find_attempt
 from gateway.records import Document
@@ -327,24 +327,6 @@ def _data_digest(blobs: BlobStore, dataset: Dataset, path: str) -> str:
         for model in models
     ]
     return hashlib.sha256(json.dumps(data).encode()).hexdigest()
-
-
-def by_name(found: Iterable[ParameterRow]) -> dict[str, ParameterRow]:
-    """Name parameters so that none hides another: bumps lets several have one label.
-
-    >>> row = ParameterRow(label="thickness", value=1.0)
-    >>> list(by_name([row, ParameterRow(label="rho", value=2.0), row]))
-    ['thickness', 'rho', 'thickness (2)']
-    """
-    named: dict[str, ParameterRow] = {}
-    seen: Counter[str] = Counter()
-    for row in found:
-        name = row.label
-        while name in named:
-            seen[row.label] += 1
-            name = f"{row.label} ({seen[row.label] + 1})"
-        named[name] = row
-    return named
 
 
 def _cell(row: ParameterRow | None, first: ParameterRow | None) -> Cell | None:

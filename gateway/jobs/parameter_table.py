@@ -36,12 +36,12 @@ def to_csv(results: ResultsView) -> str:
     held = [*map(_held, results.fixed), *([_MORE_FIXED] if results.fixed_left_out else [])]
     writer.writerow((*head, *held, *_COLUMNS))
     if results.result:
-        writer.writerows(_csv_row((), row) for row in results.result.parameters)
+        writer.writerows(_csv_row((), row.label, row) for row in results.result.parameters)
     for item in results.elements:
         values = _csv_held(item, results)
         start = (item.index, item.result.label, item.result.status, item.result.chisq, *values)
-        rows = item.result.parameters or (ParameterRow(label="", value=None),)
-        writer.writerows(_csv_row(start, row) for row in rows)
+        rows = item.rows or {"": ParameterRow(label="", value=None)}
+        writer.writerows(_csv_row(start, name, row) for name, row in rows.items())
     return text.getvalue()
 
 
@@ -58,9 +58,8 @@ def _csv_held(item: ElementView, results: ResultsView) -> list[Cell]:
     return values
 
 
-def _csv_row(start: Sequence[Cell], row: ParameterRow) -> list[Cell]:
-    numbers = _values(row)
-    return [safe_cell(cell) for cell in (*start, row.label, *numbers)]
+def _csv_row(start: Sequence[Cell], name: str, row: ParameterRow) -> list[Cell]:
+    return [safe_cell(cell) for cell in (*start, name, *_values(row))]
 
 
 def _values(row: ParameterRow) -> list[Cell]:
@@ -117,7 +116,7 @@ def to_json(results: ResultsView) -> str:
     """Write the parameters as JSON, with all digits."""
     if not results.elements:
         rows = results.result.parameters if results.result else ()
-        return json.dumps([_json_row(row) for row in rows], indent=1)
+        return json.dumps([_json_row(row.label, row) for row in rows], indent=1)
     return json.dumps([_json_element(item) for item in results.elements], indent=1)
 
 
@@ -128,13 +127,13 @@ def _json_element(item: ElementView) -> dict[str, object]:
         "status": item.result.status,
         "chisq": item.result.chisq,
         **({"fixed": dict(item.result.fixed)} if item.result.fixed else {}),
-        "parameters": [_json_row(row) for row in item.result.parameters],
+        "parameters": [_json_row(name, row) for name, row in item.rows.items()],
     }
 
 
-def _json_row(row: ParameterRow) -> dict[str, Cell]:
-    named = zip(_COLUMNS, (row.label, *_values(row)), strict=True)
-    return {name: value for name, value in named if value not in (None, "")}
+def _json_row(name: str, row: ParameterRow) -> dict[str, Cell]:
+    columns = zip(_COLUMNS, (name, *_values(row)), strict=True)
+    return {column: value for column, value in columns if value not in (None, "")}
 
 
 def to_latex(results: ResultsView) -> str:

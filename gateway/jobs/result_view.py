@@ -16,6 +16,7 @@ from gateway.datasets.blobs import BlobStore
 from gateway.datasets.models import Dataset, FileRef
 from gateway.jobs.concise import concise, plain
 from gateway.jobs.documents import read_stored, result_documents
+from gateway.jobs.named import by_name
 from gateway.records import Document, is_number
 
 _LABEL = 200
@@ -165,11 +166,12 @@ class ElementView:
 
     def row(self, label: str) -> ParameterRow | None:
         """Find a parameter; None when this element has no such one."""
-        return self._rows.get(label)
+        return self.rows.get(label)
 
     @cached_property
-    def _rows(self) -> Mapping[str, ParameterRow]:
-        return {row.label: row for row in reversed(self.result.parameters)}  # the first one counts
+    def rows(self) -> Mapping[str, ParameterRow]:
+        """Its parameters by names of which no two are the same."""
+        return by_name(self.result.parameters)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,13 +215,11 @@ class ResultsView:
     # The rows of a table ask for them, and elements are many.
     @cached_property
     def _labels(self) -> tuple[str, ...]:
-        rows = (row.label for item in self.elements for row in item.result.parameters)
-        return tuple(dict.fromkeys(rows))
+        return tuple(dict.fromkeys(name for item in self.elements for name in item.rows))
 
     @cached_property
     def _fixed(self) -> tuple[str, ...]:
-        names = (name for item in self.elements for name in item.result.fixed)
-        return tuple(dict.fromkeys(names))
+        return tuple(dict.fromkeys(name for item in self.elements for name in item.result.fixed))
 
 
 def read_results(blobs: BlobStore, dataset: Dataset, elements_asked: int) -> ResultsView:

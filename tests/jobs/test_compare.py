@@ -16,8 +16,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from gateway.datasets.blobs import BlobStore
 from gateway.errors import InvalidError
-from gateway.jobs.compared import MOST, Cell, Line, by_name, parse_refs
+from gateway.jobs.compared import MOST, Cell, Line, parse_refs
 from gateway.jobs.compared_files import _changes
+from gateway.jobs.named import by_name
 from gateway.jobs.result_view import ParameterRow
 from tests.jobs.making_pages import HOSTILE, Fits, Window, data, model, pixels, serious
 from tests.jobs.test_pages import Plain

@@ -16,7 +16,7 @@ import pytest
 from flask import render_template
 
 from gateway.jobs.element_view import ended_grid
-from gateway.jobs.parameter_table import to_csv, to_json, to_latex
+from gateway.jobs.parameter_table import to_csv, to_json, to_latex, to_text
 from gateway.jobs.result_view import ElementView, ResultsView, read_result
 from tests.web.fixtures import SiteMaker
 
@@ -62,6 +62,26 @@ def cpu_s(write: Write, results: ResultsView) -> float:
     begun = time.thread_time()
     assert write(results)
     return time.thread_time() - begun
+
+
+def test_parameters_of_one_label_are_told_apart_in_every_table() -> None:
+    twice = {"parameters": [fitted("rho", 1.0), fitted("sigma", 7.0), fitted("rho", 2.0)]}
+    results = results_of(twice, twice)
+    assert results.labels == ("rho", "sigma", "rho (2)")
+    assert [row["parameter"] for row in json.loads(to_json(results))[0]["parameters"]] == [
+        *results.labels
+    ]
+    lines = csv.DictReader(io.StringIO(to_csv(results)))
+    told = [(line["parameter"], float(line["value"])) for line in lines]
+    assert told == 2 * [("rho", 1.0), ("sigma", 7.0), ("rho (2)", 2.0)]
+    assert to_text(results).splitlines()[1].split() == [
+        "0",
+        "1",
+        "1.000(10)",
+        "7.000(10)",
+        "2.000(10)",
+    ]
+    assert r"$1.000 \pm 0.010$ & $7.000 \pm 0.010$ & $2.000 \pm 0.010$" in to_latex(results)
 
 
 @pytest.mark.parametrize("write", [to_csv, to_json, to_latex])
