@@ -85,6 +85,7 @@ def make_reconciler(gateway: Gateway, schedulers: Schedulers, ends: Ends) -> Rec
             limits=gateway.settings.limits,
             follower=follower,
             learn=ForecastStore(gateway.redis).learn,
+            told=gateway.surveys.libraries.learn,
         ),
         schedulers=schedulers,
         settings=gateway.settings,

@@ -88,6 +88,7 @@ def show_cluster(cluster: str) -> Page:
         "admin/cluster.html",
         cluster=one,
         survey=survey,
+        libraries=gateway().surveys.libraries.all().get(cluster),
         rules=rules(gateway(), cluster, survey),
         settings=gateway().settings.clusters[cluster],
     )

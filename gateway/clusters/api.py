@@ -9,7 +9,7 @@ from typing import Any
 from apiflask import APIBlueprint
 
 from fitters.bumps_options import METHODS
-from gateway.clusters.models import ClusterAccount
+from gateway.clusters.models import ClusterAccount, Survey
 from gateway.clusters.schemas import (
     ClusterAccountSchema,
     ClustersSchema,
@@ -34,6 +34,7 @@ def list_clusters() -> dict[str, Any]:
     settings = gateway().settings
     own = gateway().cluster_accounts.logins(identity().user)
     drained = gateway().drains.notes()
+    surveys, libraries = gateway().surveys.all(), gateway().surveys.libraries.all()
     return {
         "items": [
             {
@@ -50,10 +51,16 @@ def list_clusters() -> dict[str, Any]:
                 "max_array": cluster.max_array,
                 "partitions": list(cluster.partitions),
                 "drained": drained.get(name, ""),
+                "version": _version(surveys.get(name)),
+                "libraries": libraries.get(name),
             }
             for name, cluster in settings.clusters.items()
         ]
     }
+
+
+def _version(survey: Survey | None) -> str | None:
+    return survey.found.version if survey and survey.found else None
 
 
 @bp.get("/kinds")

@@ -38,6 +38,7 @@ class Surveys:
 
     def __init__(self, store: SurveyStore, settings: Settings, audit: Audit) -> None:
         self._store = store
+        self.libraries = store.libraries
         self._settings = settings
         self._audit = audit
         self._read: dict[str, tuple[float, Survey]] = {}

@@ -13,6 +13,13 @@ from gateway.clusters.service import LOGIN_PATTERN, LOGIN_RULE
 from gateway.web.fields import Instant
 
 
+class LibrariesSchema(Schema):
+    """What the last fit of a cluster has found installed there."""
+
+    seen = Instant(required=True)
+    versions = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+
+
 class ClusterSchema(Schema):
     """A site, with what it gives to one job."""
 
@@ -41,6 +48,20 @@ class ClusterSchema(Schema):
     drained = fields.String(
         required=True,
         metadata={"description": "why new jobs wait in the gateway for now; empty: they do not"},
+    )
+    version = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "of its scheduler, as last found; null: nobody has looked yet"},
+    )
+    libraries = fields.Nested(
+        LibrariesSchema,
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "Python, bumps, refl1d and others where fits run, as the last one that "
+            "ended told; null: none has yet"
+        },
     )
 
 

@@ -26,6 +26,7 @@ from typing import Any
 import redis
 import structlog
 
+from gateway.clusters.libraries import Libraries
 from gateway.clusters.models import ClusterAccount, Contact, Drain, Survey
 from gateway.errors import NoSpaceError
 from gateway.keepsakes import Keepsakes, Stored
@@ -154,6 +155,7 @@ class SurveyStore:
 
     def __init__(self, client: redis.Redis) -> None:
         self._redis: Any = client
+        self.libraries = Libraries(client)
 
     def put(self, cluster: str, survey: Survey) -> None:
         """Remember a look; nobody waits for it any more."""

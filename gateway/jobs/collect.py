@@ -17,6 +17,7 @@ from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
 
+from gateway.clusters.libraries import read_versions
 from gateway.datasets.blobs import BlobStore
 from gateway.datasets.models import FileRef
 from gateway.errors import TooLargeError
@@ -295,6 +296,8 @@ def _essence(result: Document, most_elements: int) -> Document:
         found["verdict"] = {"code": verdict.code, "text": verdict.text}
     found |= {name: result[name] for name in SPEEDS if _is_small(result, name)}
     found |= figures_of(result)
+    if versions := read_versions(result.get("versions")):
+        found["versions"] = versions
     if isinstance(result.get("parameters"), list):
         found["n_parameters"] = len(result["parameters"])
     if isinstance(result.get("elements"), list):

@@ -56,6 +56,9 @@ class Concluder:
     learn: Callable[[Job], None] = lambda _: None
     """Takes from a job that has ended what it tells of those to come."""
 
+    told: Callable[[str, object], None] = lambda *_: None
+    """Takes what a result says of the libraries of its cluster."""
+
     begun: dict[str, Fetched] = field(default_factory=dict)
     """What there is already of attempts whose files take more than a turn, by dataset."""
 
@@ -130,6 +133,8 @@ class Concluder:
             correlation_id=job.correlation_id,
         )
         self.learn(closed)
+        for result in collected.results[:1]:
+            self.told(job.cluster, result.get("versions"))
         return closed
 
     def _with_memory(self, job: Job, results: Sequence[Document]) -> Job:

@@ -72,7 +72,14 @@ def test_a_web_process_shows_what_is_kept_and_never_asks_itself(site: Site, root
                   partitions=(debug,))  # fmt: skip
     then = now() - timedelta(hours=3)
     SurveyStore(site.services.redis).put("local", Survey(found=found, probed=then, took_s=0.4))
+    hostile = {"bumps": "1.0.5", "numpy": "<script>", "<b>": "1", "h5py": 3, "python": "3.11.2"}
+    site.services.surveys.libraries.learn("local", hostile)
+    site.services.surveys.libraries.learn("local", {"evil": "1"})
     page = root.get("/admin/clusters/local").text
+    assert "python 3.11.2, bumps 1.0.5: the last fit" in page
+    (told,) = [one for one in root.get("/api/v1/clusters").json["items"] if one["name"] == "local"]
+    assert told["version"] == "Slurm 23.02"
+    assert told["libraries"]["versions"] == {"python": "3.11.2", "bumps": "1.0.5"}
     assert "&lt;b&gt;hpc&lt;/b&gt;" in page
     assert "<b>hpc</b>" not in page
     for words in ("3 h ago", "debug", "1:00:00", "Probe again"):

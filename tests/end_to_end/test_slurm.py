@@ -78,6 +78,9 @@ def test_a_fit_runs_on_slurm_and_comes_back_right(cluster: Cluster, api: Api) ->
     asked = ("sacct", "-n", "-X", "-j", job["native_id"], "-o", "JobName%60")
     # The accounting hears of a job some seconds later, and of its name last.
     eventually(lambda: cluster.run(*asked).strip() == f"gw-{job['id']}-1", what="its name")
+    told = {one["name"]: one["libraries"] for one in api.http.get("/clusters").json()["items"]}
+    assert told["hpc"]["versions"].items() <= result["versions"].items()
+    assert {"python", "bumps", "numpy"} <= told["hpc"]["versions"].keys()
 
 
 def test_what_sbatch_got_is_what_the_preview_showed(site: LiveGateway, api: Api) -> None:
@@ -192,6 +195,8 @@ def test_an_administrator_sees_what_slurm_can_do_and_what_follows(site: LiveGate
     rules = {rule["found"]: rule for rule in answer["strategy"]}
     follows = rules["ended jobs leave Slurm's memory after 300 s (MinJobAge)"]["follows"]
     assert "at least every 2 s" in follows
+    items = boss.http.get("/clusters").json()["items"]
+    assert [one["version"] for one in items if one["name"] == "hpc"] == [found["version"]]
 
 
 def test_a_frozen_controller_makes_one_job_not_two(cluster: Cluster, api: Api) -> None:
