@@ -36,6 +36,7 @@ from gateway.notifications.mail_store import MailStore
 from gateway.notifications.mails import Mails
 from gateway.notifications.outbox_store import OutboxStore
 from gateway.notifications.service import Notifications
+from gateway.notifications.shares import ShareNotices
 from gateway.notifications.store import NotificationStore
 from gateway.notifications.webhook_store import WebhookStore
 from gateway.notifications.webhooks import Webhooks
@@ -94,10 +95,11 @@ def open_gateway(settings: Settings) -> Gateway:
     job_store = JobStore(client, Sidecars(state / "sidecars" / "jobs"))
     policies = _open_policies(state, client, job_store, accounts.audit)
     shares = ShareStore(client, Keepsakes(state, "shares"))
-    sharing = Sharing(shares, accounts, PolicyGroups(policies), accounts.audit, settings)
+    notification_store = NotificationStore(client)
+    notices = ShareNotices(notification_store, job_store)
+    sharing = Sharing(shares, accounts, PolicyGroups(policies), accounts.audit, settings, notices)
     live = LiveStore(client, settings.limits.ended_events_s)
     surveys = Surveys(SurveyStore(client), settings, accounts.audit)
-    notification_store = NotificationStore(client)
     starts = Starts(EarliestStore(client), settings, cluster_accounts, live.wake)
     return Gateway(
         settings=settings,

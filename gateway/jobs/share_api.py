@@ -70,6 +70,15 @@ def take_back_share(job_id: str, share_id: str) -> str:
     return ""
 
 
+@bp.post("/jobs/<job_id>/leave")
+@bp.output({}, status_code=204)
+@answers(HTTPStatus.NOT_FOUND)
+def leave_job(job_id: str) -> str:
+    """Have a job that others share with you in your list no more, until it is shared anew."""
+    gateway().jobs.shared.leave(identity(), job_id)
+    return ""
+
+
 @bp.post("/jobs/<job_id>/copy")
 @bp.output(CopySchema)
 @answers(HTTPStatus.CONFLICT)

@@ -34,6 +34,12 @@ def take_back(job_id: str, share_id: str) -> Page:
     return do(job_id, lambda: _take_back(job_id, share_id), f"/jobs/{job_id}#sharing")
 
 
+@bp.post("/jobs/<job_id>/leave")
+def leave(job_id: str) -> Page:
+    """Have a job of somebody else in one's list no more."""
+    return do(job_id, lambda: gateway().jobs.shared.leave(identity(), job_id), "/jobs?shared=true")
+
+
 @bp.post("/jobs/<job_id>/copy")
 def copy(job_id: str) -> Page:
     """Make what a job ran with one's own, and go on to the form of a new fit."""

@@ -75,6 +75,10 @@ class SharedJobs:
         """Give the list of one's own jobs, or of those that others share."""
         return _Shared(self, who) if shared else _Own(self._store, who.user)
 
+    def leave(self, who: Identity, id: str) -> None:
+        """Have a job of somebody else in one's list no more."""
+        self._sharing.leave(who, Name(KIND, id))
+
     def count(self, who: Identity) -> int:
         """Count the jobs that are shared with somebody."""
         return self._sharing.count(who, KIND)

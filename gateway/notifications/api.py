@@ -30,7 +30,7 @@ bp = APIBlueprint("notifications", __name__, tag="notifications")
 @bp.input(PlainPageSchema, location="query", arg_name="page")
 @bp.output(NotificationsSchema)
 def list_notifications(page: Page) -> tuple[dict[str, Any], int, dict[str, str]]:
-    """List the ends of one's jobs, newest first, of the last 200, and count the unread ones."""
+    """List the ends of one's jobs and what was shared, newest first, of the last 200."""
     user, service = identity().user, gateway().notifications
     found = service.newest(user, page.after, page.limit + 1)
     last = found[page.limit - 1].notification.id if len(found) > page.limit else None
@@ -59,7 +59,7 @@ def present(shown: Shown) -> dict[str, Any]:
     """Write a notification for its reader."""
     told = shown.notification
     links = {"job": f"/api/v1/jobs/{told.job}", "page": f"/jobs/{told.job}"}
-    return {**vars(told), "read": shown.read, "links": links}
+    return {**vars(told), "event": told.event, "read": shown.read, "links": links}
 
 
 @bp.get("/webhooks")

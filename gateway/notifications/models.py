@@ -1,4 +1,4 @@
-"""What a user is told: the end of an attempt of a job, or that it will not start."""
+"""What a user is told: the end of an attempt of a job, that it will not start, or is shared."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NAMED = 9
 
 @dataclass(frozen=True, kw_only=True)
 class Notification:
-    """One attempt of a job has ended, or will not start by itself."""
+    """One attempt of a job has ended, or will not start by itself; or somebody shares the job."""
 
     id: str
     """Also the id of the event wherever it is sent."""
@@ -30,7 +30,7 @@ class Notification:
     kind: str
     state: JobState
     text: str
-    """How it ended, or what keeps it from starting, in plain words."""
+    """How it ended, what keeps it from starting, or who shares it, in plain words."""
 
     verdict: Verdict | None
     made: datetime
@@ -40,9 +40,14 @@ class Notification:
     also: tuple[str, ...] = ()
     """The first of those."""
 
+    by: str = ""
+    """Who shares it; empty: it is one's own."""
+
     @property
     def event(self) -> str:
         """What happened, for programs."""
+        if self.by:
+            return "job.shared"
         return "job.ended" if self.state.final else "job.stuck"
 
 

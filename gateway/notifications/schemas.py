@@ -17,15 +17,18 @@ from scheduler.base import JobState
 
 
 class NotificationSchema(Schema):
-    """The end of an attempt of a job."""
+    """The end of an attempt of a job; or that it will not start, or that somebody shares it."""
 
     id = fields.String(required=True)
+    event = fields.String(
+        required=True, metadata={"description": "job.ended, job.stuck or job.shared"}
+    )
     job = fields.String(required=True)
     attempt = fields.Integer(required=True)
     title = fields.String(required=True)
     kind = fields.String(required=True)
     state = fields.Enum(JobState, by_value=True, required=True)
-    text = fields.String(required=True, metadata={"description": "how it ended, in plain words"})
+    text = fields.String(required=True, metadata={"description": "what happened, in plain words"})
     verdict = fields.Nested(VerdictSchema, required=True, allow_none=True)
     made = Instant(required=True)
     others = fields.Integer(
@@ -33,6 +36,9 @@ class NotificationSchema(Schema):
     )
     also = fields.List(
         fields.String(), required=True, metadata={"description": "the first of those, by id"}
+    )
+    by = fields.String(
+        required=True, metadata={"description": "who shares it; empty: it is one's own"}
     )
     read = fields.Boolean(required=True)
     links = fields.Dict(required=True)

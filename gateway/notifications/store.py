@@ -5,7 +5,8 @@ key                                      type    holds
 =======================================  ======  ===============================================
 ``notifications:watched``                set     ``{job}:{attempt}`` of what may end at any time
 ``notifications:told:{job}:{attempt}``   string  id of its notification, for a month; with
-                                                 ``:{reason}`` that of why it does not start
+                                                 ``:{reason}`` that of why it does not start;
+                                                 ``share:{job}:{field}:{user}`` of a share
 ``notifications:of:{user}``              zset    ids of a user's notifications, by their text
 ``notifications:texts:{user}``           hash    id -> the notification (JSON)
 ``notifications:unread:{user}``          set     ids that were not read yet
@@ -111,6 +112,17 @@ class NotificationStore:
         args: list[str | float] = [member, notification.id, text, KEPT, _TOLD_S]
         sent = (part for message in messages for part in put_arguments(message))
         return bool(self._tell(keys=keys, args=[*args, *sent]))
+
+    def withdraw(self, member: str, user: str) -> None:
+        """Take back what a user was told of something, if it was."""
+        if (known := self._redis.get(_told(member))) is None:
+            return
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.zrem(f"notifications:of:{user}", known)
+            pipe.hdel(f"notifications:texts:{user}", known)
+            pipe.srem(f"notifications:unread:{user}", known)
+            pipe.delete(_told(member))
+            pipe.execute()
 
     # ---- what its reader does
 

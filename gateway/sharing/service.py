@@ -52,13 +52,30 @@ class Groups(Protocol):
         """Say who belongs there; None when there is no such group."""
 
 
+class Notices(Protocol):
+    """What tells people of shares."""
+
+    def shared(self, share: Share, readers: Sequence[str]) -> None:
+        """Tell readers of a new share."""
+
+    def taken_back(self, share: Share, readers: Sequence[str]) -> None:
+        """Tell them no more of it."""
+
+
 class Sharing:
     """Who else may read a thing."""
 
     def __init__(
-        self, store: ShareStore, users: Users, groups: Groups, audit: Audit, settings: Settings
+        self,
+        store: ShareStore,
+        users: Users,
+        groups: Groups,
+        audit: Audit,
+        settings: Settings,
+        notices: Notices,
     ) -> None:
         self._store = store
+        self._notices = notices
         self._users = users
         self._groups = groups
         self._audit = audit
@@ -153,6 +170,9 @@ class Sharing:
             found = self._store.add(wanted, MOST)
         if found.id == wanted.id:
             self._audit.record(who.user, f"{thing.kind}.share", _subject(found))
+            if how is How.USER:
+                self._store.bring_back(thing.name, to)
+            self._notices.shared(found, self._readers(found, thing.owner))
         elif not _ends_alike(found.expires, expires):
             raise ConflictError(
                 f"it is shared with {to} already, until another time: take that back first"
@@ -203,6 +223,42 @@ class Sharing:
         if share is None or not self._store.remove(share):
             raise NotFoundError(f"it has no share {share_id[:26]}, or no more: list them again")
         self._audit.record(who.user, f"{thing.kind}.unshare", _subject(share))
+        self._notices.taken_back(share, self._readers(share, thing.owner))
+
+    def _readers(self, share: Share, owner: str) -> list[str]:
+        """Name those whom a share gives a thing by name or group."""
+        if share.how is How.LINK:
+            return []
+        names = [share.to] if share.how is How.USER else self._groups.members_of(share.to) or ()
+        return [name for name in names if name not in (owner, share.by)]
+
+    def leave(self, who: Identity, name: Name) -> None:
+        """Have a thing of somebody else in one's list no more, until it is given anew.
+
+        What was given by name or link cannot be read any more; what a group may read, every
+        member may.
+
+        Raises
+        ------
+        NotFoundError
+            When nobody shares such a thing with them.
+        """
+        groups = self._groups.groups_of(who.user) if who.user else ()
+        grants = [one for one in self._store.look([name], who.user)[0] if who.user]
+        own = [one.share for one in grants if self._opens(one, who, groups)]
+        own = [one for one in own if one.by != who.user]
+        if not own:
+            raise NotFoundError(f"nobody shares a {name.kind} {name.id[:26]} with you")
+        for share in own:
+            match share.how:
+                case How.USER:
+                    self._store.remove(share)
+                case How.LINK:
+                    self._store.close(share, who.user)
+                case How.GROUP:
+                    self._store.put_away(name, who.user)
+            self._notices.taken_back(share, [who.user])
+            self._audit.record(who.user, f"{name.kind}.leave", _subject(share))
 
     def going(self, name: Name) -> Callable[[], None]:
         """Say, before a thing is deleted, what is to be done when it was: files go after it."""
@@ -254,10 +310,11 @@ class Sharing:
 
     def shared_with(self, who: Identity, kind: str, before: str | None) -> Iterator[str]:
         """Go through the ids of all that is shared with somebody, from the newest."""
-        groups = self._groups.groups_of(who.user)
+        groups, left = self._groups.groups_of(who.user), self._store.left(kind, who.user)
         while ids := self._store.newest(kind, who.user, groups, before, _PAGE):
             grants = self.grants(who, [Name(kind, one) for one in ids])
-            yield from (one for one, grant in zip(ids, grants, strict=True) if grant is not None)
+            found = (one for one, grant in zip(ids, grants, strict=True) if grant is not None)
+            yield from (one for one in found if one not in left)
             before = ids[-1]
 
     def count(self, who: Identity, kind: str) -> int:
@@ -300,6 +357,7 @@ class Sharing:
             return
         if not self._store.note(share, who.user):
             raise NotFoundError("this link was taken back just now")
+        self._store.bring_back(share.name, who.user)
         self._audit.record(who.user, f"{share.kind}.open_link", _subject(share))
 
     def _mark(self, share_id: str) -> str:

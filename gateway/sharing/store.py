@@ -11,6 +11,8 @@ key                               type    holds
 ``shared:{kind}:user:{name}``     zset    ids of what is shared with a user, by their text
 ``shared:{kind}:group:{name}``    zset    the same for a group
 ``shared:{kind}:opened:{name}``   zset    the same for what a user has opened by a link
+``shared:{kind}:left:{name}``     set     ids of what a user's groups may read, and the user
+                                          wants in no list
 ================================  ======  ========================================================
 
 A share and its indexes change in one script, and `FORGET` makes them go in that of their thing.
@@ -212,6 +214,25 @@ class ShareStore:
             with self._files.dropped(share.id, lambda: None):
                 pass
 
+    def close(self, share: Share, user: str) -> None:
+        """Note that a user, who has opened a link, reads nothing by it any more."""
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hdel(f"{_key(share.name)}:opened", f"{share.id}:{user}")
+            pipe.zrem(_index(share.kind, "opened", user), share.thing)
+            pipe.execute()
+
+    def put_away(self, name: Name, user: str) -> None:
+        """Note that a user wants something in no list that their groups may read."""
+        self._redis.sadd(_index(name.kind, "left", user), name.id)
+
+    def bring_back(self, name: Name, user: str) -> None:
+        """Note that something was given to a user anew."""
+        self._redis.srem(_index(name.kind, "left", user), name.id)
+
+    def left(self, kind: str, user: str) -> set[str]:
+        """List ids of what a user wants in no list."""
+        return set(self._redis.smembers(_index(kind, "left", user)))
+
     def newest(
         self, kind: str, user: str, groups: Sequence[str], before: str | None, count: int
     ) -> list[str]:
@@ -225,7 +246,11 @@ class ShareStore:
 
     def count(self, kind: str, user: str, groups: Sequence[str]) -> int:
         """Count what may be shared with somebody."""
-        return len(self._redis.zunion(_indexes(kind, user, groups)))
+        found = set(self._redis.zunion(_indexes(kind, user, groups)))
+        left = self.left(kind, user)
+        if gone := left - found:  # deleted since, or not the group's any more
+            self._redis.srem(_index(kind, "left", user), *gone)
+        return len(found - left)
 
     def _stored(self, share: Share) -> Stored:
         def look() -> Document | None:

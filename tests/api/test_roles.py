@@ -114,6 +114,7 @@ ROWS: dict[str, tuple[int | None, ...]] = {
     "POST /jobs/{job_id}/shares": _OWN_WRITE,
     "DELETE /jobs/{job_id}/shares/{share_id}": _OWN_WRITE,
     "POST /jobs/{job_id}/copy": _OWN_WRITE,
+    "POST /jobs/{job_id}/leave": (401, 404, 403, 404, 404),
     "POST /shared": _WRITE,
     "GET /jobs/{job_id}/script": _OWN_READ,
     "GET /jobs/{job_id}/history": _OWN_READ,

@@ -168,6 +168,65 @@ def test_a_group_reads_as_it_is_now_and_other_groups_are_not_told_of(house: Hous
     assert house.status(house.bob) == 404
 
 
+def test_who_is_shared_with_is_told_in_the_page_until_it_is_taken_back(house: House) -> None:
+    title = "<b>of ada</b>"
+    job = house.make(title=title)
+    for _ in range(2):
+        house.share(job, user="bob", expires_days=3)
+    house.share(job, group="imaging")
+    house.share(house.job, link=True)
+    told = house.bob.get("/api/v1/notifications").json
+    assert (len(told["items"]), told["unread"]) == (2, 2)
+    assert {(one["event"], one["by"], one["job"]) for one in told["items"]} == {
+        ("job.shared", "ada", job.id)
+    }
+    group, own = (one["text"] for one in told["items"])
+    assert group == "ada shares this job with you through the group imaging."
+    assert own.startswith("ada shares this job with you until ")
+    page = house.bob.get("/notifications").text
+    assert page.count("&lt;b&gt;of ada&lt;/b&gt;</a>") == 2
+    assert title not in page
+    for nobody in (house.ada, house.browser("root")):
+        assert nobody.get("/api/v1/notifications").json["items"] == []
+    for share in house.shares(job):
+        path = f"/api/v1/jobs/{job.id}/shares/{share['id']}"
+        assert house.ada.send("DELETE", path).status_code == 204
+    told = house.bob.get("/api/v1/notifications").json
+    assert (told["items"], told["unread"]) == ([], 0), "its title is hers again"
+    house.share(job, user="bob")
+    assert house.bob.get("/api/v1/notifications").json["unread"] == 1
+
+
+def test_a_reader_removes_a_job_from_the_list_until_it_is_given_anew(house: House) -> None:
+    def leave(who: Browser) -> int:
+        return int(who.send("POST", f"/api/v1/jobs/{house.job.id}/leave").status_code)
+
+    assert [leave(who) for who in (house.ada, house.bob)] == [404, 404]
+    link = house.share(link=True).json["link"].removeprefix(house.services.settings.url)
+    house.bob.post_form(link)
+    house.share(user="bob")
+    assert "Remove from my list" in house.bob.get(f"/jobs/{house.job.id}").text
+    left = house.bob.post_form(f"/jobs/{house.job.id}/leave", f"/jobs/{house.job.id}")
+    assert left.headers["Location"] == "/jobs?shared=true"
+    assert house.status(house.bob) == 404, "neither by name nor by the link"
+    assert [one["how"] for one in house.shares()] == ["link"]
+    assert house.bob.get("/api/v1/notifications").json["items"] == []
+    house.bob.post_form(link)
+    assert house.shared_with(house.bob) == [house.job.id]
+
+    house.share(group="imaging")
+    assert [leave(who) for who in (house.ada, house.bob)] == [404, 204]
+    assert house.shared_with(house.bob) == []
+    assert house.bob.get("/api/v1/jobs?shared=true").json["total"] == 0
+    assert house.status(house.bob) == 200, "what a group may read, its members may"
+    house.share(user="bob")
+    assert house.shared_with(house.bob) == [house.job.id]
+    actions = [action for user, action in house.audit() if user == "bob"]
+    assert "job.open_link" in actions
+    records = [one.action for _, one in house.services.accounts.audit.read(None)]
+    assert records.count("job.leave") == 4
+
+
 def test_names_of_users_cannot_be_tried_out(house: House) -> None:
     house.services.accounts.deactivate("bob")
     words = set()
