@@ -14,17 +14,20 @@ import sys
 import click
 
 from gateway import __version__
-from gateway.accounts.audit import BY_COMMAND
-from gateway.accounts.service import Accounts
-from gateway.backup_cli import backup, restore
-from gateway.by_hand.cli import adopt, script
-from gateway.cli_reported import reported
-from gateway.database import connect, running_store, schema_version, upgrade
-from gateway.policy_cli import policy
-from gateway.reach.cli import cluster
-from gateway.settings import Settings, load_settings, prepare_state
-from gateway.trail_cli import trail
-from gateway.web.logs import configure_logs
+from gateway.starting import importing
+
+with importing():
+    from gateway.accounts.audit import BY_COMMAND
+    from gateway.accounts.service import Accounts
+    from gateway.backup_cli import backup, restore
+    from gateway.by_hand.cli import adopt, script
+    from gateway.cli_reported import reported
+    from gateway.database import connect, running_store, schema_version, upgrade
+    from gateway.policy_cli import policy
+    from gateway.reach.cli import cluster
+    from gateway.settings import Settings, load_settings, prepare_state
+    from gateway.trail_cli import trail
+    from gateway.web.logs import configure_logs
 
 _FEW = 200
 """Users that are read at once."""
@@ -61,7 +64,8 @@ def init() -> None:
 @reported
 def run(*, example: bool) -> None:
     """Run everything here: store, worker and web server. Ctrl-C stops it."""
-    from gateway.run import run_all
+    with importing():
+        from gateway.run import run_all
 
     settings = _prepared()
     configure_logs()
@@ -81,7 +85,8 @@ def web() -> None:
 @reported
 def worker() -> None:
     """Run the reconciler and its queue worker alone (for systemd)."""
-    from gateway.worker import Worker
+    with importing():
+        from gateway.worker import Worker
 
     configure_logs()
     Worker(load_settings()).run()

@@ -5,10 +5,13 @@ from __future__ import annotations
 import atexit
 import gc
 
-from gateway.app import create_app
-from gateway.settings import load_settings
-from gateway.web.logs import configure_logs
-from gateway.web.places import Places
+from gateway.starting import importing
+
+with importing():
+    from gateway.app import create_app
+    from gateway.settings import load_settings
+    from gateway.web.logs import configure_logs
+    from gateway.web.places import Places
 
 configure_logs()
 settings = load_settings()
