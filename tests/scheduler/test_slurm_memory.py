@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from scheduler.base import JobState, Launch, Uncertain
+from scheduler.base import JobReport, JobState, Launch, Uncertain
 from scheduler.slurm import Slurm
+from scheduler.slurm_calls import settled
 from tests.helpers import eventually
 from tests.scheduler.site import (
     Site,
@@ -150,6 +152,26 @@ def test_a_site_without_accounting_knows_what_is_in_the_queue_and_nothing_else(
     assert isinstance(outcome, Uncertain)
     assert slurm.claim(job.directory, 1, "void") == past.job_id
     assert slurm.read(job.directory, "exit.0.json", 0, 8) == b'{"rc": 3'
+
+
+@pytest.mark.parametrize("word", ["PREEMPTED", "REVOKED", "A_WORD_OF_SLURM_30"])
+def test_what_may_yet_run_again_or_has_no_meaning_here_is_no_end(
+    past: Past, tmp_path: Path, word: str
+) -> None:
+    text = f'/usr/bin/sacct "$@" | sed s/FAILED/{word}/'
+    programs = wrapped_commands(tmp_path / "bin", "sacct", text)
+    with slurm_here(replace(slurm_config(past.cluster), programs=programs)) as slurm:
+        (row,) = slurm.states([past.job_id])[past.job_id]
+        assert (row.state, row.raw_state, row.source) == (JobState.UNKNOWN, word, "sacct")
+
+
+def test_a_preempted_job_has_five_minutes_to_be_requeued() -> None:
+    end = datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
+    row = JobReport(
+        native_id="7", task=None, marker="gw-7-1", state=JobState.PREEMPTED, raw_state="", ended=end
+    )
+    for minutes, final in ((-10, False), (4, False), (6, True)):
+        assert settled(row, end + timedelta(minutes=minutes)).state.final is final
 
 
 def test_a_login_node_without_sacct_holds_up_no_job(past: Past, tmp_path: Path) -> None:
