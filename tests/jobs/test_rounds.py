@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from gateway.jobs.words import RESTORED
 from gateway.notifications.ends import Ends
 from gateway.notifications.store import NotificationStore
 from gateway.rebuild import to_be_looked_for
+from gateway.records import now
 from gateway.settings import Settings, load_settings
 from gateway.sidecars import Sidecars
 from scheduler.base import JobState, Launch, Scheduler, Submission, Uncertain
@@ -138,7 +140,7 @@ def make_site(
 
 
 def quick(settings: Settings, **pace: Any) -> Settings:
-    local = replace(settings.clusters["local"], look_again_s=0.0, **pace)
+    local = replace(settings.clusters["local"], **{"look_again_s": 0.0, **pace})
     return replace(settings, clusters={"local": local})
 
 
@@ -228,6 +230,24 @@ def test_a_try_after_a_lost_directory_runs_in_a_whole_one(site: Site) -> None:
     ended = site.end_of(job)
     assert (ended.attempt.exit_code, ended.attempt.try_number) == (0, 2)
     assert len((Path(job.attempt.directory) / "starts").read_text().splitlines()) == 1
+
+
+def test_a_try_is_given_up_only_after_two_looks_with_the_pause_of_its_cluster_between(
+    redis: redis_client.Redis, tmp_path: Path
+) -> None:
+    with closing_executor(tmp_path / "state") as scheduler:
+        site = make_site(redis, tmp_path, scheduler, look_again_s=3600.0)
+        site.store.add(job := site.planned(stage=Stage.UNCERTAIN, try_number=1))
+        claim = Path(job.attempt.directory) / "claim.1"
+        for _ in range(3):
+            site.reconciler.round()
+        found = site.store.get(job.id).attempt
+        assert (found.stage, found.looks, claim.exists()) == (Stage.UNCERTAIN, 1, False)
+        before = now() - timedelta(seconds=3601)
+        site.store.change(job.id, lambda found: found.with_attempt(looked=before))
+        site.reconciler.round()
+        assert claim.read_text() == "void\n"
+        assert site.end_of(job).attempt.try_number == 2
 
 
 def test_a_place_whose_answer_nobody_foresaw_holds_up_no_other(

@@ -246,6 +246,21 @@ def test_a_site_without_the_commands_is_told_what_to_say(
         slurm.states(["1"])
 
 
+def test_an_empty_queue_says_nothing_while_no_controller_is_up(
+    site: Site, slurm_cluster: Cluster, tmp_path: Path
+) -> None:
+    """Some sites answer squeue from a copy, which goes on without a controller."""
+    launch = site.stage(sleeper())
+    programs = Path(wrapped_commands(tmp_path / "bin", "squeue", "exit 0"))
+    with slurm_here(replace(slurm_config(slurm_cluster), programs=str(programs))) as slurm:
+        assert named(slurm, launch.marker) == []
+        (programs / "scontrol").unlink()
+        (programs / "scontrol").write_text("#!/bin/sh\necho 'Slurmctld(primary) at up is DOWN'\n")
+        (programs / "scontrol").chmod(0o755)
+        with pytest.raises(SchedulerUnavailableError, match="no controller is up"):
+            named(slurm, launch.marker)
+
+
 def test_nothing_is_concluded_while_no_controller_is_there(
     site: Site, slurm_cluster: Cluster
 ) -> None:
