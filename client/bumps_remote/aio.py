@@ -139,11 +139,9 @@ class AsyncJob:
         await asyncio.to_thread(lambda: self.job.rerun(**change))
         return self
 
-    async def fetch(
-        self, folder: str | Path, only: Sequence[str] = (), *, replace: bool = False
-    ) -> Fetched:
+    async def fetch(self, folder: str | Path, only: Sequence[str] = (), **how: Any) -> Fetched:
         """Fetch its files into a folder: see `Connection.fetch`."""
-        return await asyncio.to_thread(lambda: self.job.fetch(folder, only, replace=replace))
+        return await asyncio.to_thread(lambda: self.job.fetch(folder, only, **how))
 
 
 async def submit(model: Model, *, connection: Connection | None = None, **wanted: Any) -> AsyncJob:

@@ -129,8 +129,8 @@ def _run(argv: list[str]) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        return _INTERRUPTED
+    except (click.Abort, KeyboardInterrupt) as error:
+        return _interrupted(error)
     except RemoteError as error:
         return _say(error)
     except BrokenPipeError:
@@ -139,6 +139,13 @@ def _run(argv: list[str]) -> int:
     except OSError as error:
         return _say(UsageError(f"{error.filename or 'a local file'}: {error.strerror or error}"))
     return found if isinstance(found, int) else 0
+
+
+def _interrupted(error: BaseException) -> int:
+    # An Abort without a cause is one of ours: what is left behind was said.
+    if not isinstance(error, click.Abort) or error.__cause__:
+        click.echo("bumps-remote: interrupted", err=True)
+    return _INTERRUPTED
 
 
 def _say(error: RemoteError) -> int:

@@ -19,7 +19,8 @@ from urllib.parse import quote
 
 import httpx
 
-from bumps_remote.errors import RefusedError, RemoteError, UnreachableError, UsageError
+from bumps_remote.alone import alone, require_room, writing
+from bumps_remote.errors import RefusedError, RemoteError, UnreachableError
 from bumps_remote.journal import digest_file
 from bumps_remote.text import clean_line
 from bumps_remote.transport import Call, Document, Transport
@@ -112,6 +113,19 @@ def read_files(results: Document) -> list[RemoteFile]:
     return files
 
 
+def part_of(target: Path) -> Path:
+    """Say where a file lies until it is whole."""
+    return target.with_name(f"{target.name}.part")
+
+
+def _missing(file: RemoteFile, target: Path) -> int:
+    """Say how many bytes of a file have still to come, if what is here is of it."""
+    for path in (target, part_of(target)):
+        if path.is_file() and not path.is_symlink():
+            return max(0, file.size - path.stat().st_size)
+    return file.size
+
+
 class Fetcher:
     """Fetches the files of one job into one folder."""
 
@@ -153,20 +167,22 @@ class Fetcher:
         if missing := sorted(set(only) - {file.path for file in listed}):
             raise RefusedError(f"job {self._id} left no file {clean_line(missing[0])!r}")
         self._folder.mkdir(parents=True, exist_ok=True)
-        targets = [safe_path(self._folder, file.path) for file in wanted]
+        targets = {file.path: safe_path(self._folder, file.path) for file in wanted}
         self._done, self._total = 0, sum(file.size for file in wanted)
         kept, refused = [], []
-        for file, target in zip(wanted, targets, strict=True):
-            if self._one(file, target, replace=replace, trust=trust):
-                kept.append((file, target))
-            elif file.path in only:
-                raise RefusedError(f"{clean_line(file.path)} is a pickle: {WHY_NOT}")
-            else:
-                refused.append(file.path)
-        self._write_manifest(results, [file for file, _ in kept])
+        with alone(self._folder, self._transport.notice):
+            require_room(self._folder, sum(_missing(one, targets[one.path]) for one in wanted))
+            for file in wanted:
+                if self._one(file, targets[file.path], replace=replace, trust=trust):
+                    kept.append(file)
+                elif file.path in only:
+                    raise RefusedError(f"{clean_line(file.path)} is a pickle: {WHY_NOT}")
+                else:
+                    refused.append(file.path)
+            self._write_manifest(results, kept)
         return Fetched(
             folder=self._folder,
-            files=tuple(target for _, target in kept),
+            files=tuple(targets[file.path] for file in kept),
             complete=bool(results.get("complete")),
             refused=tuple(refused),
         )
@@ -187,7 +203,7 @@ class Fetcher:
                 )
         target.parent.mkdir(parents=True, exist_ok=True)
         safe_path(self._folder, file.path)  # again: now its folders are there
-        unfinished = target.with_name(f"{target.name}.part")
+        unfinished = part_of(target)
         where = f"/jobs/{self._id}/files/{quote(file.path)}"
         _Download(self._transport, where, unfinished, self._count).run(file)
         if not trust and is_pickle(unfinished):
@@ -235,46 +251,6 @@ def read_document(transport: Transport, job_id: str, file: RemoteFile) -> Docume
     return document
 
 
-def fetch_whole(transport: Transport, url_path: str, target: Path) -> Path:
-    """Fetch something that is made while it is sent, whole or not at all.
-
-    Raises
-    ------
-    UsageError
-        When the file is there already.
-    """
-    if target.exists():
-        raise UsageError(f"{target} is there already: name another file")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_name(f"{target.name}.part")
-    end, repetition = time.monotonic() + transport.patience.total_s, 0
-    while (cut := _try_whole(transport, url_path, unfinished)) is not None:
-        if time.monotonic() > end:
-            raise UnreachableError(f"{target.name}: the line was cut ({cut})") from cut
-        time.sleep(transport.patience.pause_s(repetition))
-        repetition += 1
-    unfinished.replace(target)
-    return target
-
-
-def _try_whole(
-    transport: Transport, url_path: str, unfinished: Path
-) -> httpx.TransportError | None:
-    """Fetch once; answer what cut the line, if something did."""
-    try:
-        with transport.stream(url_path, {"Accept": "*/*"}) as answer:
-            if not answer.is_success:
-                answer.read()
-                raise transport.error_of(answer)
-            with unfinished.open("wb") as out:
-                for piece in answer.iter_bytes(_CHUNK):
-                    out.write(piece)
-    except httpx.TransportError as error:
-        unfinished.unlink(missing_ok=True)
-        return error
-    return None
-
-
 class _Download:
     """One file, continued where the line was cut."""
 
@@ -294,11 +270,19 @@ class _Download:
             self._target.unlink(missing_ok=True)
         flags = os.O_WRONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
         flags |= os.O_APPEND if size else os.O_CREAT | os.O_EXCL
-        with os.fdopen(os.open(self._target, flags, 0o666), "ab" if size else "wb") as out:
+        mode = "ab" if size else "wb"
+        with (
+            writing(self._target),
+            os.fdopen(os.open(self._target, flags, 0o666), mode) as out,
+        ):
             self._count(size)
             size = self._pieces(file, out, digest, size)
-        if size != file.size or digest.hexdigest() != file.digest:
-            self._target.unlink()
+            out.flush()
+            # Where no lock kept others out, another fetch may have put its own in this place.
+            here, there = os.fstat(out.fileno()), self._target.lstat()
+            whole = os.path.samestat(here, there) and here.st_size == size
+        if size != file.size or digest.hexdigest() != file.digest or not whole:
+            self._target.unlink(missing_ok=True)
             if before:  # what was here was of something else: once more, from its beginning
                 self._count(-size)
                 self.run(file)

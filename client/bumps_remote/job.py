@@ -163,16 +163,9 @@ class Job:
         """Read everything that came out, with the list of files."""
         return self._connection.results(self.id)
 
-    def fetch(
-        self,
-        folder: str | Path,
-        only: Sequence[str] = (),
-        *,
-        elements: Sequence[str | int] = (),
-        replace: bool = False,
-    ) -> Fetched:
+    def fetch(self, folder: str | Path, only: Sequence[str] = (), **how: Any) -> Fetched:
         """Fetch its files into a folder: see `Connection.fetch`."""
-        return self._connection.fetch(self.id, folder, only, elements=elements, replace=replace)
+        return self._connection.fetch(self.id, folder, only, **how)
 
     def log(self, stream: str = "stdout") -> str:
         """Read its log; it is the job's own text, with whatever it wrote."""

@@ -8,11 +8,12 @@ from pathlib import Path
 from bumps_remote.array import find_element, summaries
 from bumps_remote.config import Server
 from bumps_remote.errors import NotFoundError, RefusedError
-from bumps_remote.fetch import Fetched, Fetcher, Told, fetch_whole, read_document, read_files
+from bumps_remote.fetch import Fetched, Fetcher, Told, read_document, read_files
 from bumps_remote.ids import find_id
 from bumps_remote.options import Methods, built_in_methods, methods_of
 from bumps_remote.text import clean_line
 from bumps_remote.transport import Call, Document, Transport
+from bumps_remote.whole import fetch_whole
 
 PAGE = 200
 _LOG_BYTES = 500_000

@@ -26,7 +26,6 @@ from bumps_remote.transport import Document
 _STYLES = {"COMPLETED": "green", "RUNNING": "cyan", "PENDING": "yellow", "CANCELLED": "magenta"}
 _QUIET_LINE_S = 10.0
 _OLD_S = 60
-_BYTES = 1000.0
 _FILE_WIDTH = 1000
 """Where nobody looks at a terminal, lines are not broken."""
 
@@ -46,19 +45,6 @@ def err() -> Console:
 def notice(text: str) -> None:
     """Write a remark."""
     err().print(Text(clean(text), style="dim"))
-
-
-def size_text(size: float) -> str:
-    """Write a number of bytes.
-
-    >>> size_text(999), size_text(2_500_000)
-    ('999 B', '2.5 MB')
-    """
-    for unit in ("B", "kB", "MB"):
-        if size < _BYTES:
-            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
-        size /= _BYTES
-    return f"{size:.1f} GB"
 
 
 def job_table(jobs: Iterable[Document], *, owners: bool = False) -> Table:

@@ -11,6 +11,8 @@ import re
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
+_BYTES = 1000.0
+
 
 def clean(text: object) -> str:
     r"""Make text of several lines safe to show; line ends of every kind become newlines.
@@ -30,6 +32,19 @@ def clean_line(text: object, most: int = 500) -> str:
     """
     line = " ".join(clean(text).split())
     return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def size_text(size: float) -> str:
+    """Write a number of bytes.
+
+    >>> size_text(999), size_text(2_500_000)
+    ('999 B', '2.5 MB')
+    """
+    for unit in ("B", "kB", "MB"):
+        if size < _BYTES:
+            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
+        size /= _BYTES
+    return f"{size:.1f} GB"
 
 
 def _shown(found: re.Match[str]) -> str:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import resource
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
+from bumps_remote import Connection
+from bumps_remote.errors import RemoteError
 
-from tests.client.site import JOB_ID, Misbehaving, Reply, Seen, Shell, serve_results
+from tests.client.site import JOB_ID, TOKEN, Misbehaving, Reply, Seen, Shell, serve_results
+from tests.helpers import eventually
 
 BIG = bytes(range(256)) * 4000
 FILES = {
@@ -206,3 +214,116 @@ def test_one_file_can_be_fetched_alone(site: Misbehaving, shell: Shell) -> None:
 
     assert everything(shell.work / "here") == {"out/curves.json", "manifest.json"}
     assert "left no file 'nope'" in fetch(shell, "--only", "nope", code=6)
+
+
+def test_two_fetches_into_one_folder_take_turns(site: Misbehaving, shell: Shell) -> None:
+    serve_results(site, FILES)
+    held = threading.Event()
+    site.on("GET", SESSION, Reply(body=BIG, wait=held))
+    words = ("fetch", JOB_ID, "-o", "here")
+
+    with shell.started(*words) as first:
+        eventually(lambda: site.asked("GET", SESSION), what="the first fetch")
+        with shell.started(*words) as second:
+            assert second.stderr is not None
+            assert "another fetch writes into here: waiting" in second.stderr.readline()
+            held.set()
+            said = [one.communicate(timeout=60)[0] for one in (first, second)]
+    assert [text.count("session.h5\n") for text in said] == [1, 1]
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert len(site.asked("GET", SESSION)) == 1
+    assert (shell.work / "here" / "out" / "session.h5").read_bytes() == BIG
+    assert not list((shell.home / "state").rglob("*.lock"))
+    shell.run("fetch", JOB_ID, "-o", "there", XDG_STATE_HOME="/proc/nowhere")
+
+
+def test_a_part_that_others_put_into_its_place_does_not_stay(
+    site: Misbehaving, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    serve_results(site, FILES)
+    folder = tmp_path / "there"
+    part = folder / "out" / "session.h5.part"
+    written: list[bool] = []
+
+    def meddle(done: int, _total: int) -> None:
+        if done > 300_000 and not written:
+            written.append(True)
+            part.unlink()
+            part.write_bytes(BIG[:5])
+
+    with (
+        Connection(site.url, TOKEN) as connection,
+        pytest.raises(RemoteError, match="another digest than listed"),
+    ):
+        connection.fetch(JOB_ID, folder, ["out/session.h5"], told=meddle)
+    assert written
+    assert everything(folder) == set()
+
+
+def test_a_file_that_changed_between_two_parts_does_not_stay(
+    site: Misbehaving, shell: Shell
+) -> None:
+    serve_results(site, FILES)
+    other = bytes(reversed(BIG))
+    site.on("GET", SESSION, Reply(body=BIG, cut_after=300_000), Reply(body=other))
+
+    assert "another digest than listed" in fetch(shell, code=6)
+
+    rest = site.asked("GET", SESSION)[1].headers
+    assert rest["If-Range"].strip('"') == hashlib.sha256(BIG).hexdigest()
+    assert not [name for name in everything(shell.work / "here") if "session" in name]
+
+
+def test_a_disk_that_is_full_is_named_and_the_fetch_goes_on_later(
+    site: Misbehaving, shell: Shell
+) -> None:
+    serve_results(site, FILES)
+    small = (resource.RLIMIT_FSIZE, (512_000, 512_000))
+
+    done = subprocess.run(
+        [sys.executable, "-m", "bumps_remote.cli", "fetch", JOB_ID, "-o", "here"],
+        cwd=shell.work,
+        env=shell.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(*small),
+    )
+    site.on("GET", SESSION, lambda seen: Reply(status=206, body=BIG[start_of(seen) :]))
+    fetch(shell)
+
+    assert done.returncode == 2
+    assert "session.h5.part cannot be written: " in done.stderr
+    assert "give the same command again" in done.stderr
+    assert start_of(site.asked("GET", SESSION)[-1]) == 512_000
+    assert (shell.work / "here" / "out" / "session.h5").read_bytes() == BIG
+
+
+def start_of(seen: Seen) -> int:
+    return int(seen.headers["Range"].removeprefix("bytes=").rstrip("-"))
+
+
+def test_more_than_the_disk_holds_is_said_before_anything_comes(
+    site: Misbehaving, shell: Shell
+) -> None:
+    serve_results(site, FILES)
+    row = {"path": "out/huge", "size": 1 << 60, "digest": "0" * 64}
+    body = {"job": JOB_ID, "complete": True, "results": [], "files": [row]}
+    site.on("GET", f"/jobs/{JOB_ID}/results", Reply(body=body))
+
+    said = fetch(shell, code=2)
+
+    assert "1152921504.6 GB are to come, and the disk has" in said
+    assert everything(shell.work / "here") == set()
+    assert not site.asked("GET", f"/jobs/{JOB_ID}/files/out/huge")
+
+
+def test_one_elements_result_is_checked_too(site: Misbehaving, shell: Shell) -> None:
+    rows = [{"index": 0, "label": "a"}]
+    name = "out/0/result.json"
+    serve_results(site, {name: b"{}"}, results=[{"elements": rows}])
+    for body, said in ((b"{ }", "another digest than listed"), (b"[]", "holds no JSON object")):
+        serve_results(site, {name: b"[]"}, results=[{"elements": rows}])
+        site.on("GET", f"/jobs/{JOB_ID}/files/{name}", Reply(body=body))
+        assert said in shell.run("results", JOB_ID, "--element=a", code=6).err

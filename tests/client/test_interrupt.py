@@ -14,6 +14,7 @@ from tests.client.site import (
     Reply,
     Shell,
     job_document,
+    serve_results,
     serve_submissions,
 )
 from tests.helpers import eventually
@@ -74,3 +75,29 @@ def test_a_submission_that_is_interrupted_can_be_taken_up_again(
     first, second = site.asked("POST", "/jobs")
     assert first.key == second.key
     assert first.body == second.body
+
+
+@pytest.mark.parametrize(
+    ("words", "asks", "said"),
+    [
+        (("logs", JOB_ID, "-f"), f"/jobs/{JOB_ID}/log", "the job goes on; watch it: "),
+        (
+            ("fetch", JOB_ID, "-o", "my results"),
+            f"/jobs/{JOB_ID}/files/out/big",
+            f"goes on from there by: bumps-remote fetch {JOB_ID} -o 'my results'",
+        ),
+        (("list",), "/jobs", "bumps-remote: interrupted"),
+    ],
+)
+def test_what_is_left_behind_is_said_with_how_to_come_back(
+    site: Misbehaving,
+    shell: Shell,
+    never: threading.Event,
+    words: tuple[str, ...],
+    asks: str,
+    said: str,
+) -> None:
+    serve_results(site, {"out/big": b"x"})
+    site.on("GET", asks, Reply(wait=never))
+
+    assert said in interrupted(shell, site, "GET", asks, *words)

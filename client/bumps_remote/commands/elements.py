@@ -9,8 +9,8 @@ from bumps_remote.array import Element, choose_pack, make_elements
 from bumps_remote.campaign import count_of, make_campaign, read_grid, read_starts
 from bumps_remote.errors import UsageError
 from bumps_remote.files import Bundle
-from bumps_remote.show import notice, size_text
-from bumps_remote.text import clean_line
+from bumps_remote.show import notice
+from bumps_remote.text import clean_line, size_text
 
 
 def read_elements(

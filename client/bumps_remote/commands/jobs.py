@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -147,7 +148,8 @@ def logs(
     """Print the log of the job ID."""
     stream = "stderr" if stderr else "stdout"
     offset = 0 if everything else -_TAIL_BYTES
-    with connect(url, insecure=insecure) as connection:
+    ended = left_alone(id) if following else nullcontext()
+    with ended, connect(url, insecure=insecure) as connection:
         whole = connection.find(id)
         if as_json:
             print_json(connection.log_part(whole, stream, offset, task))

@@ -6,6 +6,7 @@ import click
 from rich.text import Text
 
 from bumps_remote.commands.common import JSON_OPTION, answer, common, connect
+from bumps_remote.commands.outcome import said_when_interrupted
 from bumps_remote.completion import complete_job
 from bumps_remote.errors import RemoteError, UsageError
 from bumps_remote.journal import Draft, Entry, Journal, Repetition
@@ -14,6 +15,8 @@ from bumps_remote.submission import age_text
 from bumps_remote.text import clean_line
 from bumps_remote.transferred import sending
 from bumps_remote.transport import Document
+
+_LATER = "interrupted: 'bumps-remote journal --continue' goes on with it"
 
 
 @click.group()
@@ -109,7 +112,7 @@ def _continue(entry: Entry, *, insecure: bool, quiet: bool) -> Document:
         if own != draft.user:
             raise UsageError(f"{entry.key} is {draft.user}'s, and you are {own}: log in as them")
         try:
-            with sending(quiet=quiet) as bar:
+            with said_when_interrupted(_LATER), sending(quiet=quiet) as bar:
                 return connection.submitter(told=bar.told).send(entry).job
         except RemoteError:
             notice(f"{clean_line(draft.title)} ({entry.key}) did not go through:")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import click
@@ -27,13 +28,26 @@ _MESSAGE = "the job goes on; watch it: bumps-remote watch {id} · stop it: bumps
 
 
 @contextmanager
-def left_alone(id: str) -> Iterator[None]:
-    """Let Ctrl-C end what is done here with a job, and say that the job goes on."""
+def said_when_interrupted(text: str) -> Iterator[None]:
+    """Let Ctrl-C end what is done here, and say what is left and how to come back to it."""
     try:
         yield
     except KeyboardInterrupt:
-        notice(_MESSAGE.format(id=id))
+        notice(text)
         raise click.Abort from None
+
+
+def left_alone(id: str) -> AbstractContextManager[None]:
+    """Let Ctrl-C end what is done here with a job, and say that the job goes on."""
+    return said_when_interrupted(_MESSAGE.format(id=id))
+
+
+def fetched_later(id: str, folder: Path) -> AbstractContextManager[None]:
+    """Let Ctrl-C end a fetch, and say that it can go on."""
+    return said_when_interrupted(
+        "interrupted: what has come stays here, and the fetch goes on from there by: "
+        f"bumps-remote fetch {id} -o {shlex.quote(str(folder))}"
+    )
 
 
 def follow(job: Job, timeout_s: float | None, *, quiet: bool = False) -> Job:

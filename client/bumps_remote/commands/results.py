@@ -18,7 +18,12 @@ from bumps_remote import rerun as bundles
 from bumps_remote.array import find_element, summaries
 from bumps_remote.commands.common import answer, common, connect, print_json
 from bumps_remote.commands.jobs import NEW_ATTEMPT, again
-from bumps_remote.commands.outcome import default_folder, say_fetched
+from bumps_remote.commands.outcome import (
+    default_folder,
+    fetched_later,
+    said_when_interrupted,
+    say_fetched,
+)
 from bumps_remote.commands.parameters import PLAIN, WHOLE, resource_options
 from bumps_remote.completion import complete_job
 from bumps_remote.connection import Connection
@@ -99,7 +104,7 @@ def fetch(
             answer({"job": job.id, "bundle": str(path)}, [Text(str(path))], as_json=as_json)
             return
         folder = output or default_folder(job)
-        with Transferred(quiet=as_json) as bar:
+        with fetched_later(job.id, folder), Transferred(quiet=as_json) as bar:
             fetched = connection.fetch(
                 job.id, folder, only, elements=elements, replace=force, trust=trust, told=bar.told
             )
@@ -251,7 +256,8 @@ def _rerun_here(
     if not earlier:
         raise UsageError(f"{bundle} holds no result to compare with")
     notice(f"running the model in {bundle.name}, as you, in {folder}")
-    bundles.run(folder, program, bundles.count_tasks(folder))
+    with said_when_interrupted(f"interrupted: what it has done until now is in {folder}"):
+        bundles.run(folder, program, bundles.count_tasks(folder))
     found = bundles.compare(folder, earlier)
     same = all(item.same(tolerance) for item in found)
     rows = [{**vars(item), "difference": item.difference} for item in found]

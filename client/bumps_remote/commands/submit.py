@@ -17,6 +17,7 @@ from bumps_remote.commands.look import preview_lines
 from bumps_remote.commands.outcome import (
     copy_session,
     default_folder,
+    fetched_later,
     follow,
     free_folder,
     report,
@@ -38,10 +39,10 @@ from bumps_remote.options import (
     wall_for,
 )
 from bumps_remote.outlook import preview, staged
-from bumps_remote.show import err, notice, size_text
+from bumps_remote.show import err, notice
 from bumps_remote.submission import Wanted
-from bumps_remote.text import clean, clean_line
-from bumps_remote.transferred import sending
+from bumps_remote.text import clean, clean_line, size_text
+from bumps_remote.transferred import Transferred, sending
 
 _INTERRUPTED = (
     "interrupted while it was being submitted: the same command finds its job or makes it, and "
@@ -122,7 +123,8 @@ def _finish(job: Job, given: Mapping[str, Any], *, fetching: bool, as_json: bool
     fetched = None
     if fetching and (succeeded(job.document) or job.document.get("dataset")):
         folder = given["output"] or default_folder(job)
-        fetched = job.fetch(folder, replace=given["force"])
+        with fetched_later(job.id, folder), Transferred(quiet=as_json) as bar:
+            fetched = job.fetch(folder, replace=given["force"], told=bar.told)
         copy_session(fetched, given["session"])
     report(job, fetched, as_json=as_json)
 
