@@ -286,6 +286,9 @@ class Manners:
     """Whether it begins a job again whose node was lost."""
 
     kill_wait_s: int | None = None
+    message_timeout_s: int | None = None
+    """How long its commands wait for an answer of the controller."""
+
     offers_json: bool | None = None
 
 

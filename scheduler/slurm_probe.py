@@ -113,6 +113,7 @@ def _manners(config: Mapping[str, str]) -> Manners:
         max_jobs=_number_or_none(config, "MaxJobCount"),
         requeues=config["JobRequeue"] == "1" if "JobRequeue" in config else None,
         kill_wait_s=_number_or_none(config, "KillWait"),
+        message_timeout_s=_number_or_none(config, "MessageTimeout"),
     )
 
 

@@ -75,6 +75,9 @@ class SiteSchema(Schema):
     )
     requeues = fields.Boolean(required=True, allow_none=True)
     kill_wait_s = fields.Integer(required=True, allow_none=True)
+    message_timeout_s = fields.Integer(
+        required=True, allow_none=True, metadata={"description": "MessageTimeout"}
+    )
     offers_json = fields.Boolean(required=True, allow_none=True)
     partitions = fields.List(fields.Nested(SitePartitionSchema), required=True)
     qos = fields.List(

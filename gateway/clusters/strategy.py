@@ -36,6 +36,8 @@ def _rules(found: Found, settings: ClusterSettings) -> Iterator[Rule]:
     yield _pace(settings)
     yield _accounting(found)
     yield _arrays(found, settings)
+    if found.manners.message_timeout_s:
+        yield _lost_answers(found.manners.message_timeout_s, settings)
     if found.manners.part_limits:
         yield _part_limits(found)
     yield _enforced(found, settings)
@@ -123,6 +125,25 @@ def _arrays(found: Found, settings: ClusterSettings) -> Rule:
             good=False,
         )
     return Rule(found=text, follows=f"one array has at most {settings.max_array} tasks (max_array)")
+
+
+def _lost_answers(timeout_s: int, settings: ClusterSettings) -> Rule:
+    """Compare how late a submission may arrive with the pause after which it is given up."""
+    text = f"a command waits up to {timeout_s} s for the controller (MessageTimeout)"
+    pause_s = settings.look_again_s
+    if pause_s < 2 * timeout_s:
+        return Rule(
+            found=text,
+            follows=f"a submission whose answer was lost is given up after two looks {pause_s:g} s "
+            f"apart, and a job that comes later ends at once: set look_again_s to {2 * timeout_s}, "
+            "so that it is kept",
+            good=False,
+        )
+    return Rule(
+        found=text,
+        follows=f"a submission whose answer was lost is given up after two looks {pause_s:g} s "
+        "apart (look_again_s)",
+    )
 
 
 def _part_limits(found: Found) -> Rule:

@@ -55,6 +55,14 @@ def test_what_the_settings_promise_beyond_slurm_is_to_be_changed() -> None:
     assert (good, "at most 1000" in follows) == (False, True)
 
 
+def test_a_submission_is_given_up_no_sooner_than_it_may_arrive() -> None:
+    assert only(rules(message_timeout_s=10), "MessageTimeout")[1]
+    follows, good = only(rules(message_timeout_s=100), "MessageTimeout")
+    assert (good, "set look_again_s to 200" in follows) == (False, True)
+    assert only(rules({"look_again_s": 200.0}, message_timeout_s=100), "MessageTimeout")[1]
+    assert not [found for found in rules() if "MessageTimeout" in found]
+
+
 def test_where_nothing_bounds_a_user_it_is_said() -> None:
     assert "5 jobs" in only(rules(), "no limits")[0]
     assert not only(rules({"max_jobs_per_user": 0}), "no limits")[1]

@@ -174,6 +174,7 @@ def test_the_probe_says_what_the_site_has(slurm: Slurm) -> None:
     assert "Python 3." in probe.notes[0]
     manners = probe.manners
     assert (manners.min_job_age_s, manners.accounting, manners.offers_json) == (300, True, True)
+    assert manners.message_timeout_s == 3
     assert (manners.enforced, manners.part_limits, manners.max_jobs) == ((), "ANY", 10_000)
     wide = {partition.name: partition for partition in probe.partitions}["wide"]
     assert (wide.max_time, wide.nodes, wide.node_cpus, wide.cpus) == ("7-00:00:00", 2, 16, 32)
