@@ -97,11 +97,17 @@ class AccountSettings:
     session_max_days: float
     sessions: int
     tokens: int
+    token_days: int
     guesses_per_pair: int
     guesses_per_address: int
     guesses_per_name: int
     registration: bool
     registrations: int
+
+    def __post_init__(self) -> None:
+        """Refuse what would let nobody have a token."""
+        if self.token_days < 0:
+            raise ValueError(f"token_days = {self.token_days}: give days, or 0 for no limit")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from apiflask import APIBlueprint
 
+from gateway.accounts.lifetime import token_days
 from gateway.accounts.models import Identity, NewToken, Scope, SignedIn, User, Visit
 from gateway.accounts.rights import require_admin
 from gateway.accounts.schemas import (
@@ -257,7 +258,8 @@ def sign_out() -> None:
 
 
 def expiry(days: int | None) -> datetime | None:
-    """Say when an API token ends."""
+    """Say when an API token ends; InvalidError when that is later than this site allows."""
+    days = token_days(days, accounts().settings.token_days)
     return None if days is None else now() + timedelta(days=days)
 
 

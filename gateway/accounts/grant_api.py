@@ -18,6 +18,7 @@ from gateway.accounts.grant_schemas import (
     RedeemSchema,
 )
 from gateway.accounts.grants import DEVICE_LIFE, INTERVAL_S, Grant
+from gateway.accounts.lifetime import token_days
 from gateway.accounts.schemas import MadeTokenSchema
 from gateway.records import now
 from gateway.web.access import public
@@ -68,11 +69,11 @@ def redeem_code(shown: dict[str, str]) -> Any:
 
 
 def grant_of(wanted: dict[str, Any]) -> Grant:
-    """Take what a program asks for."""
+    """Take what a program asks for; InvalidError when that is more than this site allows."""
     return Grant(
         label=wanted["label"],
         scope=wanted["scope"],
-        expires_days=wanted["expires_days"],
+        expires_days=token_days(wanted["expires_days"], accounts().settings.token_days),
         asked=now(),
         challenge=wanted.get("code_challenge", ""),
         redirect_uri=wanted.get("redirect_uri", ""),

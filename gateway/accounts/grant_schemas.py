@@ -8,6 +8,7 @@ from apiflask.validators import Length, OneOf, Range, Regexp
 from marshmallow import EXCLUDE, ValidationError, validates
 
 from gateway.accounts.grants import CLIENT, INTERVAL_S, is_loopback
+from gateway.accounts.lifetime import USUAL
 from gateway.accounts.models import Scope
 from gateway.accounts.schemas import LABEL_LENGTH
 
@@ -29,10 +30,13 @@ class AskingSchema(Schema):
     )
     scope = Enum(Scope, by_value=True, load_default=Scope.SUBMIT)
     expires_days = Integer(
-        load_default=90,
+        load_default=lambda: USUAL,
         allow_none=True,
         validate=Range(1, _YEARS_DAYS),
-        metadata={"description": "how long the token lives; null: for ever"},
+        metadata={
+            "description": "how long the token lives; null: for ever, where the site allows that; "
+            "without it 90, or as long as the site allows"
+        },
     )
 
     @validates("label")

@@ -15,6 +15,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from gateway.accounts.api import accounts, expiry
 from gateway.accounts.api import sign_in as start_session
 from gateway.accounts.api import sign_out as end_session
+from gateway.accounts.lifetime import USUAL, token_days
 from gateway.accounts.models import NewToken, Scope
 from gateway.accounts.schemas import (
     CredentialsSchema,
@@ -237,10 +238,23 @@ def _tokens_page(made: NewToken | None = None, error: GatewayError | None = None
         error=error,
         given={} if made else request.form,
         scopes=[scope for scope in Scope if scope in asks.scopes],
-        lifetimes=_LIFETIMES,
+        lifetimes=_lifetimes(accounts().settings.token_days),
+        usual_days=str(token_days(USUAL, accounts().settings.token_days)),
         url=gateway().settings.url,
     )
     return _answer(page, error)
+
+
+def _lifetimes(most: int) -> list[tuple[str, str]]:
+    """Offer what this site allows.
+
+    >>> [days for days, _ in _lifetimes(0)], [days for days, _ in _lifetimes(60)]
+    (['7', '30', '90', '365', 'never'], ['7', '30', '60'])
+    """
+    if not most:
+        return [*_LIFETIMES, ("never", "never")]
+    short = [one for one in _LIFETIMES if int(one[0]) < most]
+    return [*short, (str(most), f"{most} day{'s' * (most > 1)}")]
 
 
 def _answer(page: str, error: GatewayError | None) -> Page:

@@ -7,6 +7,7 @@ from apiflask.fields import Boolean, Enum, Integer, List, Nested, String
 from apiflask.validators import Length, Range
 from marshmallow import ValidationError, validates_schema
 
+from gateway.accounts.lifetime import USUAL
 from gateway.accounts.models import NAME_LENGTH, NAME_PATTERN, NAME_RULE, Scope
 from gateway.accounts.passwords import LONGEST, SHORTEST
 from gateway.web.fields import Instant
@@ -50,10 +51,13 @@ class NewTokenSchema(Schema):
         validate=Length(1, len(Scope)),
     )
     expires_days = Integer(
-        load_default=90,
+        load_default=lambda: USUAL,
         allow_none=True,
         validate=Range(1, _YEARS_DAYS),
-        metadata={"description": "null: never"},
+        metadata={
+            "description": "null: never, where the site allows that; without it 90, or as long as "
+            "the site allows"
+        },
     )
 
 

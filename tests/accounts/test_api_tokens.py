@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,45 @@ def test_a_program_signs_in_for_a_token_and_uses_it(site: Site) -> None:
     assert answer.headers.getlist("Set-Cookie") == []
     me = site.browser().get("/api/v1/me", headers=bearer(answer.json["token"]))
     assert me.json == {"name": "ada", "admin": False, "scopes": ["read"], "groups": []}
+
+
+def test_a_site_lets_no_token_live_longer_than_it_says(make: SiteMaker) -> None:
+    most = {"GATEWAY_ACCOUNTS__TOKEN_DAYS": "30"}
+    site = make(**most)
+    site.accounts.add_user("ada", PASSWORD)
+    browser, program = signed_in(site), site.browser()
+    credentials = {"name": "ada", "password": PASSWORD, "label": "cli"}
+    for days in (31, 365, None):
+        asked = {"label": "x", "expires_days": days}
+        device = {"client_id": "bumps-remote", **asked}
+        for refused in (
+            browser.send("POST", "/api/v1/tokens", json=asked),
+            program.post_json("/api/v1/auth/tokens", {**credentials, "expires_days": days}),
+            program.post_json("/api/v1/auth/device", device),
+        ):
+            assert refused.status_code == 422, refused.text
+            (error,) = refused.json["errors"]
+            assert error["pointer"] == "/expires_days"
+            assert "lives 30 days at most" in error["detail"]
+    assert browser.get("/api/v1/tokens").json["items"] == []
+    for wanted in ({}, {"expires_days": 30}, {"expires_days": 1}):
+        made = new_token(browser, **wanted)
+        lives = datetime.fromisoformat(made["expires"]) - datetime.fromisoformat(made["created"])
+        assert round(lives / timedelta(days=1)) == wanted.get("expires_days", 30)
+    assert program.post_json("/api/v1/auth/tokens", credentials).status_code == 201
+    form = browser.get("/tokens").text
+    assert '<option value="30" selected>30 days</option>' in form
+    assert 'value="never"' not in form
+    assert 'value="90"' not in form
+    page = browser.post_form("/tokens", "/tokens", label="x", expires_days="never")
+    assert (page.status_code, "lives 30 days at most" in page.text) == (422, True)
+    query = (
+        "response_type=code&client_id=bumps-remote&redirect_uri=http://127.0.0.1:8912/callback"
+        f"&code_challenge={'a' * 43}&code_challenge_method=S256&state={'s' * 22}&expires_days=90"
+    )
+    page = browser.get(f"/authorize?{query}")
+    assert (page.status_code, "lives 30 days at most" in page.text) == (422, True)
+    assert browser.get(f"/authorize?{query.removesuffix('&expires_days=90')}").status_code == 200
 
 
 def test_the_secret_is_shown_once(site: Site) -> None:
