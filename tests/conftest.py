@@ -49,6 +49,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=rank)
 
 
+# Each client of httpx reads all certificates of the world from a file, 30 ms, also for plain http;
+# of a directory it reads those that it meets. What tests start inherits it.
+_CERTIFICATES = Path("/etc/ssl/certs")
+if Path(os.environ.get("SSL_CERT_FILE") or _CERTIFICATES / "all").parent == _CERTIFICATES:
+    os.environ.pop("SSL_CERT_FILE", None)
+    os.environ.setdefault("SSL_CERT_DIR", str(_CERTIFICATES))
+
 # A build must not fail by luck: the same examples each time. At home they are new every time.
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("home", deadline=None)
