@@ -79,7 +79,9 @@ class Bench:
     def processes(self, mark: str = "") -> list[int]:
         """List the processes of the gateway, the store included, with a mark on their line."""
         found = processes(mark, environment=f"GATEWAY_STATE={self.live.state}")
-        return [process.pid for process in found]
+        # The store writes its title over its environment; its socket is in the title.
+        found += processes(mark, f"{self.live.state}/")
+        return sorted({process.pid for process in found})
 
     def cpu_s(self) -> float:
         """Add up the processor time of all processes of the gateway."""

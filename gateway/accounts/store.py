@@ -24,6 +24,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import Enum
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import redis
@@ -40,6 +41,9 @@ redis.call('HSET', KEYS[1], unpack(ARGV, 2))
 redis.call('ZADD', KEYS[2], 0, ARGV[1])
 return 1
 """
+
+_ASKING = 256
+"""So many tokens that ask again and again are read from their text once."""
 
 # Changing a user who is not there must not make half of one.
 _CHANGE_USER = """
@@ -218,7 +222,7 @@ class AccountStore:
     def token(self, hashed: str) -> tuple[ApiToken | None, User | None]:
         """Read the API token whose secret has this hash, and its user."""
         token, user = self._token(keys=[f"token:{hashed}"])
-        return _record(ApiToken, _mapping(token)), _record(User, _mapping(user))
+        return _known(ApiToken, tuple(token)), _known(User, tuple(user))
 
     def use_token(self, hashed: str, moment: datetime) -> None:
         """Note when an API token was used."""
@@ -337,9 +341,10 @@ def _record(kind: type[_Record], fields: Any) -> _Record | None:
     return from_document(kind, _parse(fields)) if fields else None
 
 
-def _mapping(pairs: list[str]) -> dict[str, str]:
+@lru_cache(maxsize=_ASKING)
+def _known(kind: type[_Record], pairs: tuple[str, ...]) -> _Record | None:
     """Read what a script makes of a hash: names and values in turns."""
-    return dict(zip(pairs[::2], pairs[1::2], strict=True))
+    return _record(kind, dict(zip(pairs[::2], pairs[1::2], strict=True)))
 
 
 def _parse(fields: Mapping[str, str]) -> dict[str, Any]:

@@ -29,7 +29,8 @@ ended               ``collect`` fetches what is left, ``judge`` says what it com
                     closes the attempt; ``backoff`` spaces what fails; ``documents`` reads JSON of
                     strangers, ``parsed`` keeps records that were read,
                     ``unreadable`` tells of those that cannot be
-shown               ``present`` to programs; to people ``job_view``, ``result_view``,
+shown               ``present`` to programs, written once by ``answer``, told as it
+                    changes by ``job_stream``; to people ``job_view``, ``result_view``,
                     ``element_view``, ``grid_map``, ``neighbours``, in the words of ``words``,
                     ``page_words`` and ``concise``; ``history`` (``history_schema``) tells what
                     happened, ``log_view`` and ``log_find`` what was printed;

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from http import HTTPStatus
@@ -12,11 +10,11 @@ from typing import Any
 from apiflask import APIBlueprint
 from flask import Response, current_app, jsonify, make_response, request
 
-from gateway.accounts.models import Identity
 from gateway.datasets.models import Dataset
 from gateway.errors import ConflictError, NotFoundError
 from gateway.jobs.advice_schema import PreviewSchema
 from gateway.jobs.again_schema import AgainSchema, RerunSchema
+from gateway.jobs.answer import Answers
 from gateway.jobs.asking import Again, Request
 from gateway.jobs.bulk import Bulk, Many
 from gateway.jobs.bulk_schema import BulkDoneSchema, BulkSchema
@@ -24,8 +22,8 @@ from gateway.jobs.bundle import write_bundle
 from gateway.jobs.documents import result_documents
 from gateway.jobs.history import told_history
 from gateway.jobs.history_schema import HistorySchema
+from gateway.jobs.job_stream import JobStream
 from gateway.jobs.listing import JobFilter, find_jobs
-from gateway.jobs.live_store import READ_AT_ONCE
 from gateway.jobs.models import Job, Progress
 from gateway.jobs.new_job_schema import NewJobSchema
 from gateway.jobs.plan import script_sha256
@@ -45,19 +43,19 @@ from gateway.jobs.schemas import (
 )
 from gateway.jobs.service import find_attempt
 from gateway.records import Document
-from gateway.services import Gateway
 from gateway.web.access import by_link
 from gateway.web.context import gateway, identity
 from gateway.web.correlation import request_id
 from gateway.web.described import answers
 from gateway.web.downloads import send_ref
-from gateway.web.etag import etag_of, with_etag
+from gateway.web.etag import with_etag
 from gateway.web.idempotency import REPLAYED, idempotency_key, request_hash
 from gateway.web.install import STREAMS
 from gateway.web.paging import page_of, paged
-from gateway.web.sse import Event, event_stream
+from gateway.web.sse import event_stream
 
 bp = APIBlueprint("jobs", __name__, tag="jobs")
+_answers = Answers()
 _Responses = dict[int | str, dict[str, str | dict[str, dict[str, Any]]]]
 _STREAM: _Responses = {200: {"description": "events", "content": {"text/event-stream": {}}}}
 _FILE: _Responses = {
@@ -137,9 +135,9 @@ def change_many(wanted: Many) -> Document:
 @by_link
 def get_job(job_id: str) -> Any:
     """Say how a job is; 304 when nothing has changed since the ETag."""
-    document = _present(gateway().jobs.get(identity(), job_id))
-    etag = etag_of({key: value for key, value in document.items() if key != "age_s"})
-    return with_etag(jsonify(document), etag)
+    job = gateway().jobs.get(identity(), job_id)
+    answer = _answers.to(job, _progress(job), gateway().settings.clusters.get(job.cluster))
+    return with_etag(Response(answer.at_this_age(), mimetype="application/json"), answer.etag)
 
 
 @bp.patch("/jobs/<job_id>")
@@ -257,7 +255,7 @@ def stream_events(job_id: str) -> Response:
     """Follow a job live (SSE); Last-Event-ID goes on from there."""
     who, services = identity(), gateway()
     services.jobs.get(who, job_id)
-    state = _JobStream(services, who, job_id)
+    state = JobStream(services, who, job_id)
     may_read = partial(services.jobs.may_read, who, job_id)
     return event_stream(current_app.extensions[STREAMS], who.reader, state.read, may_read)
 
@@ -311,38 +309,6 @@ def get_bundle(job_id: str) -> Response:
     return response
 
 
-class _JobStream:
-    """What a reader of one job's events is told: its state at first, then what is new."""
-
-    def __init__(self, services: Gateway, who: Identity, job_id: str) -> None:
-        self._jobs, self._live = services.jobs, services.live
-        self._clusters = services.settings.clusters
-        self._who = who
-        self._id = job_id
-        self._stamp: object = None
-
-    def read(self, after: str | None, wait_s: float) -> list[Event]:
-        """Wait for what is new since an id; nothing when it is gone or not shared any more."""
-        with suppress(NotFoundError):
-            return self._read(after, wait_s)
-        return []
-
-    def _read(self, after: str | None, wait_s: float) -> list[Event]:
-        job = self._jobs.get(self._who, self._id)
-        wait_ms = int(wait_s * 1000) if after and job.stamp == self._stamp else 1
-        entries = self._live.events(self._id, after or "0", wait_ms)
-        events = [Event(id=key, event=kind, data=json.loads(data)) for key, kind, data in entries]
-        job = self._jobs.get(self._who, self._id)
-        # Its end is the last that is told: not while there is more to read of what went before.
-        if len(entries) < READ_AT_ONCE and job.stamp != self._stamp:
-            self._stamp = job.stamp
-            at = events[-1].id if events else (after or "0-0")
-            cluster = self._clusters.get(job.cluster)
-            document = present(job, self._live.progress(self._id), cluster)
-            events.append(Event(id=at, event="job", data=document, last=job.final))
-        return events
-
-
 def _request(content: Any) -> Request:
     """Say who asks, with which key, in which trail."""
     body = request.get_json(silent=True) if isinstance(content, list) else None
@@ -355,8 +321,12 @@ def _request(content: Any) -> Request:
 
 
 def _present(job: Job) -> Document:
-    # Nobody has worked yet on a job that was just accepted.
-    return _document(job, gateway().live.progress(job.id) if job.version else None)
+    return _document(job, _progress(job))
+
+
+def _progress(job: Job) -> Progress | None:
+    """Read how far a job has got; nobody has worked yet on one that was just accepted."""
+    return gateway().live.progress(job.id) if job.version else None
 
 
 def _document(job: Job, progress: Progress | None) -> Document:

@@ -24,6 +24,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import redis
@@ -44,6 +45,7 @@ _EVENTS_TTL_S = 3_600
 _FOLLOWED_TTL_S = 30 * 24 * 3_600
 """Longer than any job is silent; only what a killed worker left behind gets so old."""
 
+_AGAIN = 256
 _SCAN = 2_000
 _BLOCK_S = 1.0
 
@@ -209,7 +211,7 @@ class LiveStore:
     def progress(self, id: str) -> Progress | None:
         """Read the last step of a job; None when it reported none."""
         text = self._redis.get(f"job:{id}:progress")
-        return None if text is None else from_document(Progress, json.loads(text))
+        return None if text is None else _read_progress(text)
 
     def progress_many(self, ids: Sequence[str]) -> dict[str, Progress]:
         """Read the last steps of jobs in one round trip."""
@@ -254,6 +256,11 @@ class LiveStore:
         if isinstance(answer, dict):
             entries = next(iter(answer.values()), [[]])[0]
         return [(key, fields["event"], fields["data"]) for key, fields in entries]
+
+
+@lru_cache(maxsize=_AGAIN)
+def _read_progress(text: str) -> Progress:
+    return from_document(Progress, json.loads(text))
 
 
 def _add_to_stream(pipe: Any, key: str, texts: Sequence[tuple[Document, str]]) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 
 import structlog
 
@@ -16,6 +17,8 @@ from gateway.records import from_document
 _log = structlog.get_logger("records")
 FAULTS = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 """What comes of a text that is no record: no JSON, of another shape, or of another job."""
+
+_AGAIN = 256
 
 Row = tuple[str | None, str | None, str]
 """What the store says of a job: its record, None when it is the known one or none is there; when it
@@ -84,8 +87,9 @@ def _read(
     return replace(known, observed=observed, job=_seen(known.written, observed))
 
 
+@lru_cache(maxsize=_AGAIN)
 def read_job(id: str, text: str, observed: str | None = None) -> Job:
-    """Read a job whose record nobody keeps.
+    """Read a job; one that is asked for again and again is the same one while nothing changes.
 
     Raises
     ------

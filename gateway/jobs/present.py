@@ -46,6 +46,15 @@ def present(job: Job, progress: Progress | None, cluster: ClusterSettings | None
     }
 
 
+def age_s(job: Job) -> float | None:
+    """Say how old is what is known of a job's state; None when nobody has looked."""
+    return _age_s(job.attempt)
+
+
+def _age_s(attempt: Attempt) -> float | None:
+    return None if attempt.observed is None else (now() - attempt.observed).total_seconds()
+
+
 def _next(found: NextRequest | None) -> Document | None:
     if found is None:
         return None
@@ -131,7 +140,7 @@ def _attempt_state(attempt: Attempt) -> Document:
         "reason_text": attempt.reason_text,
         "source": attempt.source,
         "observed": _time(attempt.observed),
-        "age_s": None if attempt.observed is None else (now() - attempt.observed).total_seconds(),
+        "age_s": _age_s(attempt),
         "submission": attempt.stage.value,
         "tracking": attempt.tracking.value,
         "tracking_since": _time(attempt.tracking_since),

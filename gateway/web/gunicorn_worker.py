@@ -26,6 +26,8 @@ LINGER_S = 2.0
 LINGER_BYTES = 16_000_000
 """So much of an unwanted body is taken after the answer, or the client might not see that."""
 
+_NOTIFY_S = 1.0
+
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn carries no types
     """Gives up on late clients, and hangs up in the thread that served."""
@@ -34,6 +36,16 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn carries no types
         super().__init__(*args, **kwargs)
         self._arrivals: set[Arrival] = set()
         self._parted: set[TConn] = set()
+        self._notified = float("-inf")
+
+    def notify(self) -> None:
+        """Show that this process lives, at most once a second.
+
+        gunicorn does it with each event, and each time that is a write to the disk's journal.
+        """
+        if (moment := time.monotonic()) - self._notified >= _NOTIFY_S:
+            self._notified = moment
+            super().notify()
 
     def handle(self, conn: TConn) -> Any:
         """Serve one request in a thread; answer whether the connection may bring another."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeVar
 
 from flask import Response, g, request
@@ -28,6 +29,14 @@ _ALWAYS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+
+
+def _policy_text(policy: Mapping[str, str]) -> str:
+    return "; ".join(f"{key} {value}" for key, value in policy.items())
+
+
+_POLICY_TEXT = _policy_text(_POLICY)
+_ASKER = ("Cookie", "Authorization")
 _YEAR_S = 31_536_000
 
 
@@ -51,8 +60,8 @@ def add_headers(response: Response) -> Response:
     """Complete an answer."""
     for name, value in _ALWAYS.items():
         response.headers.setdefault(name, value)
-    policy = {**_POLICY, **g.get("csp", {})}
-    text = "; ".join(f"{key} {value}" for key, value in policy.items())
+    relaxed = g.get("csp")
+    text = _policy_text({**_POLICY, **relaxed}) if relaxed else _POLICY_TEXT
     response.headers.setdefault("Content-Security-Policy", text)
     if request.is_secure:
         response.headers.setdefault(
@@ -67,7 +76,10 @@ def _add_caching(response: Response) -> None:
     if request.endpoint == "static":
         return
     response.headers.setdefault("Cache-Control", "no-store")
-    response.vary.update(["Cookie", "Authorization"])
+    if "Vary" in response.headers:
+        response.vary.update(_ASKER)
+    else:
+        response.headers["Vary"] = ", ".join(_ASKER)
 
 
 def _plain(name: str) -> str:
