@@ -146,14 +146,11 @@ class JobReport:
     ended: datetime | None = None
     restarts: int = 0
     max_rss_bytes: int | None = None
-    """The most memory that it was seen to take; None where nobody measured."""
-
     cpu_s: float | None = None
-    """Processor time of all its processes, when it has ended; None where nobody measured."""
+    """Memory and processor time that its processes took; None where nobody measured."""
 
     cpus: int | None = None
-    """How many processors it was given, which may be more than it asked for; None where nobody
-    told."""
+    """Processors that it was given, maybe more than it asked for; None where nobody told."""
 
     tasks_waiting: tuple[int, ...] = ()
     """The indices that a folded row of pending array elements stands for."""

@@ -58,6 +58,11 @@ class BlobStore:
             raise NotFoundError(f"no file with the digest {digest}: upload it first")
         return path
 
+    @property
+    def root(self) -> Path:
+        """Where contents lie, and uploads that have not ended."""
+        return self._root
+
     def has(self, digest: str) -> bool:
         """Whether a content is here."""
         return _DIGEST.fullmatch(digest) is not None and self._place(digest).is_file()

@@ -12,6 +12,7 @@ from gateway.accounts.models import Identity
 from gateway.datasets.blobs import Blob, BlobStore
 from gateway.datasets.garbage import digests_in
 from gateway.datasets.models import Dataset, FileRef
+from gateway.datasets.partial import partial_bytes
 from gateway.datasets.store import DatasetStore
 from gateway.errors import FieldError, InvalidError, NotFoundError, QuotaError
 from gateway.records import to_document
@@ -63,7 +64,7 @@ class Files:
         """
 
         def admit(blob: Blob) -> None:
-            self._remember(who.user, name, blob)
+            self._remember(who.user, name, blob, path)
             note(blob.digest)
 
         self._blobs.take(path, admit)
@@ -73,16 +74,18 @@ class Files:
         blob = self._blobs.put(content, admit=lambda blob: self._remember(owner, name, blob))
         return FileRef(path=name, digest=blob.digest, size=blob.size)
 
-    def _remember(self, owner: str, path: str, blob: Blob) -> FileRef:
+    def _remember(self, owner: str, path: str, blob: Blob, ended: Path | None = None) -> FileRef:
         """Count a file among what its owner keeps, before anybody can see it."""
         ref = FileRef(path=path, digest=blob.digest, size=blob.size)
         allowed = self._settings.limits.bytes_per_user
+        if allowed:  # 0 would be no limit
+            allowed = max(1, allowed - partial_bytes(self._blobs.root, owner, but=ended))
         if not self._store.add_file(owner, ref, allowed):
             raise self._too_much(owner, f"with the {size_text(blob.size)} of {path[:80]!r} ")
         return ref
 
-    def require_room(self, owner: str) -> None:
-        """See that a user may keep more.
+    def require_room(self, owner: str, more: int = 0) -> None:
+        """See that a user may keep more: anything, or so many bytes.
 
         Raises
         ------
@@ -90,17 +93,22 @@ class Files:
             When there is as much as this site allows.
         """
         allowed = self._settings.limits.bytes_per_user
-        if allowed and self._store.usage(owner).total >= allowed:
-            raise self._too_much(owner, "")
+        if not allowed:
+            return
+        kept = self._store.usage(owner).total + partial_bytes(self._blobs.root, owner)
+        if kept + max(more, 1) > allowed:
+            raise self._too_much(owner, f"with {size_text(more)} more " if more else "")
 
     def _too_much(self, owner: str, more: str) -> QuotaError:
         used, limits = self._store.usage(owner), self._settings.limits
         days = limits.unused_files_s / _DAY_S
+        come = partial_bytes(self._blobs.root, owner)
+        parts = f", uploads that have not ended {size_text(come)}" if come else ""
         return QuotaError(
             f"{more}you would keep more than the {size_text(limits.bytes_per_user)} that this site "
             f"allows: your results have {size_text(used.results)}, your files "
-            f"{size_text(used.files)}. Delete jobs that you no longer need, which frees their "
-            f"results at once; files that no problem and no job needs go after {days:g} days"
+            f"{size_text(used.files)}{parts}. Delete jobs that you no longer need, which frees "
+            f"their results at once; files that no problem and no job needs go after {days:g} days"
         )
 
     def owns(self, user: str, digest: str) -> bool:

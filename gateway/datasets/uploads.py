@@ -2,13 +2,13 @@
 
 What has come lies on the disk, and its size says how far an upload got: nothing is lost by a cut
 line or a restart, and nothing is sent twice. Unfinished ones are named like those of `BlobStore`,
-whose sweep removes what nobody went on with for a day.
+whose sweep removes what nobody went on with for a day. What has come counts among what its user
+keeps.
 """
 
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import time
@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from gateway.accounts.models import Identity
+from gateway.datasets.partial import BYTES, mark, partial_files
 from gateway.datasets.service import Files, check_file_name
 from gateway.disk import create, require_space, told_when_full
 from gateway.errors import ConflictError, LockedError, NotFoundError, TooLargeError
@@ -65,7 +66,7 @@ class Uploads:
         TooLargeError
             For a file that this site takes from nobody.
         QuotaError
-            When the user keeps too much already.
+            When the user keeps too much with it, and with what has come of others.
         ConflictError
             When too many of the user's uploads have not ended, and somebody sends to all.
         """
@@ -75,7 +76,7 @@ class Uploads:
                 f"the file has {size_text(size)}; at most {size_text(self._limits.file_bytes)} "
                 "are taken"
             )
-        self._files.require_room(who.user)
+        self._files.require_room(who.user, size)
         self._require_few(who)
         upload = Upload(id=new_id(), name=path, size=size)
         with told_when_full():
@@ -87,9 +88,9 @@ class Uploads:
     def _require_few(self, who: Identity) -> None:
         """See that a user may begin one more."""
         touched: dict[str, float] = {}
-        for path in self._root.glob(f".upload-{_mark(who)}-*.bytes.part"):
+        for path in partial_files(self._root, who.user):
             with suppress(FileNotFoundError):  # it has just ended
-                one = path.name.rpartition("-")[2].removesuffix(".bytes.part")
+                one = path.name.rpartition("-")[2].removesuffix(BYTES)
                 touched[one] = path.stat().st_mtime
         if len(touched) < MOST_AT_ONCE:
             return
@@ -129,12 +130,16 @@ class Uploads:
             When an earlier request still sends, or has just ended it.
         TooLargeError
             When more comes than was announced.
+        QuotaError
+            When there is no room for the rest; what has come stays for a day.
         """
         upload = self.get(who, id)
         if upload.digest and not self._bytes(who, id).exists():
             return self._same(upload, offset)
         with told_when_full(), self._alone(self._bytes(who, id)) as handle:
             here = self._same(self.get(who, id), offset)
+            if rest := here.size - here.offset:
+                self._files.require_room(who.user, rest)
             try:  # what is missing here was dropped meanwhile, which waits for nobody
                 os.utime(self._about(who, id))
                 self._receive(handle, here, chunks)
@@ -208,10 +213,10 @@ class Uploads:
         fresh.replace(path)
 
     def _about(self, who: Identity, id: str) -> Path:
-        return self._root / f".upload-{_mark(who)}-{_checked(id)}.json.part"
+        return self._root / f".upload-{mark(who.user)}-{_checked(id)}.json.part"
 
     def _bytes(self, who: Identity, id: str) -> Path:
-        return self._root / f".upload-{_mark(who)}-{_checked(id)}.bytes.part"
+        return self._root / f".upload-{mark(who.user)}-{_checked(id)}{BYTES}"
 
 
 def _write_all(handle: int, chunk: bytes) -> None:
@@ -222,11 +227,6 @@ def _write_all(handle: int, chunk: bytes) -> None:
 
 def _gone(id: str) -> NotFoundError:
     return NotFoundError(f"no upload {id[:40]!r} of yours: begin it again")
-
-
-def _mark(who: Identity) -> str:
-    """Name an owner, so that nobody finds the uploads of another."""
-    return hashlib.sha256(who.user.encode()).hexdigest()[:32]
 
 
 def _checked(id: str) -> str:

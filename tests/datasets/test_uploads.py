@@ -151,9 +151,9 @@ def test_an_upload_that_is_dropped_while_it_ends_is_gone(
     upload = uploads.start(ADA, "big.dat", len(CONTENT)).id
     admit = Files._remember
 
-    def drop(store: Files, owner: str, path: str, blob: Blob) -> FileRef:
+    def drop(store: Files, owner: str, path: str, blob: Blob, ended: Path) -> FileRef:
         uploads.drop(ADA, upload)
-        return admit(store, owner, path, blob)
+        return admit(store, owner, path, blob, ended)
 
     monkeypatch.setattr(Files, "_remember", drop)
     for ask in (partial(uploads.append, ADA, upload, 0, [CONTENT]),
@@ -190,13 +190,35 @@ def test_what_a_site_does_not_take_is_refused_before_anything_is_sent(
         uploads.start(ADA, "a.dat", 1)
     assert uploads.start(BOB, "a.dat", 1).offset == 0
     files.put("bob", "x", bytes(20_000))
-    upload = uploads.start(BOB, "b.dat", 10_000).id
-    with pytest.raises(QuotaError):
-        uploads.append(BOB, upload, 0, [CONTENT])
-    assert not files.owns("bob", DIGEST)
+    with pytest.raises(QuotaError, match=r"with 10 kB more you would keep more than the 25 kB"):
+        uploads.start(BOB, "b.dat", 10_000)
     files.put("bob", "y", bytes(range(250)) * 20)
     with pytest.raises(QuotaError, match="results have"):
         uploads.start(BOB, "b.dat", 1)
+
+
+def test_what_has_come_of_a_file_counts_among_what_its_user_keeps(
+    uploads: Uploads, files: Files
+) -> None:
+    upload, other = (uploads.start(ADA, f"{name}.dat", 10_000).id for name in "ab")
+    for one in (upload, other):
+        with pytest.raises(BadRequestError):
+            uploads.append(ADA, one, 0, cut_after([CONTENT[:8_000]]))
+    said = r"your files 0 B, uploads that have not ended 16 kB\. Delete"
+    with pytest.raises(QuotaError, match=said):
+        uploads.start(ADA, "c.dat", 9_001)
+    with pytest.raises(QuotaError, match=said):
+        files.add(ADA, "whole.dat", [bytes(9_001)])
+    files.put("bob", "x.dat", bytes(20_000))  # which is nothing of hers
+    files.add(ADA, "whole.dat", [bytes(7_001)])
+    with pytest.raises(QuotaError, match=r"with 2\.0 kB more"):
+        uploads.append(ADA, upload, 8_000, [CONTENT[8_000:]])
+    assert uploads.get(ADA, upload).offset == 8_000, "what has come stays"
+    uploads.drop(ADA, other)
+    assert uploads.append(ADA, upload, 8_000, [CONTENT[8_000:]]).digest == DIGEST
+    assert files.add(ADA, "last.dat", [b"x" * 7_999]).size == 7_999, "and nothing counts twice"
+    with pytest.raises(QuotaError, match=r"your files 25 kB\. Delete"):
+        files.add(ADA, "more.dat", [b"y"])
 
 
 def test_who_has_begun_many_loses_the_one_that_rested_longest(
