@@ -277,6 +277,29 @@ def test_bands_lie_behind_the_curve_and_are_taken_away(window: Window, many: str
     assert shaded > 1.2 * pixels(page, residuals)
 
 
+def test_the_first_view_waits_for_nothing_that_draws_plots(window: Window, film: str) -> None:
+    library = "**/vendor/uplot/*.js"
+    for path in (f"/jobs/{film}", "/fits/new?example=adsorption"):
+        page = window.open(path)
+        expect(page.locator(".plot canvas").first).to_be_visible(timeout=LONG)
+        blocking = page.evaluate(
+            """performance.getEntriesByType("resource")
+               .filter((one) => one.renderBlockingStatus === "blocking")
+               .map((one) => one.name.split("/").pop())"""
+        )
+        assert set(blocking) <= {"gateway.css", "jobs.css", "results.css", "fits.css"}
+        assert len(blocking) == 3
+    window.page.route(library, lambda route: route.abort())
+    page = window.open(f"/jobs/{film}")
+    expect(
+        page.get_by_text("This plot cannot be drawn (what draws plots did not")
+    ).not_to_have_count(0)
+    window.page.unroute(library)
+    page = window.open("/fits/new?example=adsorption")
+    expect(page.locator("#plot-place canvas")).to_be_visible(timeout=LONG)
+    window.faults.clear()  # the browser's own word for what did not come
+
+
 def test_a_file_that_would_stop_the_browser_is_left_where_it_is(window: Window, film: str) -> None:
     window.page.route(
         "**/out/curves.json*",

@@ -2,6 +2,7 @@
 import { element, number } from "./page.js";
 import { prepareButtons, reveal } from "./buttons.js";
 import { Plot, toolbar } from "./plot.js";
+import { library } from "./plot-library.js";
 import { areasOf, bandsOfResiduals, getNumbers, mapped, trusted, viewed, viewsOf } from "./views.js";
 
 const DASHES = [undefined, [10, 4], [3, 3], [12, 3, 3, 3], [6, 2], undefined, [10, 4], [3, 3], [12, 3, 3, 3], [6, 2]];
@@ -17,7 +18,7 @@ function failed(figure, error) {
 
 async function draw(figure, place) {
   const { members, same_data: same } = JSON.parse(figure.dataset.members);
-  const read = await Promise.all(members.map(readOne));
+  const [, ...read] = await Promise.all([library(), ...members.map(readOne)]);
   const usable = read.filter((one) => one.models.length);
   place.replaceChildren();
   for (const one of read.filter((each) => !each.models.length)) place.append(element("p", { class: "note", text: `${one.number}: ${one.why}.` }));

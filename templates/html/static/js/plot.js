@@ -1,7 +1,9 @@
 // One plot: points with error bars and lines on axes that zoom by mouse, key and button.
 // A thin layer over uPlot; texts reach the page as text, colours come from the stylesheet.
 import { element, number } from "./page.js";
+import { isHere, library } from "./plot-library.js";
 
+const LEGEND_PX = 30;
 const KEYS = "Keys: plus and minus zoom, left and right move, 0 shows all.";
 
 export function colour(name) {
@@ -34,19 +36,34 @@ export class Plot {
 
   make() {
     const { spec } = this;
-    this.uplot?.destroy();
-    const width = Math.max(200, this.host.clientWidth || 600);
-    const usable = (values, log) => (log ? values.map((value) => (value > 0 ? value : null)) : values);
     // uPlot places points by x in order; a log axis has no place for what is not positive.
     const kept = spec.logX ? spec.x.map((value, index) => (value > 0 ? index : -1)).filter((index) => index >= 0) : null;
     const pick = (values) => (kept && values ? kept.map((index) => values[index]) : values);
     this.shown = { ...spec, x: pick(spec.x), xLow: pick(spec.xLow), xHigh: pick(spec.xHigh),
       series: spec.series.map((one) => ({ ...one, values: pick(one.values), low: pick(one.low), high: pick(one.high) })),
       areas: (spec.areas || []).map((one) => ({ ...one, low: pick(one.low), high: pick(one.high) })) };
-    const data = [this.shown.x, ...this.shown.series.map((one) => usable(one.values, spec.logY))];
-    this.uplot = new window.uPlot(this.options(width), data, this.host);
-    if (this.window) this.uplot.setScale("x", this.window);
     this.describe();
+    if (isHere) this.build();
+    else this.buildLater();
+  }
+
+  // Its place is kept, so that nothing below moves when it comes.
+  buildLater() {
+    this.host.style.minHeight = `${(this.spec.height || 320) + LEGEND_PX}px`;
+    this.coming ??= library().then(
+      () => this.closed || this.build(),
+      (error) => this.host.replaceChildren(element("p", { class: "note", text: `This plot cannot be drawn (${error.message}).` })),
+    );
+  }
+
+  build() {
+    const { spec, shown } = this;
+    this.uplot?.destroy();
+    this.host.style.minHeight = "";
+    const width = Math.max(200, this.host.clientWidth || 600);
+    const usable = (values) => (spec.logY ? values.map((value) => (value > 0 ? value : null)) : values);
+    this.uplot = new window.uPlot(this.options(width), [shown.x, ...shown.series.map((one) => usable(one.values))], this.host);
+    if (this.window) this.uplot.setScale("x", this.window);
   }
 
   options(width) {
@@ -205,6 +222,7 @@ export class Plot {
 
   // Take over another plot's part of the axis.
   showWindow(part) {
+    if (!this.uplot) return;
     const { min, max } = this.uplot.scales.x;
     if (min === part.min && max === part.max) return;
     this.told = part;
@@ -216,6 +234,7 @@ export class Plot {
   }
 
   zoom(factor, shift = 0) {
+    if (!this.uplot) return;
     const log = this.spec.logX;
     const to = log ? Math.log10 : (value) => value;
     const back = log ? (value) => 10 ** value : (value) => value;
@@ -229,7 +248,7 @@ export class Plot {
 
   reset() {
     const [min, max] = this.extent();
-    this.uplot.setScale("x", { min, max });
+    this.uplot?.setScale("x", { min, max });
   }
 
   pressed(event) {
@@ -245,6 +264,7 @@ export class Plot {
   }
 
   close() {
+    this.closed = true;
     this.sizes.disconnect();
     this.scheme.removeEventListener("change", this.recolour);
     this.uplot?.destroy();

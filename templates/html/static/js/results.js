@@ -1,5 +1,6 @@
 // Draws what came out: each figure names its plot and the file with its numbers.
 import { element } from "./page.js";
+import { library } from "./plot-library.js";
 import { getNumbers } from "./views.js";
 import { drawCurves } from "./curves.js";
 import { drawConvergence } from "./convergence.js";
@@ -24,7 +25,7 @@ export function drawAll(root) {
 async function draw(figure) {
   const place = figure.querySelector(".drawing");
   try {
-    const document_ = await getNumbers(figure.dataset.src);
+    const [document_] = await Promise.all([getNumbers(figure.dataset.src), library()]);
     const more = figure.dataset.more ? await getNumbers(figure.dataset.more) : figure.dataset.later || null;
     place.replaceChildren();
     DRAWERS[figure.dataset.plot](place, document_, more);
