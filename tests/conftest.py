@@ -36,7 +36,13 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
-_LONGEST = ("tests/faults/test_campaigns.py", "tests/fitters/test_auto.py")
+_LONGEST = (
+    "tests/faults/test_campaigns.py",
+    "tests/scheduler/test_contract.py",
+    "tests/fitters/test_auto.py",
+    "tests/problems/test_pages_browser.py",
+    "tests/client/test_live.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
