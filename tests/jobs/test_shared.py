@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 import redis as redis_client
 
+from gateway.datasets.models import Dataset, FileRef
 from gateway.jobs.models import Job, Plan, ProblemRef
 from gateway.rebuild import rebuild
 from gateway.records import now, to_document
@@ -143,6 +146,35 @@ def test_a_reader_sees_all_of_a_job_but_what_is_its_owners_and_changes_nothing(
     assert house.shared_with(house.bob) == []
     assert house.take_back({"id": OTHER}) == 404
     assert house.audit() == [("ada", "job.unshare"), ("ada", "job.share")]
+
+
+def test_a_bundle_tells_a_reader_no_more_than_the_pages(house: House) -> None:
+    job, put = house.job, house.services.blobs.put
+    result = put(b'{"status": "done"}')
+    ref = FileRef(path="result.0.json", digest=result.digest, size=result.size)
+    house.services.datasets.add(
+        Dataset(
+            id=f"{job.id}-1", owner="ada", type="fit-result", created=now(), files=(ref,),
+            provenance={"problem": None, "options": {"mail_user": MAIL}},
+        )
+    )  # fmt: skip
+    house.services.job_store.change(job.id, lambda one: ended(one, dataset=f"{job.id}-1"))
+    path = f"/api/v1/jobs/{job.id}/bundle.zip"
+    assert house.bob.get(path).status_code == 404
+    house.share(user="bob")
+    bundles = []
+    for who in (house.ada, house.bob):
+        answer = who.get(path)
+        assert answer.status_code == 200, answer.text
+        with zipfile.ZipFile(io.BytesIO(answer.data)) as bundle:
+            bundles.append({name: bundle.read(name).decode() for name in bundle.namelist()})
+    own, read = bundles
+    assert own["job.sh"] == SCRIPT
+    assert read["job.sh"] == "#!/bin/bash\n#SBATCH --time=1\ncd /work/(an account)/ada/j\n"
+    for name, text in read.items():
+        assert not any(word in text for word in (MAIL, LOGIN, "ad5")), name
+    assert set(read) == set(own)
+    assert [name for name in own if own[name] != read[name]] == ["bundle.json", "job.sh"]
 
 
 def test_a_group_reads_as_it_is_now_and_other_groups_are_not_told_of(house: House) -> None:
@@ -388,8 +420,8 @@ def test_shares_come_back_with_a_lost_store_and_go_with_their_job(house: House) 
     assert house.shared_with(house.bob) == [kept.id]
 
 
-def ended(job: Job) -> Job:
-    return job.with_attempt(state=JobState.FAILED, collected=True)
+def ended(job: Job, **changes: Any) -> Job:
+    return job.with_attempt(state=JobState.FAILED, collected=True, **changes)
 
 
 def test_what_is_shared_is_listed_in_pages_at_a_cost_that_many_users_do_not_raise(
