@@ -83,7 +83,7 @@ def notes_on(job: Job) -> list[Word]:
     if attempt.stage is Stage.UNCERTAIN:
         notes.append(
             Word(
-                text="It was handed over, but the answer got lost. The gateway looks for it and "
+                text="It was handed over, and no answer is here yet. The gateway looks for it and "
                 "submits it again only when it is certain that nothing runs.",
                 tone="warn",
             )
