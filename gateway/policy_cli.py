@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from gateway.accounts.audit import BY_COMMAND
 from gateway.cli_reported import reported
 from gateway.jobs.expert import Additions, written
 from gateway.policy.file import PolicyFile
@@ -15,9 +16,6 @@ from gateway.policy.ration import number
 from gateway.policy.reading import PolicyError, read_policy
 from gateway.policy.service import Policies, Standing
 from gateway.settings import Settings, load_settings
-
-_BY = "(command)"
-"""In the audit trail, who sits at the gateway's own host; no user can be called so."""
 
 _FILE = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 
@@ -43,7 +41,7 @@ def policy_set(file: Path) -> None:
     """Let a policy hold from now on; a wrong one changes nothing."""
     settings = load_settings()
     found, text = _read(settings, file)
-    _policies(settings).put(file, text, _BY)
+    _policies(settings).put(file, text, BY_COMMAND)
     for line in _summary(found):
         click.echo(line)
     click.echo("it holds from now on")

@@ -15,6 +15,7 @@ from typing import Any
 
 import structlog
 
+from gateway.accounts.audit import BY_COMMAND
 from gateway.accounts.models import Identity, Scope, expand
 from gateway.by_hand.directory import (
     DATA,
@@ -44,9 +45,6 @@ from gateway.problems.service import Found
 from gateway.records import now
 from gateway.services import Gateway
 from scheduler.base import Scheduler
-
-_BY = "(command)"
-"""In the audit trail, who sits at the gateway's own host; no user can be called so."""
 
 _RUN = ("mode", "seed", "shake", "simulate")
 
@@ -245,7 +243,7 @@ class Adoption:
             )
         if isinstance(added, Replayed):  # no key was given
             return added.job, False
-        gateway.accounts.audit.record(_BY, "job.adopt", job.id)
+        gateway.accounts.audit.record(BY_COMMAND, "job.adopt", job.id)
         _log.info("adopted", job=job.id, user=job.owner, correlation_id=job.correlation_id)
         Nudge(gateway.settings)(job.id)
         return added, True

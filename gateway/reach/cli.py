@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from gateway.accounts.audit import BY_COMMAND
 from gateway.accounts.service import Accounts
 from gateway.cli_reported import reported
 from gateway.clusters.drains import Drains
@@ -18,9 +19,6 @@ from gateway.clusters.store import ClusterAccountStore, DrainStore
 from gateway.database import connect
 from gateway.keepsakes import Keepsakes
 from gateway.settings import Settings, SettingsError, load_settings
-
-_BY = "(command)"
-"""In the audit trail, who sits at the gateway's own host; no user can be called so."""
 
 _LOOK = (
     "Compare each fingerprint with what the site publishes, or with what its administrator reads "
@@ -119,7 +117,7 @@ def cluster_drain(name: str | None, *, everywhere: bool, reason: str) -> None:
     """Hand nothing new over to a cluster: jobs wait in the gateway, running ones go on."""
     drains = _drains(load_settings())
     for one in _chosen(name, everywhere=everywhere):
-        drains.drain(one, reason, _BY)
+        drains.drain(one, reason, BY_COMMAND)
         click.echo(f"{one} is drained: new jobs wait in the gateway")
 
 
@@ -131,7 +129,7 @@ def cluster_resume(name: str | None, *, everywhere: bool) -> None:
     """Hand over to a cluster again, beginning with what waits."""
     drains = _drains(load_settings())
     for one in _chosen(name, everywhere=everywhere):
-        was = drains.resume(one, _BY)
+        was = drains.resume(one, BY_COMMAND)
         click.echo(f"{one} takes jobs again" if was else f"{one} was not drained")
 
 
