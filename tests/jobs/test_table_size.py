@@ -6,8 +6,10 @@ A job writes its results itself, so what stands in the names of columns is a str
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -148,6 +150,17 @@ def page(site: SiteMaker, results: ResultsView) -> str:
             best=None,
             map=None,
         )
+
+
+def test_a_row_says_what_the_fit_says_of_itself_in_one_line(make: SiteMaker) -> None:
+    told = {"verdict": {"code": "at_limit", "text": "<b>rho</b> sits at its bound. " * 20}}
+    text = page(make, results_of(told | {"parameters": [fitted("rho")]}, {"status": "failed"}))
+    words = [part.partition("<")[0] for part in text.split('<td><span class="state ')[1:]]
+    assert words == ['warn">at limit', 'bad">failed']
+    said = re.findall(r'<td title="([^"]*)">([^<]*)</td>', text)
+    assert html.unescape(said[0][0]) == told["verdict"]["text"]
+    assert html.unescape(said[0][1]).startswith("<b>rho</b> sits")
+    assert len(html.unescape(said[0][1])) <= 90
 
 
 def test_the_page_says_what_it_leaves_out_too(make: SiteMaker) -> None:

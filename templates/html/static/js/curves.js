@@ -141,7 +141,10 @@ function bandWords({ bands, profile }) {
 
 // An angle of the magnetisation has an axis of its own: beside degrees, densities would be flat.
 function profileParts(profile) {
-  const names = Object.keys(profile.series);
+  const all = Object.keys(profile.series);
+  // Neutrons are seldom absorbed: a line of zeros, its colour and its name tell nothing.
+  const some = all.filter((name) => profile.series[name].some(Boolean));
+  const names = some.length ? some : all;
   const parts = [{ names: names.filter((name) => name !== ANGLE), yLabel: profile.y_label, label: "Profile.", height: 260 },
     { names: names.filter((name) => name === ANGLE), yLabel: "thetaM (°)", label: "Angle of the magnetisation.", height: 170 }];
   return parts.filter((part) => part.names.length);
