@@ -20,6 +20,7 @@ from tests.jobs.making_pages import Fits
 from tests.jobs.test_pages import Plain
 from tests.live import Api, LiveGateway
 from tests.slurm.cluster import Cluster, private_cluster
+from tests.slurm.config import ClusterConfig
 
 pytestmark = pytest.mark.slow
 LONG: dict[str, Any] = {"kind": "dummy", "options": {"seconds": 600, "steps": 600}}
@@ -45,7 +46,7 @@ SPREAD: dict[str, Any] = {"partition": "wide", "mpi": True, "ntasks": 2, "nodes"
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    with private_cluster() as running:
+    with private_cluster(ClusterConfig(gear=True)) as running:
         yield running
 
 
@@ -199,6 +200,38 @@ def test_an_administrator_sees_what_slurm_can_do_and_what_follows(site: LiveGate
     assert [one["version"] for one in items if one["name"] == "hpc"] == [found["version"]]
 
 
+GEAR: dict[str, Any] = {
+    "partition": "wide", "time": "0:10:00", "qos": "normal", "cpus_per_task": 2, "nice": 7,
+    "mem_per_cpu": "50M", "constraint": "fast", "licenses": "bumps:2", "gpus_per_node": "a100:1",
+    "mail_type": ["END", "FAIL"], "mail_user": "ada@example.org",
+}  # fmt: skip
+UNDERSTOOD = (
+    "Partition=wide ", "TimeLimit=00:10:00 ", "QOS=normal\n", "CPUs/Task=2 ", "Nice=7 ",
+    "MinMemoryCPU=50M ", "Features=fast ", "Licenses=bumps:2 ", "TresPerNode=gres:gpu:a100:1\n",
+    "MailUser=ada@example.org ", "MailType=END,FAIL\n",
+)  # fmt: skip
+
+
+def test_what_is_asked_for_by_slurms_names_is_what_slurm_gives(cluster: Cluster, api: Api) -> None:
+    one = api.submit(**LONG, resources=GEAR)["id"]
+    shown = cluster.run("scontrol", "show", "job", *running(api, one))
+    assert [words for words in UNDERSTOOD if words not in shown] == [], shown
+    other = api.submit(**LONG, resources={**GEAR, "gpus_per_node": None, "gres": "gpu:2"})["id"]
+    eventually(lambda: api.job(other)["reason"] == "Licenses", what="the other to wait")
+    assert api.job(other)["reason_text"] == "Waiting for a licence to become free."
+    for job in (one, other):
+        api.http.post(f"/jobs/{job}/cancel")
+    for wrong, said in (
+        ({"licenses": "bumps:3"}, "license"),
+        ({"constraint": "slow"}, "feature"),
+        ({"gpus_per_node": "v100:1"}, "configuration is not available"),
+    ):
+        end = api.wait(api.submit(**LONG, resources={**GEAR, **wrong})["id"])
+        assert (end["state"], end["reason"]) == ("FAILED", "Refused"), end["reason_text"]
+        assert said in end["reason_text"]
+    assert {api.wait(job)["state"] for job in (one, other)} == {"CANCELLED"}
+
+
 def test_a_frozen_controller_makes_one_job_not_two(cluster: Cluster, api: Api) -> None:
     cluster.freeze()
     try:
@@ -313,6 +346,7 @@ def test_a_stop_and_a_cancellation_reach_rank_0(
 ) -> None:
     job = spread(api, samples=1_000_000)
     running(api, job)
+    api.wait_for_field(job, "progress")  # before its first step there is nothing to go on from
     assert api.http.post(f"/jobs/{job}/{verb}").status_code == 202
     assert api.wait(job)["state"] == state
     result = json.loads((folder_of(site, job) / "result.0.json").read_text())

@@ -18,7 +18,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.helpers import eventually, free_port, processes
-from tests.slurm.config import INIT_SQL, ClusterConfig, Ports, slurm_conf, slurmdbd_conf
+from tests.slurm.config import (
+    INIT_SQL,
+    ClusterConfig,
+    Ports,
+    gres_conf,
+    slurm_conf,
+    slurmdbd_conf,
+)
 
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _START_S = 60.0
@@ -76,6 +83,9 @@ class Cluster:
         _write(self.folder / "munge.key", secrets.token_bytes(128), 0o600)
         conf = slurm_conf(self.folder, self.config, self.ports)
         _write(self.folder / "slurm.conf", conf.encode(), 0o644)
+        _write(self.folder / "gres.conf", gres_conf(self.folder, self.config).encode(), 0o644)
+        for number in range(2 if self.config.gear else 0):
+            _write(self.folder / f"gpu{number}", b"", 0o644)
         conf = slurmdbd_conf(self.folder, self.ports)
         _write(self.folder / "slurmdbd.conf", conf.encode(), 0o600)
 

@@ -25,6 +25,9 @@ class ClusterConfig:
     requeue_s: int = 120
     """How long a job that begins again must wait; Slurm's own default is two minutes."""
 
+    gear: bool = False
+    """Whether the nodes of the second partition have a feature and two GPUs, which are none."""
+
     extra: tuple[str, ...] = ()
     """Further lines of slurm.conf."""
 
@@ -77,12 +80,14 @@ def slurm_conf(folder: Path, config: ClusterConfig, ports: Ports) -> str:
         f"AccountingStoragePass={folder}/munge.sock",
         "JobAcctGatherType=jobacct_gather/linux",
         "JobAcctGatherFrequency=task=1",
+        *(["GresTypes=gpu", "Licenses=bumps:2"] if config.gear else []),
         *config.extra,
     ]
     for number, (cpus, port) in enumerate(zip(config.nodes, ports.nodes, strict=True)):
+        gear = " Feature=fast Gres=gpu:a100:2" if config.gear and number else ""
         lines.append(
             f"NodeName=node{number} NodeAddr=127.0.0.1 NodeHostname={host} Port={port} "
-            f"CPUs={cpus} RealMemory=4000 State=UNKNOWN"
+            f"CPUs={cpus} RealMemory=4000{gear} State=UNKNOWN"
         )
     others = f"node[1-{len(config.nodes) - 1}]" if len(config.nodes) > 1 else "node0"
     lines += [
@@ -90,6 +95,14 @@ def slurm_conf(folder: Path, config: ClusterConfig, ports: Ports) -> str:
         f"PartitionName=wide Nodes={others} MaxTime=7-00:00:00 State=UP",
     ]
     return "\n".join(lines) + "\n"
+
+
+def gres_conf(folder: Path, config: ClusterConfig) -> str:
+    """Write gres.conf; Slurm believes in GPUs whose files are there, whatever these are."""
+    if not config.gear:
+        return ""
+    nodes = f"node[1-{len(config.nodes) - 1}]"
+    return f"NodeName={nodes} Name=gpu Type=a100 File={folder}/gpu[0-1]\n"
 
 
 def slurmdbd_conf(folder: Path, ports: Ports) -> str:
