@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shlex
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -201,6 +202,7 @@ def test_what_the_account_has_set_for_slurm_changes_nothing(
             "SQUEUE_FORMAT": "%i",
             "SQUEUE_STATES": "PD",
             "SLURM_TIME_FORMAT": "relative",
+            "TZ": "America/St_Johns",
             "SACCT_FORMAT": "User",
             "LC_ALL": "C",
         }
@@ -213,6 +215,8 @@ def test_what_the_account_has_set_for_slurm_changes_nothing(
         lambda: [one for one in slurm.states([outcome.native_id])[outcome.native_id] if one.ended]
     )[0]
     assert row.marker == launch.marker
+    assert row.ended is not None
+    assert abs(row.ended - datetime.now(UTC)) < timedelta(minutes=5), "whatever its time zone"
     shell.close()
 
 
@@ -226,6 +230,22 @@ def test_a_wrapper_of_sbatch_may_greet_people(
         (outcome,) = slurm.submit([launch])
         assert isinstance(outcome, Submitted)
         assert [row.native_id for row in named(slurm, launch.marker)] == [outcome.native_id]
+
+
+def test_a_job_of_an_sbatch_that_refuses_and_submits_all_the_same_runs_nothing(
+    slurm_cluster: Cluster, site: Site, tmp_path: Path
+) -> None:
+    refuse = 'echo "Batch job submission failed: no budget" >&2; exit 1'
+    text = f'/usr/bin/sbatch --hold "$@" >/dev/null; {refuse}'
+    programs = wrapped_commands(tmp_path / "bin", "sbatch", text)
+    launch = site.stage(sleeper())
+    with slurm_here(replace(slurm_config(slurm_cluster), programs=programs)) as slurm:
+        (outcome,) = slurm.submit([launch])
+        assert isinstance(outcome, Refused)
+        (row,) = named(slurm, launch.marker)
+    slurm_cluster.run("scontrol", "release", row.native_id)
+    assert site.end_of(row.native_id).state is JobState.COMPLETED
+    assert (site.lines(launch, "claim.1"), site.lines(launch, "starts")) == (["void"], [])
 
 
 def test_a_command_that_hangs_is_ended_and_nothing_is_concluded(
