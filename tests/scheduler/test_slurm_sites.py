@@ -271,15 +271,23 @@ def test_an_empty_queue_says_nothing_while_no_controller_is_up(
     site: Site, slurm_cluster: Cluster, tmp_path: Path
 ) -> None:
     """Some sites answer squeue from a copy, which goes on without a controller."""
-    launch = site.stage(sleeper())
+    launch, never = site.stage(sleeper(600)), site.stage(sleeper())
+    native_id = site.submit(launch)
+    site.runs(launch, native_id)
     programs = Path(wrapped_commands(tmp_path / "bin", "squeue", "exit 0"))
     with slurm_here(replace(slurm_config(slurm_cluster), programs=str(programs))) as slurm:
-        assert named(slurm, launch.marker) == []
+        # Nor is the accounting believed, which calls alive for ever what a controller has lost.
+        eventually(lambda: named(slurm, launch.marker))
+        (row,) = named(slurm, launch.marker)
+        assert (row.state, row.raw_state) == (JobState.UNKNOWN, "RUNNING")
+        (row,) = slurm.states([native_id])[native_id]
+        assert (row.state, row.raw_state) == (JobState.UNKNOWN, "RUNNING")
+        assert named(slurm, never.marker) == []
         (programs / "scontrol").unlink()
         (programs / "scontrol").write_text("#!/bin/sh\necho 'Slurmctld(primary) at up is DOWN'\n")
         (programs / "scontrol").chmod(0o755)
         with pytest.raises(SchedulerUnavailableError, match="no controller is up"):
-            named(slurm, launch.marker)
+            named(slurm, never.marker)
 
 
 def test_nothing_is_concluded_while_no_controller_is_there(
