@@ -72,7 +72,17 @@ def _looked_at(problem: Any) -> dict[str, Any]:
         "parameters": len(values),
         "chisq": chisq if math.isfinite(chisq) else None,
         "outside": outside,
+        "labels": [str(name) for name in names],
+        "others": _others(problem),
     }
+
+
+def _others(problem: Any) -> list[str]:
+    """Name the parameters that are not fitted and that a grid could hold all the same."""
+    from bumps.parameter import Parameter, unique
+
+    every = unique(problem.model_parameters())
+    return [str(one.name) for one in every if isinstance(one, Parameter) and one.fittable]
 
 
 def _plain(value: Any) -> float | None:

@@ -23,6 +23,7 @@ from bumps_remote.text import clean, clean_line
 OK = 0
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _SERVER = 401, 403, 404, 500
 _NO_SPACE = 507
+_TYPED = {"cpus_per_task": "cpus", "time": "wall"}
 
 
 class RemoteError(Exception):
@@ -104,7 +105,7 @@ class Problem:
     @property
     def text(self) -> str:
         """Everything for a person: a line for each wrong field."""
-        lines = [f"{name}: {text}" if name else text for name, text in self.fields]
+        lines = [f"{typed(name)}: {text}" if name else text for name, text in self.fields]
         if not lines:
             lines = [self.detail]
         if self.request_id and self.status >= _SERVER:
@@ -117,7 +118,7 @@ def read_problem(status: int, document: object, fallback: str) -> Problem:
 
     >>> body = {"detail": "no", "errors": [{"pointer": "/options/steps", "detail": "is -1"}]}
     >>> read_problem(422, body, "").text
-    'options.steps: is -1'
+    'steps: is -1'
     """
     body: Mapping[str, Any] = document if isinstance(document, Mapping) else {}
     rows = body.get("errors")
@@ -140,6 +141,22 @@ def pointer_name(pointer: object) -> str:
     """
     steps = clean_line(pointer).removeprefix("/").split("/")
     return ".".join(step.replace("~1", "/").replace("~0", "~") for step in steps)
+
+
+def typed(field: str) -> str:
+    """Name a field of a request as it is typed here, in a terminal and in Python alike.
+
+    >>> typed("resources.cpus_per_task"), typed("options.samples"), typed("after.jobs.0")
+    ('cpus', 'samples', 'after')
+    """
+    head, _, rest = field.partition(".")
+    if head == "resources" and rest:
+        return _TYPED.get(rest, rest)
+    if head == "expert" and rest:
+        return rest.replace("directives.", "sbatch ")
+    if head == "after":
+        return "after-kind" if rest == "kind" else "after"
+    return rest if head == "options" and rest else field
 
 
 def error_of(problem: Problem) -> RemoteError:

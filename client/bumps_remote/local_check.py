@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib.util
 import json
 import os
@@ -27,6 +28,7 @@ _CHECKER = Path(__file__).with_name("checker.py")
 _TIMEOUT_S = 60.0
 _ELEMENTS_S = 20.0
 _SHOWN = 3
+_NAMED = 12
 _PLAIN, _REFERENCE = ("bumps.", "refl1d.", "sasmodels."), "Reference"
 _RUNS = "who loads it runs what is in it"
 _TELLING = ("bumps", "numpy", "refl1d", "sasmodels")
@@ -63,6 +65,7 @@ def check_model(wanted: Wanted, notice: Notice) -> Mapping[str, str]:
         notice(f"not checked here: there is no {clean_line(missing, 80)} beside bumps-remote")
         return {}
     _judge(found, wanted)
+    _judge_names(found, wanted.campaign or {})
     _judge_elements(found.get("elements") or {}, wanted, notice)
     return {str(name): str(version) for name, version in found["versions"].items()}
 
@@ -181,6 +184,24 @@ def _judge(found: Document, wanted: Wanted) -> None:
             f"{entry}: chi-square is not finite at the start: look for NaN and for uncertainties "
             f"of 0 in the data; {_ALL_THE_SAME}"
         )
+
+
+def _judge_names(found: Document, campaign: Mapping[str, Any]) -> None:
+    """Say which names of a grid or of start values the model does not have."""
+    labels = [str(name) for name in found.get("labels") or []]
+    others = [str(name) for name in found.get("others") or []]
+    asked = [("--grid", name, {*labels, *others}) for name in campaign.get("grid") or {}]
+    starts = dict.fromkeys(name for start in campaign.get("starts") or () for name in start)
+    asked += [("--from-starts", name, set(labels)) for name in starts]
+    for option, name, known in asked:
+        if name not in known:
+            near = difflib.get_close_matches(name, sorted(known), n=1)
+            hint = f"did you mean {near[0]!r}? It" if near else "it"
+            more = " …" if len(labels) > _NAMED else ""
+            raise UsageError(
+                f"{option}: the model has no parameter {clean_line(name, 80)!r}: {hint} fits "
+                f"{clean_line(', '.join(labels[:_NAMED]), 400)}{more}; {_ALL_THE_SAME}"
+            )
 
 
 def _lack(error: Mapping[str, Any]) -> str:

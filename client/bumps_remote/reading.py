@@ -103,7 +103,11 @@ class Reading:
         """Read what came out, with the list of files."""
         response = self.transport.send(Call(method="GET", path=f"/jobs/{self.find(id)}/results"))
         if response.status_code != 200:
-            raise RefusedError(f"job {id} has no results yet", response.status_code)
+            state = clean_line(self.transport.read(response).get("state") or "not at its end", 40)
+            raise RefusedError(
+                f"job {id} has no results yet, it is {state}: 'bumps-remote watch {id}' shows it",
+                response.status_code,
+            )
         return self.transport.read(response)
 
     def script(self, id: str) -> Document:

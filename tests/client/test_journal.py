@@ -181,7 +181,7 @@ def test_a_refused_submission_leaves_nothing(site: Misbehaving, shell: Shell) ->
 
     done = shell.run("submit", "model.py", "--steps=-1", code=6)
 
-    assert "options.steps: is -1" in done.err
+    assert "steps: is -1" in done.err
     assert entries(shell) == []
 
 

@@ -223,7 +223,7 @@ def test_a_model_that_fails_is_told_with_its_line(laptop: Shell) -> None:
 def test_wrong_options_are_named_by_the_server(laptop: Shell) -> None:
     done = laptop.run("submit", "model.py", "--fit=dream", "--samples=-5", "--wall=9999", code=6)
 
-    assert "options.samples: must be at least 1, not -5" in done.err
+    assert "samples: must be at least 1, not -5" in done.err
 
 
 @pytest.mark.parametrize("point", POINTS)

@@ -74,6 +74,21 @@ def test_what_is_wrong_with_a_model_is_said_before_anything_is_sent(
     assert len(site.asked("POST", "/jobs")) == 1
 
 
+def test_names_of_a_grid_and_of_starts_are_those_of_the_model(
+    site: Misbehaving, desk: Shell
+) -> None:
+    write(desk, more="M.b.fixed = True")
+    desk.write("starts.csv", "slope\n1\n2\n")
+
+    wrong = desk.run("submit", "model.py", "--grid=mm=1,2", code=2).err
+    start = desk.run("submit", "model.py", "--from-starts=starts.csv", code=2).err
+    desk.run("submit", "model.py", "--grid=b=1,2", "--grid=m=3,4")
+
+    assert "--grid: the model has no parameter 'mm': did you mean 'm'? It fits m; " in wrong
+    assert "--from-starts: the model has no parameter 'slope': it fits m; " in start
+    assert len(site.asked("POST", "/jobs")) == 1
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [

@@ -138,7 +138,7 @@ def test_a_dry_run_that_is_refused_takes_its_problem_away(site: Misbehaving, she
     site.on("DELETE", "/problems/01P", Reply(status=204))
     shell.write("model.py", "")
 
-    assert "resources.time: is too long" in shell.run("submit", "model.py", "--dry-run", code=6).err
+    assert "wall: is too long" in shell.run("submit", "model.py", "--dry-run", code=6).err
     assert len(site.asked("DELETE", "/problems/01P")) == 1
 
 

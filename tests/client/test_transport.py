@@ -158,8 +158,8 @@ def test_wrong_fields_are_named_one_a_line(site: Misbehaving, line: Any) -> None
         line().document(GET)
 
     assert str(caught.value).splitlines() == [
-        "options.steps: must be at least 1, not -1",
-        "resources.mem: is too much",
+        "steps: must be at least 1, not -1",
+        "mem: is too much",
     ]
 
 

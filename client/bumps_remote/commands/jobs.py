@@ -226,6 +226,8 @@ def again(
         return
     lines = [Text(f"{whole}: attempt {document.get('attempt')}")]
     answer(document, lines, as_json=as_json)
+    if not as_json:
+        notice(f"watch it: bumps-remote watch {whole}")
 
 
 def _each(

@@ -26,7 +26,7 @@ _LABEL, _TITLE = 40, 24
 _FAR = 2.0
 """So many standard deviations apart, and a line is coloured."""
 
-_SETTINGS = 12
+_SETTINGS = 8
 _DIFFERENCE = {"+": "green", "-": "red"}
 _HOW = {
     "bash": 'eval "$(bumps-remote completion bash)"   # in ~/.bashrc',
@@ -121,6 +121,8 @@ def _line(line: Document) -> Iterator[Text]:
 
 def _settings(found: Document, *, everything: bool) -> Iterator[Text]:
     rows = [row for row in found.get("settings", []) if everything or row.get("differs")]
+    # What one of them does not have at all, such as an option of another method, says least.
+    rows.sort(key=lambda row: None in row["values"])
     for row in rows if everything else rows[:_SETTINGS]:
         values = " | ".join("-" if v is None else clean_line(v, _LABEL) for v in row["values"])
         yield Text(f"{clean_line(row['group'])} {clean_line(row['name'])}: {values}")
