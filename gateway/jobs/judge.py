@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from gateway.datasets.models import Dataset
 from gateway.jobs import efficiency, ran, words
@@ -28,7 +29,6 @@ def close(
     """Write down how the current attempt of a job has ended."""
     attempt = job.attempt
     first = collected.results[0] if collected.results else {}
-    ended = [min(record.ended, now()) for record in exits if record.ended]
     best = _best(job, collected)
     times = [(record.task, record.started, record.ended) for record in exits]
     closed = replace(
@@ -38,7 +38,7 @@ def close(
         task_states=counted_by_files(attempt, exits),
         collected=True,
         dataset=dataset.id if dataset else None,
-        ended=max(ended) if ended else attempt.ended or now(),
+        ended=_ended(attempt, exits),
         verdict=_verdict(job, collected, best),
         chisq=best.chisq if best else read_chisq(first),
         measured=None if job.elements else measured(first),
@@ -49,6 +49,21 @@ def close(
         error="; ".join(collected.faults)[:2000],
     )
     return replace(job, attempts=(*job.attempts[:-1], _judged(job, closed, collected, exits)))
+
+
+def _ended(attempt: Attempt, exits: Sequence[ExitRecord]) -> datetime:
+    """Say when it ended: by its own files, but never later than now.
+
+    Unless the cluster's clock is ahead of ours. Then both would cut the time that it ran, and the
+    scheduler, which told of its start by that clock, says how long that was.
+    """
+    moment, told = now(), [record.ended for record in exits if record.ended]
+    ended = max(told, default=attempt.ended or moment)
+    if ended <= moment:
+        return ended
+    if attempt.started is None or attempt.tasks > 1 or attempt.elapsed_s is None:
+        return max(moment, attempt.started or moment)
+    return attempt.started + timedelta(seconds=max(0.0, attempt.elapsed_s))
 
 
 def _judged(

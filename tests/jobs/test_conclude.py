@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -15,15 +16,17 @@ from gateway.datasets.blobs import BlobStore
 from gateway.datasets.models import FileRef
 from gateway.datasets.store import DatasetStore
 from gateway.errors import NoSpaceError, NotFoundError
-from gateway.jobs import outcome
+from gateway.jobs import judge, outcome
 from gateway.jobs.backoff import Backoff
+from gateway.jobs.collect import Collected
 from gateway.jobs.conclude import Concluder
 from gateway.jobs.follow import Follower
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.log_folder import LogFolder
 from gateway.jobs.models import Job, Progress, Stage, Wish, dataset_id
+from gateway.jobs.outcome import ExitRecord
 from gateway.jobs.store import JobStore, StaleError
-from gateway.records import Document
+from gateway.records import Document, now
 from gateway.settings import load_settings
 from gateway.sidecars import Sidecars
 from scheduler.base import JobReport, JobState, Scheduler
@@ -164,6 +167,28 @@ def test_an_array_that_ended_before_its_stop_arrived_is_finished(site: Site) -> 
 def test_a_stopped_array_of_which_all_had_begun_says_so_as_well(site: Site) -> None:
     job = site.close([C, C], {0: [STOPPED], 1: [FAILED]}, wish=Wish.STOP)
     assert "1 of 2 elements" in job.attempt.reason_text
+
+
+@pytest.mark.parametrize(
+    ("ahead", "elapsed_s", "took_s"),
+    [
+        (timedelta(), 300.0, 300.0),
+        (timedelta(minutes=10), 300.0, 300.0),
+        (timedelta(minutes=10), None, 0.0),
+        (timedelta(minutes=-10), 300.0, 300.0),
+        (timedelta(hours=-1), None, 300.0),
+    ],
+)
+def test_a_clock_that_is_wrong_by_minutes_changes_no_time_that_a_job_ran(
+    ahead: timedelta, elapsed_s: float | None, took_s: float
+) -> None:
+    end = now() + ahead
+    begun = end - timedelta(seconds=300)
+    job = make_job(stage=Stage.SUBMITTED, state=C, started=begun, elapsed_s=elapsed_s)
+    collected = Collected(files=(), complete=True, results=(), faults=())
+    attempt = judge.close(job, collected, [ExitRecord(rc=0, ended=end)], None).attempt
+    assert attempt.ended is not None
+    assert (attempt.ended - begun).total_seconds() == pytest.approx(took_s, abs=5)
 
 
 def test_what_cannot_be_kept_is_fetched_again_only_after_longer_and_longer_times(
