@@ -19,9 +19,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from gateway.jobs import decide as steps
 from gateway.jobs.decide import Action, Evidence, decide
-from gateway.jobs.models import Job, Stage
-from scheduler.base import VOID
+from gateway.jobs.models import Job, Stage, Wish
+from scheduler.base import VOID, JobReport, JobState
 from tests.jobs import test_decide_model as model
+from tests.jobs.making import THEN, make_job
 from tests.jobs.test_decide_model import World, check, cluster, reconciler, successors
 
 TRIES = 3
@@ -159,3 +160,16 @@ def test_a_wrong_decision_is_found(
             run(MANY, phases=[Phase.generate], report_multiple_bugs=False)
     finally:
         model.next_action.cache_clear()
+
+
+def test_a_wish_to_stop_is_told_once_and_a_cancellation_until_it_is_done() -> None:
+    """A second interrupt would end a fit of bumps without its results."""
+    runs = JobReport(
+        native_id="7", task=None, marker="m", state=JobState.RUNNING, raw_state="RUNNING"
+    )
+    seen = Evidence(asked=True, reports=(runs,))
+    job = make_job(stage=Stage.SUBMITTED, native_id="7", wish=Wish.STOP)
+    assert decide(job, seen) == steps.StopIt(native_id="7")
+    assert decide(job.with_attempt(stop_sent=THEN), seen) == steps.Update()
+    unwanted = replace(job.with_attempt(stop_sent=THEN), wish=Wish.CANCEL)
+    assert decide(unwanted, seen) == steps.CancelIt(native_ids=("7",))
