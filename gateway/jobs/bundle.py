@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 from collections.abc import Iterator
 
-from gateway.datasets.blobs import BlobStore, read_chunks
+from gateway.datasets.blobs import BlobStore
 from gateway.datasets.models import Dataset
+from gateway.datasets.zipped import write_zip
 from gateway.jobs.models import Job, Plan
 from gateway.jobs.plan import job_bytes, script_sha256
 from gateway.records import Document, time_text
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)
 _README = """\
 A fit of bumps-gateway, whole.
 
@@ -26,31 +24,8 @@ bumps-remote rerun THIS.zip --local does it again and compares.
 """
 
 
-class _Pipe(io.RawIOBase):
-    """Collects what a zip writer writes, to be sent piece by piece."""
-
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-
-    def writable(self) -> bool:
-        """Say that it can be written."""
-        return True
-
-    def write(self, data: object) -> int:
-        """Keep a piece."""
-        piece = bytes(data)  # type: ignore[call-overload]  # a buffer of some kind
-        self._pieces.append(piece)
-        return len(piece)
-
-    def take(self) -> bytes:
-        """Hand out what came since the last time."""
-        taken, self._pieces = b"".join(self._pieces), []
-        return taken
-
-
 def write_bundle(blobs: BlobStore, job: Job, plan: Plan, dataset: Dataset) -> Iterator[bytes]:
-    """Write the zip piece by piece, so that a large one needs no memory."""
-    pipe = _Pipe()
+    """Write the zip piece by piece."""
     texts = {
         "README.txt": _README.encode(),
         "bundle.json": _json(_description(job, plan, dataset)),
@@ -59,19 +34,7 @@ def write_bundle(blobs: BlobStore, job: Job, plan: Plan, dataset: Dataset) -> It
     }
     contents = {file.path: file.digest for file in plan.files}
     contents |= {ref.path: ref.digest for ref in dataset.files}
-    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, text in sorted(texts.items()):
-            archive.writestr(_entry(name), text)
-            yield pipe.take()
-        for name, digest in sorted(contents.items()):
-            with (
-                archive.open(_entry(name), "w", force_zip64=True) as target,
-                blobs.open(digest) as source,
-            ):
-                for chunk in read_chunks(source):
-                    target.write(chunk)
-                    yield pipe.take()
-    yield pipe.take()
+    return write_zip(blobs, contents, texts)
 
 
 def _description(job: Job, plan: Plan, dataset: Dataset) -> Document:
@@ -95,13 +58,6 @@ def _description(job: Job, plan: Plan, dataset: Dataset) -> Document:
             **{ref.path: ref.digest for ref in dataset.files},
         },
     }
-
-
-def _entry(name: str) -> zipfile.ZipInfo:
-    entry = zipfile.ZipInfo(name, _EPOCH)
-    entry.compress_type = zipfile.ZIP_DEFLATED
-    entry.external_attr = 0o600 << 16
-    return entry
 
 
 def _json(document: Document) -> bytes:
