@@ -8,6 +8,7 @@ from typing import Any
 from apiflask import APIBlueprint
 from flask import Response, jsonify, request
 
+from gateway.datasets.zipped import write_zip
 from gateway.problems.answer_schemas import (
     CurvePreviewSchema,
     FoundSchema,
@@ -17,7 +18,6 @@ from gateway.problems.answer_schemas import (
     TableSchema,
 )
 from gateway.problems.curve import preview, resolve
-from gateway.problems.export import write_export
 from gateway.problems.models import CurveDocument, Document, FileRef
 from gateway.problems.present import (
     present,
@@ -167,8 +167,8 @@ def list_versions(problem_id: str) -> dict[str, Any]:
 def export_problem(problem_id: str, query: dict[str, Any]) -> Response:
     """Send model and data: plain ``bumps model.py`` runs them to the same chi-square."""
     found = gateway().problems.get(identity(), problem_id, query["version"])
-    files = gateway().problems.bundle_files(found.kept)
-    response = Response(write_export(files), mimetype="application/zip")
+    files = found.kept.bundle.files
+    response = Response(write_zip(gateway().blobs, files), mimetype="application/zip")
     name = f"{found.problem.id}-{found.kept.version.number}.zip"
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return response

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from gateway.errors import InvalidError, NotFoundError
+from gateway.errors import FieldError, InvalidError, NotFoundError
 from gateway.problems.curve import ResolvedCurve, axis_label, resolve
 from gateway.problems.curve_script import DATA, ENTRY, data_file, model_script
 from gateway.problems.models import (
@@ -23,13 +23,47 @@ from gateway.problems.tables import read_table
 JSON_ENTRY = "problem.json"
 
 
+class StoredFiles(Mapping[str, bytes]):
+    """Files that are kept already, by name: each is read when somebody looks at it.
+
+    A problem has up to 200 of 100 MB each, and of most only the name matters.
+    """
+
+    def __init__(self, files: Sequence[FileRef], read_blob: ReadBlob) -> None:
+        self._files = {file.name: (index, file) for index, file in enumerate(files)}
+        self._read_blob = read_blob
+
+    def __getitem__(self, name: str) -> bytes:
+        """Read one."""
+        index, file = self._files[name]
+        return read_file(file, self._read_blob, f"/script/files/{index}")
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is one of this name; a mapping would read it to say so."""
+        return name in self._files
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through their names."""
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        """Count them."""
+        return len(self._files)
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Name the content of each."""
+        return {name: file.digest for name, (_, file) in self._files.items()}
+
+
 def render(document: Document, read_blob: ReadBlob) -> Bundle:
     """Give the files of a job; the same document and files give the same bytes.
 
     Raises
     ------
     InvalidError
-        With every field that is wrong, a file that is not there among them.
+        With every field that is wrong, a file that is not there among them; one of a script when
+        it is read.
     """
     match document.content:
         case CurveDocument() as curve:
@@ -38,8 +72,8 @@ def render(document: Document, read_blob: ReadBlob) -> Bundle:
             files = {JSON_ENTRY: read_file(file, read_blob, "/json/file")}
             return Bundle(type="json", entry=JSON_ENTRY, files=files)
         case ScriptDocument() as script:
-            files = read_files(script.files, read_blob)
-            return Bundle(type="script", entry=script.entry, files=files, args=script.args)
+            stored = read_files(script.files, read_blob)
+            return Bundle(type="script", entry=script.entry, files=stored, args=script.args)
 
 
 def render_curve(curve: ResolvedCurve) -> Bundle:
@@ -66,14 +100,11 @@ def render_element(curve: CurveDocument, raw: bytes, pointer: str = "") -> bytes
     return data_file(select(table, curve.columns, curve.mask, pointer)).encode("ascii")
 
 
-def read_files(files: Sequence[FileRef], read_blob: ReadBlob) -> dict[str, bytes]:
-    """Read the files of a script by name; refuse names that stand for the same file."""
+def read_files(files: Sequence[FileRef], read_blob: ReadBlob) -> StoredFiles:
+    """Give the files of a script by name; refuse names that stand for the same file."""
     if errors := clashes([file.name for file in files], "/script/files"):
         raise InvalidError(errors)
-    return {
-        file.name: read_file(file, read_blob, f"/script/files/{index}")
-        for index, file in enumerate(files)
-    }
+    return StoredFiles(files, read_blob)
 
 
 def read_file(file: FileRef, read_blob: ReadBlob, pointer: str) -> bytes:
@@ -81,5 +112,10 @@ def read_file(file: FileRef, read_blob: ReadBlob, pointer: str) -> bytes:
     try:
         return read_blob(file.digest)
     except (NotFoundError, InvalidError) as error:
-        detail = f"you have no file {file.digest[:12]}... ({file.name}): upload it first"
-        raise InvalidError.at(f"{pointer}/digest", detail) from error
+        raise InvalidError([missing(file, pointer)]) from error
+
+
+def missing(file: FileRef, pointer: str) -> FieldError:
+    """Say that a file is not there."""
+    detail = f"you have no file {file.digest[:12]}... ({file.name}): upload it first"
+    return FieldError(pointer=f"{pointer}/digest", detail=detail)

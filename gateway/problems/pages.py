@@ -165,7 +165,7 @@ def _form(page: FormPage, id: str, status: HTTPStatus | None = None) -> Page:
 
 def _problem_page(found: Found) -> Page:
     services, who = gateway(), identity()
-    files = services.problems.bundle_files(found.kept)
+    sizes = services.problems.file_sizes(found.kept)
     entry = found.kept.bundle.entry
     return render_template(
         "problems/problem.html",
@@ -173,10 +173,10 @@ def _problem_page(found: Found) -> Page:
         kept=found.kept,
         version=found.kept.version,
         versions=services.problems.versions(who, found.problem.id),
-        files=sorted((name, len(content)) for name, content in files.items()),
+        files=sorted(sizes.items()),
         entry=entry,
-        text=files[entry][:_SHOWN_BYTES].decode("utf-8", "replace"),
-        cut=len(files[entry]) > _SHOWN_BYTES,
+        text=services.problems.entry_text(found.kept, _SHOWN_BYTES),
+        cut=sizes[entry] > _SHOWN_BYTES,
         curve=_curve(found, services.files),
         may_write=may(who, Right.WRITE, found.problem.owner),
     )

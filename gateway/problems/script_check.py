@@ -56,18 +56,22 @@ def check_script(
     UnavailableError
         If the parser cannot be started.
     """
-    modules = {name: data for name, data in files.items() if name.endswith(".py")}
     if entry not in files:
         raise InvalidError.at("/script/entry", f"{entry!r} is not among the files of the problem")
-    if entry not in modules:
+    if not entry.endswith(".py"):
         raise InvalidError.at(
             "/script/entry", f"{entry!r} is no Python script; its name ends in .py"
         )
-    total = sum(map(len, modules.values()))
-    if total > limit_bytes:
-        raise InvalidError.at(
-            "/script/entry", f"the scripts have {total} bytes; at most {limit_bytes} are taken"
-        )
+    modules: dict[str, bytes] = {}
+    total = 0
+    for name in (one for one in files if one.endswith(".py")):
+        modules[name] = files[name]
+        total += len(modules[name])
+        if total > limit_bytes:  # the rest is not even read
+            raise InvalidError.at(
+                "/script/entry",
+                f"the scripts have {total} bytes and more; at most {limit_bytes} are taken",
+            )
     texts = {name: _decode(name, data, entry) for name, data in modules.items()}
     found = _parse(entry, texts)
     errors = [

@@ -20,7 +20,7 @@ from gateway.ids import new_id
 from gateway.jobs.models import ProblemRef
 from gateway.jobs.prepare import Convert, ProblemForJob
 from gateway.problems.bumps_json import check_json
-from gateway.problems.bundle import render_element
+from gateway.problems.bundle import StoredFiles, missing, render_element
 from gateway.problems.examine import Examined, examine
 from gateway.problems.json_reading import JsonLimits
 from gateway.problems.known import known_parameters
@@ -220,17 +220,19 @@ class ProblemService:
         """
         return self._examine(identity.user, document)
 
-    def bundle_files(self, kept: KeptVersion) -> dict[str, bytes]:
-        """Read the files that a version renders to."""
-        return {name: self._files.content(digest) for name, digest in kept.bundle.files.items()}
+    def file_sizes(self, kept: KeptVersion) -> dict[str, int]:
+        """Say how large the files are that a version renders to."""
+        return {name: self._files.size(digest) for name, digest in kept.bundle.files.items()}
+
+    def entry_text(self, kept: KeptVersion, most_bytes: int) -> str:
+        """Read the beginning of what a version runs."""
+        digest = kept.bundle.files[kept.bundle.entry]
+        return self._files.beginning(digest, most_bytes).decode("utf-8", "replace")
 
     def _keep(self, owner: str, id: str, number: int, document: Document) -> KeptVersion:
         """Check the content, render it once, and keep what it renders to."""
         examined = self._examine(owner, document)
-        files = {
-            name: self._files.put(owner, name, content).digest
-            for name, content in examined.bundle.files.items()
-        }
+        files = self._keep_files(owner, examined.bundle.files)
         content = content_json(replace(document, content=examined.content))
         return KeptVersion(
             version=ProblemVersion(
@@ -256,14 +258,33 @@ class ProblemService:
             details=dict(examined.details),
         )
 
+    def _keep_files(self, owner: str, files: Mapping[str, bytes]) -> dict[str, str]:
+        """Keep what a problem renders to; what its owner has uploaded is here already."""
+        if isinstance(files, StoredFiles):
+            return files.digests
+        return {name: self._files.put(owner, name, data).digest for name, data in files.items()}
+
     def _examine(self, owner: str, document: Document) -> Examined:
         where = _FILES[type(document.content)]
-        return examine(
+        examined = examine(
             document,
             lambda digest: self._files.read(owner, digest, where),
             self._settings.limits,
             self._settings.problems.allowed_classes,
         )
+        if isinstance(document.content, ScriptDocument):
+            self._require_files(owner, document.content)
+        return examined
+
+    def _require_files(self, owner: str, script: ScriptDocument) -> None:
+        """See that all files are there and stay, without reading them."""
+        errors = [
+            missing(file, f"/script/files/{index}")
+            for index, file in enumerate(script.files)
+            if not self._files.owns(owner, file.digest)
+        ]
+        if errors:
+            raise InvalidError(errors)
 
     def _converter(self, kept: KeptVersion) -> Convert | None:
         """Say how the files of an array's elements are checked and made what the model reads."""

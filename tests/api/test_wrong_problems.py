@@ -197,6 +197,10 @@ def test_a_file_of_another_user_cannot_be_named_by_its_digest(api: Api, canary: 
         found = pointers(answer)
         looked = api.http.post("/problems/columns", json={"data": {"digest": digest}})
         pointers(looked)
+        refs = [{"digest": api.upload("m.py", b"x = 1\n"), "name": "m.py"}]
+        refs.append({"digest": digest, "name": "secret.dat"})
+        script = {"name": "s", "type": "script", "script": {"entry": "m.py", "files": refs}}
+        assert "/script/files/1/digest" in pointers(api.http.post("/problems", json=script))
     assert "/curve/data/digest" in found
     assert "secret-of-another" not in answer.text + looked.text
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,28 @@ def looked_at(raw: Any, blobs: Blobs) -> Examined:
 def script(blobs: Blobs, files: dict[str, bytes], entry: str = "model.py") -> dict[str, Any]:
     refs = [{"name": name, "digest": blobs.put(data)} for name, data in files.items()]
     return posted("script", {"entry": entry, "files": refs, "args": ["--fast"]})
+
+
+def test_of_a_script_only_what_is_python_is_read() -> None:
+    blobs = Blobs()
+    read: list[bytes] = []
+    files = {"model.py": b"import numpy\n", "help.py": b"x = 1\n", "big.dat": b"1 2\n"}
+    document = load_document(script(blobs, files))
+
+    def reading(digest: str) -> bytes:
+        read.append(blobs.kept[digest])
+        return blobs.read(digest)
+
+    allowed = SETTINGS.problems.allowed_classes
+    seen = examine(document, reading, SETTINGS.limits, allowed)
+    assert sorted(read) == sorted([files["model.py"], files["help.py"]])
+    assert seen.details["bundled"] == []
+    assert dict(seen.bundle.files) == files
+    assert set(seen.bundle.digests().values()) == set(blobs.kept)
+    read.clear()
+    with pytest.raises(InvalidError, match="at most 5 are taken"):
+        examine(document, reading, replace(SETTINGS.limits, model_bytes=5), allowed)
+    assert len(read) == 1, "what comes after too much is not read"
 
 
 def test_a_curve_becomes_a_model_that_bumps_loads(tmp_path: Path) -> None:
@@ -138,7 +161,8 @@ def parameters(**more: Any) -> dict[str, Any]:
         (change(data={"text": "1 2 1"}, mask=[]), "/curve/parameters", "fitted to 1 points"),
         (change(data={"digest": "0" * 64, "name": "a"}), "/curve/data/digest", "upload it first"),
         (change(mask=[[0, 99]]), "/curve/mask/0", "no range"),
-        (parameters(bounds=[20, 30]), "/curve/parameters/0/bounds", "lies outside"),
+        (parameters(bounds=[20, 30]), "/curve/parameters/0/bounds/0", "below the lower bound 20:"),
+        (parameters(bounds=[None, -5]), "/curve/parameters/0/bounds/1", "the upper bound -5:"),
         (parameters(bounds=[3, 3]), "/curve/parameters/0/bounds", "not below"),
         (parameters(tie="b*2"), "/curve/parameters/0/tie", "circle"),
         (parameters(tie="nobody"), "/curve/parameters/0/tie", "no parameter 'nobody'"),
