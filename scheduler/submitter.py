@@ -152,8 +152,7 @@ class Submitter:
             return write_outcome(Refused(text=f"{marker!r} cannot be the name of a job"))
         with opened_beneath(directory, "job.sh") as handle:
             if handle is None:
-                text = f"{directory}/job.sh cannot be read: no such plain file"
-                return write_outcome(Refused(text=text))
+                return write_outcome(_unreadable(directory))
         try:
             with self._calling:
                 if not self._is_heard():
@@ -180,6 +179,13 @@ class Submitter:
             said = answer.stderr.strip()[:500]
             self._stop = f"another submission of the same call met: {said}"
         return answer
+
+
+def _unreadable(directory: Path) -> Submission:
+    """Say of a directory without a script: one that is away as a whole is staged again."""
+    if not directory.is_dir():
+        return Uncertain(text=f"not begun: {directory} is not there now", begun=False)
+    return Refused(text=f"{directory}/job.sh cannot be read: no such plain file")
 
 
 def _write_down(directory: Path, try_number: int, answer: Answer) -> Submission:

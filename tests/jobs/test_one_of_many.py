@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from gateway.jobs.unreadable import unreadable, unreadable_live
 from gateway.records import from_document
 from gateway.settings import load_settings
 from gateway.sidecars import Sidecars
-from scheduler.base import JobState
+from scheduler.base import JobState, Launch, Submission
 from scheduler.shell import LocalShell
 from scheduler.slurm import Slurm, SlurmConfig
 from tests.helpers import eventually
@@ -182,6 +182,29 @@ def test_a_try_in_a_wrong_place_takes_no_try_of_another(far: Site, stage: Stage)
     assert "does not lie beneath" in held.attempt.reason_text
     assert held.attempt.try_number == bad.attempt.try_number
     assert held.version <= 3, "told once"
+
+
+def test_a_file_system_that_goes_away_between_two_steps_fails_no_job(
+    far: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = far.planned()
+    far.store.add(job)
+    submit, calls = far.scheduler.submit, 0
+
+    def as_it_is_away(launches: Sequence[Launch]) -> list[Submission]:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            shutil.rmtree(launches[0].directory)
+        return submit(launches)
+
+    monkeypatch.setattr(far.scheduler, "submit", as_it_is_away)
+    far.reconciler.round()
+    held = far.store.get(job.id).attempt
+    assert (held.stage, held.try_number, held.state.final) == (Stage.STAGED, 0, False)
+    assert "is not there now" in held.reason_text
+    ended = far.end_of(job).attempt
+    assert (ended.exit_code, ended.try_number, calls) == (0, 1, 2)
 
 
 @pytest.fixture

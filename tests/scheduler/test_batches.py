@@ -35,10 +35,11 @@ def all_there(site: Site, launches: list[Launch]) -> dict[str, set[str]]:
 
 def test_what_is_wrong_with_a_few_of_fifty_is_theirs_alone(site: Site) -> None:
     launches = waiting(site, 50)
-    refused, hostile, unmade, begun, void = 7, 20, 30, 40, 45
+    refused, hostile, unmade, begun, void, gone = 7, 20, 30, 40, 45, 47
     launches[refused] = site.stage("pass", resources={"cpus_per_task": 999})
     launches[hostile] = replace(launches[hostile], marker="gw-J1-1\n--wrap=id")
-    launches[unmade] = replace(launches[unmade], directory=PurePosixPath(site.base) / "ada/no/1")
+    (Path(launches[unmade].directory) / "job.sh").unlink()
+    launches[gone] = replace(launches[gone], directory=PurePosixPath(site.base) / "ada/no/1")
     (Path(launches[begun].directory) / "submit.1").mkdir()
     site.scheduler.claim(launches[void].directory, 1, VOID)
 
@@ -50,7 +51,8 @@ def test_what_is_wrong_with_a_few_of_fifty_is_theirs_alone(site: Site) -> None:
             hostile,
             unmade,
         ]
-        assert [k for k, one in enumerate(outcomes) if isinstance(one, Uncertain)] == [begun, void]
+        unsure = {k: one.begun for k, one in enumerate(outcomes) if isinstance(one, Uncertain)}
+        assert unsure == {begun: True, void: True, gone: False}
         assert site.refusal in said(outcomes[refused])
         assert "cannot be the name of a job" in said(outcomes[hostile])
         assert "no such plain file" in said(outcomes[unmade])
@@ -59,11 +61,13 @@ def test_what_is_wrong_with_a_few_of_fifty_is_theirs_alone(site: Site) -> None:
         for launch, one in zip(launches, outcomes, strict=True):
             if isinstance(one, Submitted):
                 assert trace(site.scheduler, launch.directory).claim == one.native_id
-        assert len(set(ids)) == 45
+        assert "is not there now" in said(outcomes[gone])
+        assert len(set(ids)) == 44
         there = all_there(site, launches)
         made = {k: {one.native_id} for k, one in enumerate(outcomes) if isinstance(one, Submitted)}
         assert {k: there[launches[k].marker] for k in made} == made
-        assert not there[launches[begun].marker] | there[launches[refused].marker]
+        for number in (begun, refused, gone):
+            assert not there[launches[number].marker]
     finally:
         site.scheduler.cancel(ids)
 
