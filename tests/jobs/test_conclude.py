@@ -23,7 +23,7 @@ from gateway.jobs.conclude import Concluder
 from gateway.jobs.follow import Follower
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.log_folder import LogFolder
-from gateway.jobs.models import Job, Progress, Stage, Wish, dataset_id
+from gateway.jobs.models import Job, Progress, Stage, Tracking, Wish, dataset_id
 from gateway.jobs.outcome import ExitRecord
 from gateway.jobs.store import JobStore, StaleError
 from gateway.records import Document, now
@@ -167,6 +167,30 @@ def test_an_array_that_ended_before_its_stop_arrived_is_finished(site: Site) -> 
 def test_a_stopped_array_of_which_all_had_begun_says_so_as_well(site: Site) -> None:
     job = site.close([C, C], {0: [STOPPED], 1: [FAILED]}, wish=Wish.STOP)
     assert "1 of 2 elements" in job.attempt.reason_text
+
+
+@pytest.mark.parametrize(
+    ("statuses", "wish", "state"),
+    [
+        ([0, 0, 0], Wish.RUN, C),
+        ([0, 3, 0], Wish.RUN, F),
+        ([0, 143, 0], Wish.RUN, F),
+        ([0, 143, 0], Wish.CANCEL, X),
+        ([0, 0], Wish.RUN, None),
+        ([], Wish.CANCEL, None),
+    ],
+)
+def test_what_slurm_forgot_ends_by_the_files_of_all_its_tasks_and_else_is_lost(
+    statuses: list[int], wish: Wish, state: JobState | None
+) -> None:
+    seen = {"stage": Stage.SUBMITTED, "state": JobState.RUNNING}
+    job = make_job(**seen, tasks=3, elements=3, tracking=Tracking.UNCONFIRMED, wish=wish)
+    exits = [ExitRecord(rc=rc, ended=None, task=task) for task, rc in enumerate(statuses)]
+    attempt = outcome.by_exit_files(job, exits).attempt
+    if state is None:
+        assert (attempt.tracking, attempt.state) == (Tracking.LOST, JobState.RUNNING)
+    else:
+        assert (attempt.tracking, attempt.state) == (Tracking.FRESH, state)
 
 
 @pytest.mark.parametrize(
