@@ -20,6 +20,7 @@ _PLACES = (
     (r"/curve/expression", "expression"),
     (r"/curve/function/(peaks|shape|background)", r"\1"),
     (r"/curve/function", "function"),
+    (r"/curve/parameters/(\d+)/bounds/1", r"p.\1.high"),
     (r"/curve/parameters/(\d+)/bounds.*", r"p.\1.low"),
     (r"/curve/parameters/(\d+)/prior/std", r"p.\1.std"),
     (r"/curve/parameters/(\d+)/prior.*", r"p.\1.mean"),
@@ -54,6 +55,8 @@ def field_of(pointer: str, values: Values) -> str:
 
     >>> field_of("/curve/parameters/2/bounds", {}), field_of("/options/steps", {"fit": "lm"})
     ('p.2.low', 'o.lm.steps')
+    >>> field_of("/curve/parameters/2/bounds/0", {}), field_of("/curve/parameters/2/bounds/1", {})
+    ('p.2.low', 'p.2.high')
     """
     if found := _OPTION.fullmatch(pointer):
         if found[1] == "fit":

@@ -93,7 +93,7 @@ def _faults(parameter: CurveParameter) -> list[tuple[str, str]]:
     if not math.isfinite(parameter.value):
         found.append(("value", f"{parameter.value} is no finite number"))
     if parameter.bounds is not None:
-        found.extend(("bounds", detail) for detail in _bound_faults(parameter))
+        found.extend(_bound_faults(parameter))
     prior = parameter.prior
     if prior is not None and not (math.isfinite(prior.mean) and math.isfinite(prior.std)):
         found.append(("prior", "mean and std must be finite numbers"))
@@ -104,17 +104,17 @@ def _faults(parameter: CurveParameter) -> list[tuple[str, str]]:
     return found
 
 
-def _bound_faults(parameter: CurveParameter) -> list[str]:
+def _bound_faults(parameter: CurveParameter) -> list[tuple[str, str]]:
     low, high = parameter.bounds or (None, None)
     if any(end is not None and not math.isfinite(end) for end in (low, high)):
-        return ["a bound is no finite number; null leaves an end open"]
+        return [("bounds", "a bound is no finite number; null leaves an end open")]
     if low is not None and high is not None and low >= high:
-        return [f"the lower bound {low} is not below the upper bound {high}"]
-    outside = (low is not None and parameter.value < low) or (
-        high is not None and parameter.value > high
-    )
-    if parameter.free and outside:
-        return [f"the start value {parameter.value} lies outside the bounds {low} to {high}"]
+        return [("bounds", f"the lower bound {low:.15g} is not below the upper bound {high:.15g}")]
+    start = f"the start value {parameter.value:.15g} lies"
+    if parameter.free and low is not None and parameter.value < low:
+        return [("bounds/0", f"{start} below the lower bound {low:.15g}: change one of them")]
+    if parameter.free and high is not None and parameter.value > high:
+        return [("bounds/1", f"{start} above the upper bound {high:.15g}: change one of them")]
     return []
 
 

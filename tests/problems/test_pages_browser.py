@@ -285,7 +285,7 @@ def test_start_values_are_found_again_and_a_bound_that_excludes_one_is_said(page
     start.fill("-70")
     page.get_by_label("Low of slope").fill("-1")
     form.settle(page)
-    assert "outside the bounds" in form.wrong(page, "p.1.low")
+    assert "below the lower bound -1: change" in form.wrong(page, "p.1.low")
     page.get_by_role("button", name="Guess start values").click()
     expect(page.get_by_label("Start value of slope")).not_to_have_value("-70")
     form.settle(page)
