@@ -64,6 +64,10 @@ class AsyncJob:
         """Wait until it has ended, well or not."""
         return self.wait().__await__()
 
+    def events(self) -> AsyncGenerator[Event, None]:
+        """Follow it live: what ``async for event in job`` does."""
+        return self.__aiter__()
+
     async def __aiter__(self) -> AsyncGenerator[Event, None]:
         """Follow it live; the last event is the job as it ended."""
         async with aclosing(follow(self._connection.transport, self.job)) as events:
@@ -114,6 +118,18 @@ class AsyncJob:
         await self.wait(timeout_s)
         return await asyncio.to_thread(self.job.elements)
 
+    async def results(self) -> dict[str, Any]:
+        """Read everything that came out, with the list of files."""
+        return await asyncio.to_thread(self.job.results)
+
+    async def element(self, which: str | int) -> dict[str, Any]:
+        """Read the whole result of one element of an array, by its label or number."""
+        return await asyncio.to_thread(self.job.element, which)
+
+    async def log(self, stream: str = "stdout") -> str:
+        """Read its log: see `Job.log`."""
+        return await asyncio.to_thread(self.job.log, stream)
+
     async def refresh(self) -> AsyncJob:
         """Read it anew."""
         await asyncio.to_thread(self.job.refresh)
@@ -138,6 +154,14 @@ class AsyncJob:
         """Run it once more from its start: see `Connection.rerun`."""
         await asyncio.to_thread(lambda: self.job.rerun(**change))
         return self
+
+    async def share(self, **whom: Any) -> dict[str, Any]:
+        """Let others read it: see `Job.share`."""
+        return await asyncio.to_thread(lambda: self.job.share(**whom))
+
+    async def delete(self) -> None:
+        """Forget it with its results; it must have ended."""
+        await asyncio.to_thread(self.job.delete)
 
     async def fetch(self, folder: str | Path, only: Sequence[str] = (), **how: Any) -> Fetched:
         """Fetch its files into a folder: see `Connection.fetch`."""

@@ -258,11 +258,12 @@ def _points(found: _Findings, where: str, name: str, model: Mapping[str, Any]) -
 def _curve_points(found: _Findings, where: str, model: Mapping[str, Any]) -> int | None:
     shapes = {key: array_shape(model.get(key)) for key in ("x", "y", "dy")}
     for key, shape in shapes.items():
-        if shape is None:
+        # One uncertainty for all points is what people write.
+        if shape is None or (not shape and key != "dy"):
             found.refuse(f"{where}/{key}", "must be an array of numbers")
             return None
     y = shapes["y"] or ()
-    if shapes["dy"] != y or (shapes["x"] or ())[-1:] != y[-1:]:
+    if shapes["dy"] not in (y, ()) or (shapes["x"] or ())[-1:] != y[-1:]:
         found.refuse(f"{where}/dy", f"x, y and dy differ in length: {list(shapes.values())}")
     # A Poisson curve takes its uncertainty from the counts.
     if model[_CLASS] == "bumps.curve.Curve" and has_nonpositive(model["dy"]):

@@ -76,8 +76,10 @@ def array_fault(node: Mapping[str, Any]) -> str:
 
 
 def array_shape(node: Any) -> tuple[int, ...] | None:
-    """Give the shape of an array of numbers; None where it is none."""
+    """Give the shape of an array of numbers, () of one number; None where it is none."""
     values = node.get("values") if isinstance(node, dict) else node
+    if is_number(values):
+        return ()
     if not isinstance(values, list):
         return None
     shape: list[int] = []

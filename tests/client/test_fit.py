@@ -18,6 +18,7 @@ import pytest
 from bumps.fitters import fit as fit_here
 from bumps_remote import Connection, aio
 from bumps_remote.errors import JobFailedError, NotFoundError, UsageError, WaitTimeoutError
+from bumps_remote.job import Job
 
 from tests.client.test_live_problem import data_file, make_line
 from tests.live import LiveGateway
@@ -154,10 +155,17 @@ def made_of(path: Path) -> Any:
 # ---- with await
 
 
+def test_a_job_that_is_awaited_has_every_verb_of_one_that_is_not() -> None:
+    def verbs(kind: type) -> set[str]:
+        return {name for name in dir(kind) if not name.startswith("_")}
+
+    assert verbs(Job) - verbs(aio.AsyncJob) == {"progress"}, "what shows events, for both"
+
+
 def test_several_fits_are_awaited_at_once_and_each_is_its_own(there: Connection) -> None:
     async def both() -> list[Any]:
-        slopes = (2.0, 3.0)
-        problems = [make_line(y=slope * np.linspace(0, 10, 30)) for slope in slopes]
+        given = ((2.0, None), (3.0, 0.3))  # and one uncertainty for all points
+        problems = [make_line(y=slope * np.linspace(0, 10, 30), dy=dy) for slope, dy in given]
         return await asyncio.gather(*(aio.fit(one, method="lm") for one in problems))
 
     first, second = asyncio.run(both())
@@ -193,6 +201,9 @@ def test_giving_up_an_await_leaves_the_job_which_is_then_stopped_with_its_result
         assert not (await job.refresh()).final
         await job.stop()
         assert (await job).final
+        assert (await job.results())["results"][0]["status"] == "stopped"
+        assert isinstance(await job.log(), str)
+        assert (await job.share(link=True))["how"] == "link"
         return await job.fit_result()
 
     found = asyncio.run(given_up())

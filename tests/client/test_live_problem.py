@@ -27,12 +27,13 @@ def make_line(
     source: str = "def line(x, m, b):\n    return m * x + b\n",
     x: Any = X,
     y: Any = Y,
+    dy: Any = None,
     **places: Any,
 ) -> Any:
     """Make a problem as a notebook does: its function is of no file."""
     made: dict[str, Any] = {"__name__": "__main__", "np": np}
     exec(source, made)  # noqa: S102 - as a cell of a notebook is run
-    model = Curve(made["line"], x, y, np.full(len(x), 0.3), m=1, b=0)
+    model = Curve(made["line"], x, y, np.full(len(x), 0.3) if dy is None else dy, m=1, b=0)
     model.m.range(0, 10)
     model.b.range(-5, 5)
     return FitProblem(model, **places)

@@ -227,6 +227,17 @@ def test_a_broken_problem_is_refused_at_its_pointer(change: str) -> None:
     assert pointer in refused(tree)
 
 
+def test_one_uncertainty_may_stand_for_all_points() -> None:
+    tree = read("curve")
+    model = tree["object"]["models"][0]
+    model["dy"]["values"] = 0.1
+    assert check(tree).points == len(model["y"]["values"])
+    for key, value in (("dy", 0), ("dy", "0.1"), ("y", 1.0)):
+        changed = copy.deepcopy(tree)
+        changed["object"]["models"][0][key]["values"] = value
+        assert f"/object/models/0/{key}" in refused(changed)
+
+
 @pytest.mark.parametrize(
     ("change", "part"),
     [
