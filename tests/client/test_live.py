@@ -187,7 +187,9 @@ def test_a_dream_that_is_stopped_keeps_its_result_and_goes_on(laptop: Shell) -> 
 
     assert stopped["status"] == "stopped"
     assert resumed["attempt"] == 2
-    assert laptop.run("info", job, "--json").json["attempts"][1]["resumed_from"] == 1
+    ended = laptop.run("info", job, "--json").json
+    assert ended["attempts"][1]["resumed_from"] == 1
+    assert ended["efficiency"]["text"] in " ".join(laptop.run("info", job).out.split())
     assert laptop.run("delete", job).out == f"{job}: deleted\n"
     assert laptop.run("list", "--json").json["items"] == []
 

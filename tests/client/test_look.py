@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bumps_remote.cli import program
 from bumps_remote.config import Server, remember
+from click import Context, Group, Parameter
 
 from tests.client.site import (
     JOB_ID,
@@ -181,10 +183,43 @@ def test_the_tab_key_knows_commands_methods_and_jobs(
 
     assert "compare" in complete(shell, kind, "bumps-remote", "comp")
     assert "dream" in complete(shell, kind, "bumps-remote", "submit", "--fit", "dr")
+    assert "share" in complete(shell, kind, "bumps-remote", "shar")
+    assert "--take-back" in complete(shell, kind, "bumps-remote", "share", "--ta")
+    assert "singleton" in complete(shell, kind, "bumps-remote", "submit", "--after-kind", "si")
     jobs = complete(shell, kind, "bumps-remote", "watch", "01J")
     assert JOB_ID in jobs
     assert "\x1b" not in jobs
     assert shell.run("completion", kind).out
+
+
+def test_the_tab_key_completes_jobs_wherever_one_is_meant(
+    site: Misbehaving, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.on("GET", "/jobs", Reply(body={"items": [], "next_cursor": None}))
+    for name in ("BUMPS_REMOTE_URL", "BUMPS_REMOTE_TOKEN", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, shell.environment[name])
+    every = [program, *(one for one in program.commands.values() if isinstance(one, Group))]
+    commands = [one for group in every for one in group.commands.values()]
+    meant = [
+        (command.name, param.name)
+        for command in commands
+        for param in command.params
+        if param.name in ("id", "ids", "target", "after")
+    ]
+    with Context(program) as ctx:
+        found = [
+            (command.name, param.name)
+            for command in commands
+            for param in command.params
+            if "last" in _offered(param, ctx)
+        ]
+    assert len(meant) > 20
+    assert sorted(found) == sorted(meant)
+
+
+def _offered(param: Parameter, ctx: Context) -> list[str]:
+    found = param.shell_complete(ctx, "last")
+    return [item.value for item in found if item.type == "plain"]
 
 
 def test_the_tab_key_waits_for_nobody_and_says_nothing(shell: Shell) -> None:

@@ -21,7 +21,6 @@ import bumps
 import httpx
 import pytest
 import socketio
-from axe_playwright_python.sync_playwright import Axe
 from bumps_remote import Connection
 from bumps_remote.errors import UnreachableError, UsageError
 from bumps_remote.view_client import load_session
@@ -31,6 +30,7 @@ from playwright.sync_api import Browser, Page
 from tests.fitters.test_compute import SPHERE
 from tests.helpers import eventually, free_port
 from tests.live import LiveGateway, live_gateway
+from tests.web.chromium import violations
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 ROOT = Path(__file__).parents[2]
@@ -240,8 +240,7 @@ def fitted(shown: Shown) -> dict[str, float]:
 
 def faults_of_the_bar(page: Page) -> list[str]:
     """Hold what is ours to axe's rules, targets of 24 px among them; beneath lies bumps's own."""
-    rules = {"rules": {"target-size": {"enabled": True}}}
-    found = Axe().run(page, context="header", options=rules).response["violations"]
+    found = violations(page, "header", "target-size")
     return [f"{item['id']}: {item['nodes'][0]['html']}" for item in found]
 
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -169,9 +170,10 @@ def open_session(
         print_json({"job": job.id, "session": str(session), "command": command})
         return
     notice(" ".join(command))
-    done = subprocess.run(command, check=False)
-    if done.returncode:
-        raise JobFailedError(f"{program} ended with {done.returncode}")
+    with suppress(KeyboardInterrupt):  # it is how a view is left, which hears it, too
+        done = subprocess.run(command, check=False)
+        if done.returncode:
+            raise JobFailedError(f"{program} ended with {done.returncode}")
 
 
 def _show(job: Job, session: Path, view: str, *, as_json: bool) -> None:
@@ -209,7 +211,7 @@ def script(id: str, url: str | None, *, insecure: bool, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("target", metavar="ID|BUNDLE.zip")
+@click.argument("target", metavar="ID|BUNDLE.zip", shell_complete=complete_job)
 @click.option("--local", is_flag=True, help="Run the bundle here, and compare chi-square.")
 @click.option("--python", default=sys.executable, help="With --local: a Python that has bumps.")
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="With --local: a new folder.")

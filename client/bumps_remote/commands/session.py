@@ -303,6 +303,8 @@ def _facts(job: Document) -> Table:
     facts: dict[str, Any] = {name: job.get(name) for name in shown}
     problem = job.get("problem") or {}
     facts["problem"] = f"{problem.get('name')}, version {problem.get('version')}"
+    used = job.get("efficiency") or {}
+    facts["used"] = ". ".join(used[name] for name in ("text", "advice") if used.get(name))
     facts["options"] = " ".join(f"{key}={value}" for key, value in job.get("options", {}).items())
     facts["tags"] = ", ".join(map(str, job.get("tags") or []))
     facts["notes"] = job.get("notes")
