@@ -10,11 +10,10 @@ from urllib.parse import urlencode
 
 import httpx
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Dialog, Page
 
 from tests.accounts.test_grants import ASKED
-from tests.web.chromium import served
+from tests.web.chromium import served, violations
 from tests.web.site import PASSWORD, Site
 
 pytestmark = pytest.mark.browser
@@ -214,6 +213,6 @@ def test_pages_fit_every_width_and_are_accessible(
         page.screenshot(path=str(tmp_path / f"{name}.png"))
         wide = page.evaluate("document.documentElement.scrollWidth")
         assert wide <= width, (path, wide)
-        found = Axe().run(page).response["violations"]
+        found = violations(page)
         assert [(item["id"], item["nodes"][0]["html"]) for item in found] == [], path
     context.close()

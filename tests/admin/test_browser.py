@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
 from gateway.clusters.models import Found, Survey
@@ -19,7 +18,7 @@ from scheduler.base import JobState, Manners, Partition, Qos
 from tests.admin.test_overview import fill
 from tests.clusters.making import PER_USER
 from tests.jobs.making import make_job
-from tests.web.chromium import served
+from tests.web.chromium import served, violations
 from tests.web.fixtures import SiteMaker
 from tests.web.site import PASSWORD, Site
 
@@ -104,6 +103,6 @@ def test_a_cluster_is_drained_at_every_width(
             page.get_by_role("link", name="by kind").wait_for()
         page.screenshot(path=tmp_path / f"{step}-{width}-{scheme}.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, step
-        found = Axe().run(page).response["violations"]
+        found = violations(page)
         assert [(item["id"], item["nodes"][0]["html"]) for item in found] == [], step
     context.close()

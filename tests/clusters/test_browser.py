@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
-from tests.web.chromium import served
+from tests.web.chromium import served, violations
 from tests.web.site import PASSWORD, Site
 
 pytestmark = pytest.mark.browser
@@ -50,6 +49,6 @@ def test_an_account_is_registered_at_every_width(
         page.screenshot(path=tmp_path / f"{step}-{width}-{scheme}.png", full_page=True)
         wide = page.evaluate("document.documentElement.scrollWidth")
         assert wide <= width, (step, wide)
-        found = Axe().run(page).response["violations"]
+        found = violations(page)
         assert [(item["id"], item["nodes"][0]["html"]) for item in found] == [], step
     context.close()

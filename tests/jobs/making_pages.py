@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.live import PASSWORD, Api
+from tests.web.chromium import violations
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
@@ -122,8 +122,7 @@ class Window:
 
 def serious(page: Page) -> list[str]:
     """Say what is wrong with a page by axe's rules, of any weight; targets below 24 px, too."""
-    rules = {"rules": {"target-size": {"enabled": True}}}
-    found = Axe().run(page, options=rules).response["violations"]
+    found = violations(page, None, "target-size")
     return [f"{item['id']}: {item['nodes'][0]['html'][:200]}" for item in found]
 
 

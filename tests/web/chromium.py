@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 from werkzeug.serving import make_server
 
 _SHELL = Path("/usr/bin/chromium-headless-shell")
@@ -49,3 +50,13 @@ def chromium() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+def violations(page: Page, context: str | None = None, *more: str) -> list[Any]:
+    """Find what breaks axe's rules, and the further ones that are named.
+
+    Of the rules that a page keeps axe would else describe every node: most of its work.
+    """
+    rules = {name: {"enabled": True} for name in more}
+    options = {"rules": rules, "resultTypes": ["violations"]}
+    return list(Axe().run(page, context=context, options=options).response["violations"])
