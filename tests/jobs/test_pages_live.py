@@ -48,6 +48,16 @@ NO_EVENTS = (
 )
 
 
+JUMPY = 0.1
+"""Above it people call a page so (https://web.dev/articles/cls)."""
+
+SHIFTS = """
+    window.shifts = [];
+    const watch = (list) => shifts.push(...list.getEntries().map((one) => one.value));
+    new PerformanceObserver(watch).observe({ type: "layout-shift", buffered: true });
+"""
+
+
 @pytest.fixture(scope="module")
 def running(fits: Fits) -> Iterator[str]:
     """A fit that runs for as long as it is looked at."""
@@ -139,7 +149,10 @@ def test_data_and_best_curve_are_drawn_and_change_while_the_fit_runs(
     assert legend["data"] == pytest.approx(2 * now["data"], rel=1e-4)
 
 
-def test_the_band_of_the_population_is_drawn(window: Window, running: str) -> None:
+def test_the_band_of_the_population_is_drawn_and_moves_nothing(
+    window: Window, running: str
+) -> None:
+    window.page.add_init_script(SHIFTS)
     page = window.open(f"/jobs/{running}")
     plot = page.locator("#live-chisq .plot")
     expect(plot.locator(".u-legend")).to_contain_text("80 %", timeout=LONG)
@@ -147,6 +160,7 @@ def test_the_band_of_the_population_is_drawn(window: Window, running: str) -> No
     assert pixels(page, "#live-chisq canvas") > 500
     values = at_the_right_end(page, plot)
     assert values["best"] <= values["20 %"] <= values["median"] <= values["80 %"]
+    assert page.evaluate("shifts.reduce((sum, one) => sum + one, 0)") < JUMPY
     assert serious(page) == []
     assert window.overflow() <= 0
 
