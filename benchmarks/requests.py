@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from benchmarks.measure import Row, in_parallel, milliseconds, percentile
 from gateway.ids import new_id
@@ -52,13 +53,21 @@ class Connection:
 
     def submit(self, body: bytes) -> str:
         """Queue a job under a new key; answer its id."""
+        return str(self._post("/api/v1/jobs", body)["id"])
+
+    def submit_many(self, body: bytes) -> int:
+        """Queue jobs under a new key; answer how many."""
+        return int(self._post("/api/v1/jobs/many", body)["accepted"])
+
+    def _post(self, path: str, body: bytes) -> dict[str, Any]:
         headers = {
             "Authorization": self._token,
             "Content-Type": "application/json",
             "Idempotency-Key": uuid.uuid4().hex,
         }
-        self._http.request("POST", "/api/v1/jobs", body, headers)
-        return str(json.loads(self._answer(202))["id"])
+        self._http.request("POST", path, body, headers)
+        answer: dict[str, Any] = json.loads(self._answer(202))
+        return answer
 
     def _answer(self, status: int) -> bytes:
         answer = self._http.getresponse()

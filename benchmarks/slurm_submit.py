@@ -22,8 +22,12 @@ _LONG_S = 600.0
 _PAUSE_S = 1.0
 _POSTS = 20
 _TURNS = 4
+_AT_ONCE = 50
 _ALL = 1000
 """So many fits are what the goal of a campaign was set for."""
+
+
+_Post = Callable[[Api, Mapping[str, Any], int], None]
 
 
 def measure_submission(bench: Bench, api: Api, fit: Mapping[str, Any], number: int) -> list[Row]:
@@ -31,7 +35,8 @@ def measure_submission(bench: Bench, api: Api, fit: Mapping[str, Any], number: i
     waits = {**fit, "resources": LATER}
     script = _first(bench, api, waits)
     loop_s = bench.submit_by_hand(script, number // 2)
-    ours = _Ours(bench, api, waits, number)
+    ours = _Ours(bench, api, waits, number, _post)
+    crowds = _Ours(bench, api, waits, number, _post_many)
     loop_s += bench.submit_by_hand(script, number - number // 2)
     campaigns = [_campaign_s(bench, api, waits, number) for _ in range(_CAMPAIGNS)]
     return [
@@ -39,6 +44,10 @@ def measure_submission(bench: Bench, api: Api, fit: Mapping[str, Any], number: i
             value=ours.whole_s / loop_s, unit="x", goal=2,
             note=f"{number}: {ours.whole_s:.1f} s from the first POST until squeue has the last "
             f"(POSTs {ours.posts_s:.1f} s, {ours.cpu_s:.1f} s of processors), loop {loop_s:.1f} s"),
+        Row(name=f"the same, {_AT_ONCE} in a request",
+            value=crowds.whole_s / loop_s, unit="x", goal=2,
+            note=f"{number}: {crowds.whole_s:.1f} s (POSTs {crowds.posts_s:.1f} s, "
+            f"{crowds.cpu_s:.1f} s of processors)"),
         Row(name=f"a campaign of {number} elements, of that loop",
             value=100 * statistics.median(campaigns) / loop_s, unit="%", goal=2 * _ALL / number,
             note="from POST to squeue, median of "
@@ -56,10 +65,12 @@ def _first(bench: Bench, api: Api, request: Mapping[str, Any]) -> Path:
 class _Ours:
     """Fits that go through the API, and how long that took."""
 
-    def __init__(self, bench: Bench, api: Api, request: Mapping[str, Any], number: int) -> None:
+    def __init__(
+        self, bench: Bench, api: Api, request: Mapping[str, Any], number: int, post: _Post
+    ) -> None:
         before, cpu_s = bench.known_to_slurm(), bench.cpu_s()
         begun = time.perf_counter()
-        self.posts_s = timed(lambda: _post(api, request, number))
+        self.posts_s = timed(lambda: post(api, request, number))
         _await_slurm(bench, before + number)
         self.whole_s = time.perf_counter() - begun
         self.cpu_s = bench.cpu_s() - cpu_s
@@ -71,6 +82,19 @@ def _post(api: Api, request: Mapping[str, Any], number: int) -> None:
     in_parallel([partial(one.submit, body) for one in connections], number // _CLIENTS)
     for _ in range(number % _CLIENTS):
         connections[0].submit(body)
+
+
+def _post_many(api: Api, request: Mapping[str, Any], number: int) -> None:
+    """Post so many at once, over two connections."""
+    left = [min(_AT_ONCE, number - first) for first in range(0, number, _AT_ONCE)]
+    bodies = [json.dumps({"jobs": [request] * count}).encode() for count in left]
+
+    def post(mine: list[bytes]) -> None:
+        connection = Connection(api)
+        for body in mine:
+            connection.submit_many(body)
+
+    in_parallel([partial(post, bodies[turn::2]) for turn in range(2)], 1)
 
 
 def _await_slurm(bench: Bench, number: int, every_s: float = 0.1) -> None:

@@ -20,6 +20,7 @@ from gateway.jobs.api import bp as jobs_api
 from gateway.jobs.bulk_pages import bp as bulk_pages
 from gateway.jobs.compare_api import bp as compare_api
 from gateway.jobs.compare_pages import bp as compare_pages
+from gateway.jobs.many_api import bp as many_api
 from gateway.jobs.pages import bp as jobs_pages
 from gateway.jobs.share_api import bp as shares_api
 from gateway.jobs.share_pages import bp as share_pages
@@ -43,7 +44,7 @@ def create_app(settings: Settings) -> APIFlask:
     app = make_app()
     install(app, open_gateway(settings))
     rooms = (accounts_api, files_api, problems_api, jobs_api, clusters_api, notifications_api)
-    for blueprint in (*rooms, compare_api, shares_api, grants_api, policy_api, admin_api):
+    for blueprint in (*rooms, compare_api, many_api, shares_api, grants_api, policy_api, admin_api):
         app.register_blueprint(blueprint, url_prefix=API)
     pages = (
         accounts_pages,

@@ -124,11 +124,14 @@ def idle(attempt: Attempt) -> float:
 
 def efficiency_of(attempt: Attempt) -> Efficiency | None:
     """Say how well an attempt used what it asked for; None before its end, or if nobody knows."""
+    used, taken = _used(attempt), attempt.max_rss_bytes
+    if not attempt.final or (used is None and taken is None):
+        return None
     asked: Resources = ResourcesSchema().load(dict(attempt.resources))
-    cpus, used, taken = _cpus(attempt), _used(attempt), attempt.max_rss_bytes
+    cpus = _cpus(attempt)
     # Of several machines each has so much, and only one of them told.
     limit = None if asked.mpi or (asked.nodes or 1) > 1 else asked.memory_bytes
-    if not attempt.final or (used is None and (taken is None or limit is None)):
+    if used is None and limit is None:
         return None
     words = (_cpus_text(cpus, used), _memory_text(limit, taken))
     advice = (_fewer(attempt, asked, used), _less(asked, limit, taken))

@@ -154,19 +154,33 @@ def status_slug(status: HTTPStatus) -> str:
     return slug(kind) if kind else status.phrase.lower().replace(" ", "-")
 
 
-def _respond(
-    status: HTTPStatus, detail: str, name: str, found: tuple[FieldError, ...] = ()
-) -> Response:
+def problem_of(error: GatewayError) -> dict[str, Any]:
+    """Describe an error of one of many things that a request asks for, as RFC 9457 has it."""
+    return _problem(error.status, str(error), slug(type(error)), error.errors)
+
+
+def _problem(
+    status: HTTPStatus, detail: str, name: str, found: tuple[FieldError, ...]
+) -> dict[str, Any]:
     problem: dict[str, Any] = {
         "type": f"/errors/{name}",
         "title": status.phrase,
         "status": int(status),
         "detail": detail,
-        "instance": request.path,
-        "request_id": request_id(),
     }
     if found:
         problem["errors"] = [{"pointer": item.pointer, "detail": item.detail} for item in found]
+    return problem
+
+
+def _respond(
+    status: HTTPStatus, detail: str, name: str, found: tuple[FieldError, ...] = ()
+) -> Response:
+    problem = {
+        **_problem(status, detail, name, found),
+        "instance": request.path,
+        "request_id": request_id(),
+    }
     if is_api() or not request.accept_mimetypes.accept_html:
         return Response(json.dumps(problem) + "\n", status, mimetype=PROBLEM)
     return Response(render_template("error.html", problem=problem), status)

@@ -102,6 +102,7 @@ ROWS: dict[str, tuple[int | None, ...]] = {
     "GET /jobs/compare": _READ,
     "POST /jobs": _WRITE,
     "POST /jobs/bulk": _WRITE,
+    "POST /jobs/many": _WRITE,
     "GET /jobs/{job_id}": _OWN_READ,
     "PATCH /jobs/{job_id}": _OWN_WRITE,
     "DELETE /jobs/{job_id}": _OWN_WRITE,

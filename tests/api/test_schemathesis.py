@@ -53,6 +53,7 @@ BEYOND = {
     "POST /api/v1/problems/curve/preview": "the same",
     "POST /api/v1/jobs": "options of the method, resources of the cluster, a problem that is there",
     "POST /api/v1/jobs/preview": "the same",
+    "POST /api/v1/jobs/many": "a key for all of them",
     "POST /api/v1/jobs/{job_id}/rerun": "the same",
     "POST /api/v1/jobs/{job_id}/resume": "the same",
     "POST /api/v1/jobs/{job_id}/shares": "one user, one group or a link, of this site",

@@ -7,6 +7,8 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx
+
 from tests.helpers import eventually
 from tests.live import Api
 
@@ -110,6 +112,56 @@ def test_fifty_parallel_submissions_with_one_key_make_one_job(api: Api) -> None:
 
     assert len(ids) == 1
     assert api.http.get("/jobs").json()["total"] == 1
+
+
+def _ask_for(api: Api, jobs: list[Any], key: str | None) -> httpx.Response:
+    headers = {} if key is None else {"Idempotency-Key": key}
+    return api.http.post("/jobs/many", json={"jobs": jobs}, headers=headers)
+
+
+def test_of_many_jobs_in_one_request_each_is_accepted_or_refused_by_itself(api: Api) -> None:
+    key, quick = uuid.uuid4().hex, {"kind": "dummy", "options": {"seconds": 0.1}}
+    wanted = [quick, {"kind": "dummy", "options": {"seconds": -3}}, {"kind": "dance"}, quick]
+
+    answer = _ask_for(api, wanted, key)
+    again = _ask_for(api, wanted, key)
+
+    assert (answer.status_code, answer.json()["accepted"]) == (202, 2)
+    items = answer.json()["items"]
+    assert [item["status"] for item in items] == [202, 422, 422, 202]
+    assert len({items[0]["id"], items[3]["id"]}) == 2
+    assert [(one["pointer"]) for one in items[1]["problem"]["errors"]] == ["/options/seconds"]
+    assert "-3" in items[1]["problem"]["errors"][0]["detail"]
+    assert "dance" in json.dumps(items[2]["problem"])
+    assert [item["id"] for item in again.json()["items"]] == [item["id"] for item in items]
+    assert [item["replayed"] for item in again.json()["items"]] == [True, False, False, True]
+    for item in (items[0], items[3]):
+        assert api.http.get(item["href"].removeprefix("/api/v1")).json()["id"] == item["id"]
+        assert api.wait(item["id"])["state"] == "COMPLETED"
+
+
+def test_a_request_for_many_jobs_is_refused_whole_before_it_makes_any(api: Api) -> None:
+    before, quick = api.http.get("/jobs").json()["total"], {"kind": "dummy"}
+    unnamed = _ask_for(api, [quick], None)
+    malformed = _ask_for(api, [quick, {"kind": "dummy", "seed": "seven"}], "k" * 8)
+    crowd = _ask_for(api, [quick] * 101, "k" * 8)
+    nothing = _ask_for(api, [], "k" * 8)
+
+    assert unnamed.status_code == 400
+    assert "send Idempotency-Key" in unnamed.json()["detail"]
+    assert [one["pointer"] for one in malformed.json()["errors"]] == ["/jobs/1/seed"]
+    assert [one["pointer"] for one in crowd.json()["errors"]] == ["/jobs"]
+    assert nothing.status_code == 422
+    assert api.http.get("/jobs").json()["total"] == before
+
+
+def test_a_key_of_many_jobs_stands_for_what_was_asked_first(api: Api) -> None:
+    key = uuid.uuid4().hex
+    first = _ask_for(api, [{"kind": "dummy", "options": {"seconds": 0.1}}], key).json()["items"]
+    other = _ask_for(api, [{"kind": "dummy", "options": {"seconds": 0.2}}], key).json()["items"]
+    assert other[0]["status"] == 422
+    assert "was used before" in json.dumps(other[0]["problem"])
+    api.wait(first[0]["id"])
 
 
 def test_a_log_is_read_by_offset(api: Api) -> None:
