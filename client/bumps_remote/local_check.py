@@ -208,7 +208,7 @@ def _lack(error: Mapping[str, Any]) -> str:
     """Say what a file that is not found wants."""
     if error.get("type") not in ("FileNotFoundError", "OSError"):
         return ""
-    return "\nonly what stands under 'taking' goes there: add it with --data FILE"
+    return "\nonly what stands under 'taking' goes there: if you have it, add it with --data FILE"
 
 
 def _end(value: float | None, otherwise: str) -> str:

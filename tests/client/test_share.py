@@ -27,11 +27,14 @@ def test_who_may_read_is_shown_with_who_did_and_a_link_to_copy(
     link = f"{site.url}/shared/" + "x" * 91
     group = share("01B", "group", "imaging", members=4, note=f"No such group. {EVIL}")
     opened = [{"user": EVIL, "opened": NOW}, {"user": None, "opened": NOW}]
-    serve(site, group, share("01C", "link", None, link=link, opened=opened))
+    until = {"expires": "2026-12-23T02:05:59Z"}
+    serve(site, group, share("01C", "link", None, link=link, opened=opened, **until))
 
     said = shell.run("share", JOB_ID).out
 
     assert "group imaging (4 people)" in said
+    assert "you take it back" in said
+    assert "2026-12-23 02:05 UTC" in said
     assert "somebody, " in said
     assert said.splitlines()[-1] == link
     assert not {"\x1b", "\x07", "\u202e"} & set(said)

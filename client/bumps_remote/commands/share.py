@@ -28,6 +28,7 @@ from bumps_remote.transport import Document
 
 _DAYS = click.IntRange(1, 3650)
 _LOOKED_AT = 1000
+_MINUTE = len("2026-01-01T00:00")
 
 
 @click.command()
@@ -112,7 +113,8 @@ def _cells(row: Document) -> Iterator[str]:
     people = f" ({row['members']} people)" if row["members"] is not None else ""
     yield f"{clean_line(row['how'])} {clean_line(row['to'] or '')}{people}".strip()
     yield age_of(row["since"])
-    yield clean_line(row["expires"] or "you take it back", 16).replace("T", " ")
+    until = clean_line(row["expires"] or "", 40)[:_MINUTE].replace("T", " ")
+    yield f"{until} UTC" if until else "you take it back"
     opened = sorted(row["opened"], key=lambda one: str(one["opened"]), reverse=True)
     names = [
         f"{clean_line(one['user'] or 'somebody', 40)}, {age_of(one['opened'])}" for one in opened
