@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Dialog, Page
 
 from tests.accounts.test_grants import ASKED
-from tests.web.chromium import served, violations
+from tests.web.chromium import picture, served, violations
 from tests.web.site import PASSWORD, Site
 
 pytestmark = pytest.mark.browser
@@ -210,7 +210,7 @@ def test_pages_fit_every_width_and_are_accessible(
         else:
             page.goto(origin + path)
         name = path.partition("?")[0].strip("/").replace("/", "-")
-        page.screenshot(path=str(tmp_path / f"{name}.png"))
+        picture(page, tmp_path / f"{name}.png")
         wide = page.evaluate("document.documentElement.scrollWidth")
         assert wide <= width, (path, wide)
         found = violations(page)

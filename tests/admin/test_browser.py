@@ -18,7 +18,7 @@ from scheduler.base import JobState, Manners, Partition, Qos
 from tests.admin.test_overview import fill
 from tests.clusters.making import PER_USER
 from tests.jobs.making import make_job
-from tests.web.chromium import served, violations
+from tests.web.chromium import picture, served, violations
 from tests.web.fixtures import SiteMaker
 from tests.web.site import PASSWORD, Site
 
@@ -101,7 +101,7 @@ def test_a_cluster_is_drained_at_every_width(
             page.goto(f"{origin}/admin")
             page.get_by_role("link", name="Usage").click()
             page.get_by_role("link", name="by kind").wait_for()
-        page.screenshot(path=tmp_path / f"{step}-{width}-{scheme}.png", full_page=True)
+        picture(page, tmp_path / f"{step}-{width}-{scheme}.png")
         assert page.evaluate("document.documentElement.scrollWidth") <= width, step
         found = violations(page)
         assert [(item["id"], item["nodes"][0]["html"]) for item in found] == [], step

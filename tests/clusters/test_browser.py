@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from tests.web.chromium import served, violations
+from tests.web.chromium import picture, served, violations
 from tests.web.site import PASSWORD, Site
 
 pytestmark = pytest.mark.browser
@@ -46,7 +46,7 @@ def test_an_account_is_registered_at_every_width(
             page.get_by_label("Your user name on The cluster").fill("alovelace")
             page.get_by_role("button", name="Register").click()
             page.get_by_text("restrict ssh-ed25519").wait_for()
-        page.screenshot(path=tmp_path / f"{step}-{width}-{scheme}.png", full_page=True)
+        picture(page, tmp_path / f"{step}-{width}-{scheme}.png")
         wide = page.evaluate("document.documentElement.scrollWidth")
         assert wide <= width, (step, wide)
         found = violations(page)

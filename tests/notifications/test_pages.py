@@ -13,7 +13,7 @@ from gateway.jobs.models import Stage
 from gateway.notifications.models import Notification, end_of, stuck
 from scheduler.base import JobState
 from tests.jobs.making import make_job
-from tests.web.chromium import served, violations
+from tests.web.chromium import picture, served, violations
 from tests.web.site import PASSWORD, Browser, Site
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -132,6 +132,6 @@ def test_the_page_fits_and_runs_no_strangers_script(
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert HOSTILE in page.inner_text(".told")
         assert violations(page) == []
-        page.screenshot(path=tmp_path / f"{width}.png")
+        picture(page, tmp_path / f"{width}.png")
         context.close()
     assert dialogs == []

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser as Chromium
 
 from tests.notifications.sink import Sink, mail_sink
 from tests.notifications.test_mail import ADA, Desk, code_in
-from tests.web.chromium import served, violations
+from tests.web.chromium import picture, served, violations
 from tests.web.fixtures import SiteMaker
 from tests.web.site import PASSWORD
 
@@ -86,6 +86,6 @@ def test_the_page_fits_and_can_be_read_by_all(
         page.wait_for_url(f"**{PAGE}")
         page.click("text=New webhook")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        page.screenshot(path=tmp_path / f"{width}.png", full_page=True)
+        picture(page, tmp_path / f"{width}.png")
         assert violations(page) == []
         context.close()

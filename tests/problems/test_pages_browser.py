@@ -15,6 +15,7 @@ from tests.jobs.making_pages import Fits, Window, serious
 from tests.live import PASSWORD
 from tests.problems import making_form as form
 from tests.problems.nist import read
+from tests.web.chromium import picture
 
 pytestmark = pytest.mark.browser
 
@@ -423,7 +424,7 @@ def test_the_form_fits_every_width_and_is_accessible(
     form.settle(page)
     assert window.overflow() <= 0
     assert serious(page) == []
-    page.screenshot(path=tmp_path / f"form-{width}-{scheme}.png", full_page=True)
+    picture(page, tmp_path / f"form-{width}-{scheme}.png")
     for tab in ("json", "script"):
         page.check(f"#tab-{tab}")
         form.settle(page)
@@ -435,7 +436,7 @@ def test_the_form_fits_every_width_and_is_accessible(
     expect(page.locator("#model-text")).to_be_visible()
     assert window.overflow() <= 0
     assert serious(page) == []
-    page.screenshot(path=tmp_path / f"problem-{width}-{scheme}.png", full_page=True)
+    picture(page, tmp_path / f"problem-{width}-{scheme}.png")
     window.open("/problems")
     assert (window.overflow(), serious(page)) == (0, [])
     window.context.close()
@@ -490,7 +491,7 @@ def test_first_steps_are_accessible_and_print_in_light_colours(
     window = Window(browser, fits, viewport=viewport, color_scheme="dark")
     page = window.open("/help")
     assert (window.overflow(), serious(page)) == (0, [])
-    page.screenshot(path=tmp_path / "help.png", full_page=True)
+    picture(page, tmp_path / "help.png")
     page.emulate_media(media="print", color_scheme="dark")
     expect(page.locator(".top")).to_be_hidden()
     expect(page.get_by_role("button", name="Copy").first).to_be_hidden()

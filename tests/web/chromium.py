@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,3 +61,9 @@ def violations(page: Page, context: str | None = None, *more: str) -> list[Any]:
     rules = {name: {"enabled": True} for name in more}
     options = {"rules": rules, "resultTypes": ["violations"]}
     return list(Axe().run(page, context=context, options=options).response["violations"])
+
+
+def picture(page: Page, path: Path) -> None:
+    """Keep a picture of a whole page to look at; in continuous integration nobody would."""
+    if not os.environ.get("CI"):
+        page.screenshot(path=path, full_page=True)
