@@ -47,14 +47,15 @@ def _take(path: Path, wait: Callable[[], None]) -> int | None:
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError:
             return None
+        kept = False
         try:
             _lock(handle, wait)
-        except BaseException:
-            os.close(handle)
-            raise
-        if _is_at(handle, path):
+            kept = _is_at(handle, path)  # else its last holder has taken it away: it locks nothing
+        finally:
+            if not kept:
+                os.close(handle)
+        if kept:
             return handle
-        os.close(handle)  # its last holder has taken it away: it locks nothing any more
 
 
 def _is_at(handle: int, path: Path) -> bool:
