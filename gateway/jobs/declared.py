@@ -50,6 +50,8 @@ def as_declared(request: JobRequest, cluster: ClusterSettings) -> JobRequest:
         for item in fields(declared)
         if _is_set(value := getattr(declared, item.name)) and not _answered(asked, item.name)
     }
+    if not given:
+        return request
     if "time" in given:
         given["time"] = min(given["time"], parse_time(cluster.max_time))
     if "cpus_per_task" in given and cluster.most_cpus:

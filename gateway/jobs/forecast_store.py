@@ -16,6 +16,7 @@ job twice is as good as once.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -52,27 +53,21 @@ class ForecastStore:
 
     def known(self, owner: str, digest: str, cluster: str) -> Known | None:
         """Say what is known of a problem of somebody: best from this cluster."""
-        found = self._redis.hgetall(f"forecast:known:{owner}:{digest}") if digest else {}
-        counts = {name: text for name, text in found.items() if name.startswith(_COUNT)}
-        places = {name: json.loads(text) for name, text in found.items() if name not in counts}
-        if not places:
-            return None
-        newest = max(places, key=lambda name: float(places[name]["t"]))
-        here = cluster if cluster in places else newest
-        row = places[here]
-        return Known(
-            evaluation_s=row["evaluation_s"],
-            parameters=row["parameters"],
-            job=row["job"],
-            checked=row["checked"],
-            here=here == cluster,
-            counts={name.removeprefix(_COUNT): int(text) for name, text in counts.items()},
-        )
+        return _known(self._redis.hgetall(_key(owner, digest)), cluster) if digest else None
+
+    def known_and_besides(
+        self, owner: str, digest: str, cluster: str
+    ) -> tuple[Known | None, float | None]:
+        """Answer `known` and `besides_s` at once."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hgetall(_key(owner, digest))
+            pipe.zrange(f"forecast:besides:{cluster}", 0, -1)
+            found, rows = pipe.execute()
+        return _known(found, cluster) if digest else None, _besides_s(rows)
 
     def besides_s(self, cluster: str) -> float | None:
         """Say what jobs of a cluster take besides their fits; None where none has ended."""
-        rows = self._redis.zrange(f"forecast:besides:{cluster}", 0, -1)
-        return median(float(row.split(":")[-1]) for row in rows) if rows else None
+        return _besides_s(self._redis.zrange(f"forecast:besides:{cluster}", 0, -1))
 
     def accuracy(self) -> tuple[int, float] | None:
         """Say of how many jobs it is known, and how far off forecasts were in the median."""
@@ -81,8 +76,34 @@ class ForecastStore:
         return None if factor is None else (len(rows), factor)
 
 
+def _key(owner: str, digest: str) -> str:
+    return f"forecast:known:{owner}:{digest}"
+
+
+def _known(found: Mapping[str, str], cluster: str) -> Known | None:
+    counts = {name: text for name, text in found.items() if name.startswith(_COUNT)}
+    places = {name: json.loads(text) for name, text in found.items() if name not in counts}
+    if not places:
+        return None
+    newest = max(places, key=lambda name: float(places[name]["t"]))
+    here = cluster if cluster in places else newest
+    row = places[here]
+    return Known(
+        evaluation_s=row["evaluation_s"],
+        parameters=row["parameters"],
+        job=row["job"],
+        checked=row["checked"],
+        here=here == cluster,
+        counts={name.removeprefix(_COUNT): int(text) for name, text in counts.items()},
+    )
+
+
+def _besides_s(rows: Sequence[str]) -> float | None:
+    return median(float(row.split(":")[-1]) for row in rows) if rows else None
+
+
 def _keep_known(pipe: Any, job: Job, measured: Measured) -> None:
-    key, method = f"forecast:known:{job.owner}:{job.problem.digest}", job.attempt.method
+    key, method = _key(job.owner, job.problem.digest), job.attempt.method
     ended = job.attempt.ended
     row = {
         "evaluation_s": evaluation_s(measured, method),

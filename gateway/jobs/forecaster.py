@@ -48,10 +48,11 @@ class Forecaster:
         wanted = prepared.wanted
         if wanted.mode != "fit":
             return None
-        known = self._store.known(wanted.owner, prepared.problem.digest, prepared.cluster)
+        known, besides_s = self._store.known_and_besides(
+            wanted.owner, prepared.problem.digest, prepared.cluster
+        )
         if known is None:
             return None
-        besides_s = self._store.besides_s(prepared.cluster)
         found = forecast(_planned(prepared, made), known, besides_s)
         if found is None or wanted.resume is None or not wanted.elements:
             return found

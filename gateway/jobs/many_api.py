@@ -25,7 +25,7 @@ MOST = 100
 """Jobs of one request: it takes about a second then."""
 
 _LONGEST_KEY = 255
-bp = APIBlueprint("many_jobs", __name__, tag="jobs")
+bp = APIBlueprint("many_jobs", __name__, tag="many jobs")
 
 
 class ManyJobsSchema(Schema):

@@ -25,7 +25,7 @@ from gateway.settings import Settings
 QUEUE = "nudges"
 TASK = "gateway.worker.wake"
 _TTL_S = 60
-_DISTANCE_S = 0.2
+_DISTANCE_S = 0.5
 _log = structlog.get_logger("nudge")
 
 
