@@ -22,7 +22,7 @@ _LONG_S = 600.0
 _PAUSE_S = 1.0
 _POSTS = 20
 _TURNS = 4
-_AT_ONCE = 50
+_AT_ONCE = 25
 _ALL = 1000
 """So many fits are what the goal of a campaign was set for."""
 
@@ -85,7 +85,7 @@ def _post(api: Api, request: Mapping[str, Any], number: int) -> None:
 
 
 def _post_many(api: Api, request: Mapping[str, Any], number: int) -> None:
-    """Post so many at once, over two connections."""
+    """Post so many at once, over as many connections as one by one."""
     left = [min(_AT_ONCE, number - first) for first in range(0, number, _AT_ONCE)]
     bodies = [json.dumps({"jobs": [request] * count}).encode() for count in left]
 
@@ -94,7 +94,7 @@ def _post_many(api: Api, request: Mapping[str, Any], number: int) -> None:
         for body in mine:
             connection.submit_many(body)
 
-    in_parallel([partial(post, bodies[turn::2]) for turn in range(2)], 1)
+    in_parallel([partial(post, bodies[turn::_CLIENTS]) for turn in range(_CLIENTS)], 1)
 
 
 def _await_slurm(bench: Bench, number: int, every_s: float = 0.1) -> None:

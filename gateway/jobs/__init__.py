@@ -15,7 +15,8 @@ asked for           ``resources``, ``resource_schema``, ``number_field`` and ``k
                     ``new_job_schema`` is the answer; ``asking`` says who asks, ``admission``
                     whether there is room, ``again``
                     (``again_schema``) adds further attempts, ``part`` says what of an array
-                    runs in them; ``many_api`` takes many requests in one;
+                    runs in them; ``many_api`` takes many requests in one
+                    (``asked_once``);
                     ``bulk`` (``bulk_schema``,
                     ``bulk_pages``) does one thing with many jobs, ``filing_schema`` puts away
 brought on          ``reconcile`` is the loop: ``line`` and ``dependencies`` (``after_schema``) say

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 
+from gateway.jobs.asked_once import asked_once
 from gateway.jobs.earliest import Earliest, Starts
 from gateway.jobs.forecast import Forecast, Planned, forecast, warnings
 from gateway.jobs.forecast_store import ForecastStore
@@ -33,6 +35,12 @@ class Forecaster:
         self._store = store
         self._starts = starts
         self._settings = settings
+
+    def of_one_request(self) -> Forecaster:
+        """Give the same for many jobs of one request: what is known is read once."""
+        own = copy(self)
+        own._store = asked_once(self._store)
+        return own
 
     def forecast(self, prepared: Prepared, made: int = 0, ran_s: float = 0.0) -> Forecast | None:
         """Say how long a job, or a task of it, will run; None where nobody can say.

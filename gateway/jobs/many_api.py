@@ -90,6 +90,7 @@ def create_jobs(wanted: tuple[JobRequest, ...]) -> Document:
 def _submit_each(key: str, wanted: Sequence[JobRequest]) -> Iterator[Submitted | GatewayError]:
     """Submit one after the other, each with a key of its own; a fault holds up no other."""
     asked = Request(identity=identity(), correlation_id=request_id())
+    jobs = gateway().jobs.of_one_request()
     for number, one in enumerate(wanted):
         own = replace(
             asked,
@@ -97,7 +98,7 @@ def _submit_each(key: str, wanted: Sequence[JobRequest]) -> Iterator[Submitted |
             request_hash=request_hash(["many", one.raw]),
         )
         try:
-            yield gateway().jobs.submit(own, one)
+            yield jobs.submit(own, one)
         except GatewayError as error:
             yield error
 

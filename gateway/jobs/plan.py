@@ -10,7 +10,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
 from pathlib import PurePosixPath
@@ -24,7 +24,7 @@ from gateway.jobs.expert import NOTHING, Expert
 from gateway.jobs.models import Job, Plan, PlannedFile, marker
 from gateway.jobs.resources import Resources, parse_time
 from gateway.jobs.script import render_script, signal_lead
-from gateway.records import Document, from_document, to_document
+from gateway.records import Document, altered, from_document, to_document
 from scheduler.base import StagedFile, StagedJob
 
 _FORMAT = 1
@@ -139,7 +139,7 @@ def _throttle(wanted: Wanted) -> int | None:
 
 def with_defaults(resources: Resources, cluster: ClusterSettings) -> Resources:
     """Fill in what the site decides when nobody says otherwise."""
-    return replace(
+    return altered(
         resources,
         time=resources.time or parse_time(cluster.default_time),
         cpus_per_task=resources.cpus_per_task or 1,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -13,6 +14,7 @@ from gateway.clusters.models import Survey
 from gateway.clusters.settings import ClusterSettings
 from gateway.datasets.service import Files
 from gateway.errors import FieldError, InvalidError
+from gateway.jobs.asked_once import asked_once
 from gateway.jobs.campaign import Known, campaign_errors, check_throttle, fit_pack, pack_warning
 from gateway.jobs.declared import as_declared, shape_errors
 from gateway.jobs.expert import Additions, expert_errors, unheeded
@@ -23,7 +25,7 @@ from gateway.jobs.ranks import check_ranks
 from gateway.jobs.resources import Limits, Resources, check_limits, parse_time
 from gateway.jobs.schemas import JobRequest
 from gateway.jobs.surveyed import Compared, Surveyed, compare
-from gateway.records import Document, now
+from gateway.records import Document, altered, now
 from gateway.settings import Settings
 
 _SEEDS = 2**31
@@ -125,6 +127,12 @@ class Preparer:
         self._files = files
         self._settings = settings
 
+    def of_one_request(self) -> Preparer:
+        """Give the same for many jobs of one request: a problem of theirs is read once."""
+        own = copy(self)
+        own._problems = asked_once(self._problems)
+        return own
+
     def prepare(
         self,
         identity: Identity,
@@ -157,7 +165,7 @@ class Preparer:
         request = self._written_out(request, problem, errors)
         pack = fit_pack(len(request.elements), request.pack, most_tasks(cluster))
         options = self._options(request, problem, errors)
-        wanted = replace(_wanted(identity, request, naming, problem, options), pack=pack)
+        wanted = altered(_wanted(identity, request, naming, problem, options), pack=pack)
         errors.extend(check_throttle(request.throttle, len(wanted.elements), wanted.tasks))
         errors.extend((*shape_errors(request), *_rank_errors(request, cluster, options)))
         compared = self._compared(name, request.resources, wanted.tasks)
@@ -207,7 +215,7 @@ class Preparer:
             errors.extend(error.errors)
             return request
         errors.extend(self._rules.errors(user, proposal, resources))
-        return replace(request, resources=resources)
+        return altered(request, resources=resources)
 
     def _problem(self, identity: Identity, request: JobRequest) -> ProblemForJob:
         if request.problem_id is None:

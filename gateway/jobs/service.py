@@ -7,6 +7,7 @@ it. One click is at most one job: the idempotency key is part of the same atomic
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,18 +17,13 @@ from gateway.accounts.models import Identity
 from gateway.accounts.rights import Right, may, require_own
 from gateway.datasets.blobs import BlobStore
 from gateway.datasets.service import Files
-from gateway.errors import (
-    ConflictError,
-    FieldError,
-    ForbiddenError,
-    InvalidError,
-    NotFoundError,
-)
+from gateway.errors import ConflictError, FieldError, ForbiddenError, InvalidError, NotFoundError
 from gateway.faults import crash_point
 from gateway.ids import new_id
 from gateway.jobs import drafts, line
 from gateway.jobs.admission import Full, Replayed, Room
 from gateway.jobs.again import FurtherAttempts
+from gateway.jobs.asked_once import asked_once
 from gateway.jobs.asking import Again, Request, Wake, no_room, require_room
 from gateway.jobs.dependencies import check_after
 from gateway.jobs.forecaster import Forecaster, Outlook
@@ -168,6 +164,14 @@ class JobService:
             submitted = self._submit(request, wanted)
             turn.used = not submitted.replayed
         return submitted
+
+    def of_one_request(self) -> JobService:
+        """Give the same for many jobs of one request: what they have in common is asked once."""
+        own = copy(self)
+        own._files, own._closings = asked_once(self._files), asked_once(self._closings)
+        own._preparer = self._preparer.of_one_request()
+        own._forecaster = self._forecaster.of_one_request()
+        return own
 
     def _submit(self, request: Request, wanted: JobRequest) -> Submitted:
         user = request.identity.user
