@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from scheduler.sizes import Size
 from scheduler.units import parse_memory, parse_time
 
 _RANGE = re.compile(r"([0-9]{1,7})(?:-([0-9]{1,7}))?")
@@ -26,7 +27,7 @@ class Directives:
     job_name: str = ""
     time: timedelta | None = None
     cpus: int = 1
-    """Of one task: ``ntasks`` times ``cpus-per-task``."""
+    """Of one task of an array: all that its options come to."""
 
     nodes: int = 1
     memory_bytes: int | None = None
@@ -63,17 +64,16 @@ def parse_directives(script: str) -> Directives:
         If the script has no ``#!`` line, or a line cannot be read; the message names the option.
     """
     options = parse_options(script)
-    ntasks, per_task = _number(options, "ntasks"), _number(options, "cpus-per-task")
+    size = _size(options)
     tasks, throttle = _array(options.pop("array", ""))
     signal = _parse("signal", _SIGNAL, options.pop("signal", ""))
     time, output = options.pop("time", ""), options.pop("output", "slurm-%j.out")
-    nodes = _number(options, "nodes")
     return Directives(
         job_name=options.pop("job-name", ""),
         time=parse_time(time) if time else None,
-        cpus=ntasks * per_task,
-        nodes=nodes,
-        memory_bytes=_memory(options, ntasks * per_task),
+        cpus=size.cpus,
+        nodes=size.nodes or 1,
+        memory_bytes=_memory(options, size),
         tasks=tasks,
         throttle=throttle,
         output=output,
@@ -123,8 +123,23 @@ def _one_line(text: str) -> list[tuple[str, str]]:
     return options
 
 
-def _number(options: dict[str, str], name: str) -> int:
-    text = options.pop(name, "1")
+def _size(options: dict[str, str]) -> Size:
+    return Size(
+        nodes=_number(options, "nodes"),
+        ntasks=_number(options, "ntasks"),
+        ntasks_per_node=_number(options, "ntasks-per-node"),
+        cpus_per_task=_number(options, "cpus-per-task"),
+        cpus_per_gpu=_number(options, "cpus-per-gpu"),
+        gres=options.get("gres"),
+        gpus=options.get("gpus"),
+        gpus_per_node=options.get("gpus-per-node"),
+        gpus_per_task=options.get("gpus-per-task"),
+    )
+
+
+def _number(options: dict[str, str], name: str) -> int | None:
+    if (text := options.pop(name, None)) is None:
+        return None
     if not re.fullmatch(r"[0-9]{1,7}", text) or int(text) < 1:
         raise ValueError(f"--{name}={text}: must be a whole number of at least 1")
     return int(text)
@@ -175,11 +190,10 @@ def write_indices(indices: Iterable[int]) -> str:
     return ",".join(f"{first}-{last}" if last > first else str(first) for first, last in runs)
 
 
-def _memory(options: dict[str, str], cpus: int) -> int | None:
-    whole, per_cpu = options.pop("mem", ""), options.pop("mem-per-cpu", "")
-    if whole:
-        return parse_memory(whole)
-    return parse_memory(per_cpu) * cpus if per_cpu else None
+def _memory(options: dict[str, str], size: Size) -> int | None:
+    counts = {"mem": 1, "mem-per-cpu": size.cpus, "mem-per-gpu": size.gpu_count}
+    asked = [(options.pop(name, ""), count) for name, count in counts.items()]
+    return next((parse_memory(text) * count for text, count in asked if text), None)
 
 
 def _parse(name: str, pattern: re.Pattern[str], text: str) -> re.Match[str] | None:

@@ -30,8 +30,9 @@ _BUILT_IN = {
     "pt": "steps:int nT:int CR:float burn:int Tmin:float Tmax:float time:float",
 }
 _LONG = (
-    "nodes", "ntasks", "mem_per_cpu", "gres", "gpus", "gpus_per_node", "constraint", "reservation",
-    "wckey", "licenses", "mail_type", "mail_user", "nice", "exclusive", "mpi",
+    "nodes", "ntasks", "ntasks_per_node", "cpus_per_gpu", "mem_per_cpu", "mem_per_gpu", "gres",
+    "gpus", "gpus_per_node", "gpus_per_task", "constraint", "reservation", "wckey", "licenses",
+    "mail_type", "mail_user", "nice", "exclusive", "mpi",
 )  # fmt: skip
 RESOURCES = {
     "cpus": "cpus_per_task",

@@ -6,7 +6,8 @@ Besides the files that each part has (``models``, ``schemas``, ``store``, ``serv
 =================== ============================================================================
 asked for           ``resources``, ``resource_schema``, ``number_field`` and ``kinds``: what may be
                     asked; ``declared``: what a kind says of its jobs; ``ranks``: by whom several
-                    machines; ``surveyed``: what its cluster can,
+                    machines; ``together``: which options need one another;
+                    ``surveyed``: what its cluster can,
                     ``entitled``: what account and QOS may;
                     ``campaign`` (``campaign_schema``): many fits of one problem;
                     ``prepare`` checks it, ``plan`` and ``script`` write what will run,

@@ -180,9 +180,9 @@ def _more_memory(attempt: Attempt) -> Changes | None:
         wanted = max(wanted, seen * _SPARE_MEMORY)
         why += f": it had taken {format_memory(seen)} when it was ended"
     why += "."
-    if asked.mem_per_cpu is None:
-        return {"mem": format_memory(rounded_bytes(wanted))}, why
-    return {"mem_per_cpu": format_memory(rounded_bytes(wanted / asked.cpus))}, why
+    counts = {"mem_per_cpu": asked.cpus, "mem_per_gpu": asked.gpu_count}
+    each = wanted / counts.get(asked.memory_field, 1)
+    return {asked.memory_field: format_memory(rounded_bytes(each))}, why
 
 
 def rounded_bytes(size: float) -> int:

@@ -15,7 +15,7 @@ from scheduler.units import format_time
 
 _NAMES = frozenset(field.name for field in fields(Resources))
 _OF_PROPOSALS = ("account", "qos", "reservation")
-_MEMORY = ("mem", "mem_per_cpu")
+_MEMORY = ("mem", "mem_per_cpu", "mem_per_gpu")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -55,7 +55,7 @@ def as_declared(request: JobRequest, cluster: ClusterSettings) -> JobRequest:
     if "time" in given:
         given["time"] = min(given["time"], parse_time(cluster.max_time))
     if "cpus_per_task" in given and cluster.most_cpus:
-        most = cluster.most_cpus // (asked.ntasks or asked.nodes or 1)
+        most = cluster.most_cpus // asked.tasks
         given["cpus_per_task"] = max(1, min(given["cpus_per_task"], most))
     return replace(request, resources=replace(asked, **given))
 

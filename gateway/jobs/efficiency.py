@@ -215,4 +215,7 @@ def _less(asked: Resources, limit: int | None, taken: int | None) -> str:
     if asked.mem_per_cpu is not None:
         each = format_memory(rounded_bytes(enough / asked.cpus))
         return f"{each} of memory for each processor are enough."
+    if asked.mem_per_gpu is not None:
+        each = format_memory(rounded_bytes(enough / asked.gpu_count))
+        return f"{each} of memory for each GPU are enough."
     return f"{format_memory(enough)} of memory are enough."

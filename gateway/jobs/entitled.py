@@ -140,21 +140,18 @@ class _Limits:
 
 def _wanted(asked: Resources) -> dict[str, tuple[str, int]]:
     """Say what a job asks for, by the names of Slurm's accounting, with the field that says it."""
-    tasks = asked.ntasks or asked.nodes or 1
-    cpus = (asked.cpus_per_task or 1) * tasks
+    several = asked.tasks > 1 and not asked.cpus_per_gpu
     wanted = {
-        "cpu": ("ntasks" if tasks > 1 else "cpus_per_task", cpus),
+        "cpu": (asked.tasks_field if several else asked.cpus_field, asked.cpus),
         "node": ("nodes", asked.nodes or 1),
     }
-    if asked.mem:
-        wanted["mem"] = ("mem", asked.mem * (asked.nodes or 1))
-    elif asked.mem_per_cpu:
-        wanted["mem"] = ("mem_per_cpu", asked.mem_per_cpu * cpus)
-    if asked.gpus:
-        wanted["gres/gpu"] = ("gpus", int(asked.gpus.rpartition(":")[2]))
-    elif asked.gpus_per_node:
-        count = int(asked.gpus_per_node.rpartition(":")[2]) * (asked.nodes or 1)
-        wanted["gres/gpu"] = ("gpus_per_node", count)
+    if asked.memory_bytes:
+        of_all = (asked.nodes or 1) if asked.mem else 1
+        wanted["mem"] = (asked.memory_field, asked.memory_bytes * of_all)
+    if asked.gpu_count:
+        ways = ("gpus", "gpus_per_task", "gpus_per_node", "gres")
+        field = next(name for name in ways if getattr(asked, name))
+        wanted["gres/gpu"] = (field, asked.gpu_count)
     return wanted
 
 

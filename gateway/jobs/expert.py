@@ -171,6 +171,9 @@ def expert_errors(
             f"{len(hosts)} nodes are named and {nodes} asked for, but Slurm would give them all"
         )
         errors.append(FieldError(pointer="/expert/directives/nodelist", detail=detail))
+    if {"hint", "threads_per_core"} <= expert.directives.keys():
+        detail = "with threads_per_core it would be said twice how cores are used: leave one out"
+        errors.append(FieldError(pointer="/expert/directives/hint", detail=detail))
     return errors
 
 

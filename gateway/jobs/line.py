@@ -10,14 +10,16 @@ from __future__ import annotations
 import heapq
 from collections import Counter, defaultdict, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
 from gateway.clusters.settings import ClusterSettings
 from gateway.jobs.models import Job, Stage, Tracking, Wish
 from scheduler.base import JobState
+from scheduler.sizes import Size
 
 REASON = "InLine"
+_SIZES = tuple(option.name for option in fields(Size))
 _EXACT = 20
 _NOTHING_YET = frozenset({Stage.NONE})
 _NO_JOB_YET = frozenset({Stage.NONE, Stage.STAGED})
@@ -238,5 +240,7 @@ def cpus_of(job: Job) -> int:
 
 def cpus_of_task(asked: Mapping[str, Any]) -> int:
     """Say how many processors a job, or one element of an array, asks for."""
-    tasks = int(asked.get("ntasks") or asked.get("nodes") or 1)
-    return tasks * int(asked.get("cpus_per_task") or 1)
+    if asked.get("cpus_per_gpu"):
+        return Size(**{name: asked[name] for name in _SIZES if asked.get(name)}).cpus
+    tasks = asked.get("ntasks") or (asked.get("nodes") or 1) * (asked.get("ntasks_per_node") or 1)
+    return int(tasks) * int(asked.get("cpus_per_task") or 1)

@@ -222,14 +222,16 @@ def ask_for(following: NextRequest) -> str:
 def _asked(name: str, value: str) -> str:
     if name == "time":
         return duration(parse_time(value).total_seconds())
-    return f"{value} of memory" + (" for each processor" if name == "mem_per_cpu" else "")
+    each = {"mem_per_cpu": " for each processor", "mem_per_gpu": " for each GPU"}
+    return f"{value} of memory{each.get(name, '')}"
 
 
 def asked_for(attempt: Attempt) -> str:
     """Say what an attempt asked of the machine, as far as it ever changes by itself."""
     asked = attempt.resources
     parts = [] if attempt.time_limit_s is None else [duration(attempt.time_limit_s)]
-    parts += [_asked(name, str(asked[name])) for name in ("mem", "mem_per_cpu") if name in asked]
+    memory = ("mem", "mem_per_cpu", "mem_per_gpu")
+    parts += [_asked(name, str(asked[name])) for name in memory if name in asked]
     return ", ".join(parts)
 
 

@@ -142,7 +142,7 @@ def with_defaults(resources: Resources, cluster: ClusterSettings) -> Resources:
     return altered(
         resources,
         time=resources.time or parse_time(cluster.default_time),
-        cpus_per_task=resources.cpus_per_task or 1,
+        cpus_per_task=resources.cpus_per_task or (None if resources.cpus_per_gpu else 1),
     )
 
 

@@ -23,9 +23,15 @@ _TEXT_OR_NUMBER = ["string", "integer"]
 
 EITHER = (
     ("mem", "mem_per_cpu"),
+    ("mem", "mem_per_gpu"),
+    ("mem_per_cpu", "mem_per_gpu"),
+    ("cpus_per_task", "cpus_per_gpu"),
     ("gres", "gpus_per_node"),
     ("gres", "gpus"),
     ("gpus_per_node", "gpus"),
+    ("gres", "gpus_per_task"),
+    ("gpus", "gpus_per_task"),
+    ("gpus_per_node", "gpus_per_task"),
 )
 """Options that ask for the same thing in two ways."""
 
@@ -136,12 +142,16 @@ class ResourcesSchema(Schema):
     time = TimeField(allow_none=True)
     nodes = _count()
     ntasks = _count()
+    ntasks_per_node = _count()
     cpus_per_task = _count()
+    cpus_per_gpu = _count()
     mem = MemoryField(allow_none=True)
     mem_per_cpu = MemoryField(allow_none=True)
+    mem_per_gpu = MemoryField(allow_none=True)
     gres = OptionField(allow_none=True)
     gpus = OptionField(allow_none=True)
     gpus_per_node = OptionField(allow_none=True)
+    gpus_per_task = OptionField(allow_none=True)
     constraint = OptionField(allow_none=True)
     reservation = OptionField(allow_none=True)
     wckey = OptionField(allow_none=True)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, fields
 from datetime import timedelta
 
 from gateway.errors import FieldError
+from gateway.jobs.together import together_errors
+from scheduler.sizes import Size
 from scheduler.units import format_memory, format_time, parse_memory, parse_time
 
 __all__ = ["Limits", "Resources", "check_limits", "check_spread", "parse_memory", "parse_time"]
@@ -28,17 +30,27 @@ class Resources:
 
     nodes: int | None = None
     ntasks: int | None = None
+    ntasks_per_node: int | None = None
+    """With *nodes*: their product is the number of tasks."""
+
     cpus_per_task: int | None = None
+    cpus_per_gpu: int | None = None
+    """In place of *cpus_per_task*, where GPUs are asked for."""
+
     mem: int | None = None
-    """Bytes for the whole job on a node; not together with *mem_per_cpu*."""
+    """Bytes for the whole job on a node; not together with *mem_per_cpu* or *mem_per_gpu*."""
 
     mem_per_cpu: int | None = None
+    mem_per_gpu: int | None = None
     gres: str | None = None
     gpus: str | None = None
     """``[type:]number``, of the whole job; not together with *gres* or *gpus_per_node*."""
 
     gpus_per_node: str | None = None
     """``[type:]number``; not together with *gres*."""
+
+    gpus_per_task: str | None = None
+    """``[type:]number``; in place of the other three."""
 
     constraint: str | None = None
     reservation: str | None = None
@@ -56,18 +68,55 @@ class Resources:
     @property
     def ranks(self) -> int:
         """How many ranks of MPI there are; 1 without."""
-        return (self.ntasks or 1) if self.mpi else 1
+        if not self.mpi:
+            return 1
+        return self.tasks if self.ntasks_per_node else self.ntasks or 1
+
+    @property
+    def size(self) -> Size:
+        """What says how many tasks, processors and GPUs there are."""
+        return Size(**{option.name: getattr(self, option.name) for option in fields(Size)})
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks of Slurm's it has: one a node, where nobody says otherwise."""
+        return self.size.tasks
+
+    @property
+    def gpu_count(self) -> int:
+        """How many GPUs it asks for, in whichever way; 0 without."""
+        return self.size.gpu_count
 
     @property
     def cpus(self) -> int:
         """How many processors one job, or one task of an array, takes."""
-        return (self.ntasks or self.nodes or 1) * (self.cpus_per_task or 1)
+        return self.size.cpus
+
+    @property
+    def cpus_field(self) -> str:
+        """Which option to lower for fewer processors."""
+        if self.cpus_per_gpu is not None:
+            return "cpus_per_gpu"
+        return "cpus_per_task" if (self.cpus_per_task or 1) > 1 else self.tasks_field
+
+    @property
+    def tasks_field(self) -> str:
+        """Which option to lower for fewer tasks."""
+        return "ntasks_per_node" if self.ntasks is None and self.ntasks_per_node else "ntasks"
+
+    @property
+    def memory_field(self) -> str:
+        """By which option it asks for memory."""
+        each = ("mem_per_cpu", "mem_per_gpu")
+        return next((name for name in each if getattr(self, name) is not None), "mem")
 
     @property
     def memory_bytes(self) -> int | None:
         """How much memory one job takes; None when nothing is asked."""
         if self.mem_per_cpu is not None:
             return self.mem_per_cpu * self.cpus
+        if self.mem_per_gpu is not None:
+            return self.mem_per_gpu * self.gpu_count
         return self.mem
 
     def to_directives(self) -> dict[str, str | int]:
@@ -90,7 +139,7 @@ def _written(name: str, value: str | int | timedelta | tuple[str, ...]) -> str |
         return format_time(value)
     if isinstance(value, tuple):
         return ",".join(value)
-    if name in {"mem", "mem_per_cpu"}:
+    if name in {"mem", "mem_per_cpu", "mem_per_gpu"}:
         return format_memory(int(value))
     return value
 
@@ -116,6 +165,7 @@ class Limits:
 def check_limits(resources: Resources, limits: Limits, tasks: int = 1) -> list[FieldError]:
     """Compare what is asked with what a site gives; an empty list is agreement."""
     return [
+        *together_errors(resources.size, resources.mem_per_gpu),
         *_time_errors(resources, limits),
         *_size_errors(resources, limits, tasks),
         *_partition_errors(resources, limits),
@@ -153,13 +203,12 @@ def _time_errors(resources: Resources, limits: Limits) -> list[FieldError]:
 def _size_errors(resources: Resources, limits: Limits, tasks: int) -> list[FieldError]:
     errors = []
     if _exceeds(resources.cpus, limits.max_cpus_per_job):
-        name = "cpus_per_task" if (resources.cpus_per_task or 1) > 1 else "ntasks"
         text = f"{resources.cpus} processors are more than this site gives a job: "
-        errors.append(_error(name, text, limits.max_cpus_per_job))
+        errors.append(_error(resources.cpus_field, text, limits.max_cpus_per_job))
     if _exceeds(resources.memory_bytes, limits.max_memory_bytes):
-        name = "mem" if resources.mem_per_cpu is None else "mem_per_cpu"
         text = f"{format_memory(resources.memory_bytes or 0)} is more than this site gives a job: "
-        errors.append(_error(name, text, format_memory(limits.max_memory_bytes or 0)))
+        most = format_memory(limits.max_memory_bytes or 0)
+        errors.append(_error(resources.memory_field, text, most))
     if _exceeds(resources.nodes, limits.max_nodes):
         text = f"{resources.nodes} nodes are more than this site gives a job: "
         errors.append(_error("nodes", text, limits.max_nodes))

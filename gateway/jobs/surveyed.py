@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -144,23 +144,31 @@ class _Site:
     def too_large(self, asked: Resources) -> Iterator[FieldError]:
         if not self.chosen:
             return
-        together = 1 if asked.mpi and asked.nodes != 1 else asked.ntasks or 1
-        cpus = (asked.cpus_per_task or 1) * together
+        least = _least_of_a_node(asked)
+        cpus, memory = least.cpus, least.memory_bytes or 0
         most_nodes = max(_most_nodes(one) for one in self.chosen)
         most_cpus = max(one.node_cpus for one in self.chosen)
         most_memory = max(one.memory_mb for one in self.chosen) * MIB
-        memory = asked.mem or (asked.mem_per_cpu or 0) * cpus
         had = f"{self._named} {self.seen}: ask for less, or choose another partition"
         if most_nodes and (asked.nodes or 1) > most_nodes:
             yield at_field("nodes", f"{asked.nodes} nodes are more than the {most_nodes} of {had}")
         if most_cpus and cpus > most_cpus:
-            field = "ntasks" if together > 1 else "cpus_per_task"
+            several = least.tasks > 1 and not asked.cpus_per_gpu
+            field = asked.tasks_field if several else asked.cpus_field
             text = f"{cpus} processors are more than the {most_cpus} of any node of {had}"
             yield at_field(field, text)
         if most_memory and memory > most_memory:
-            field, most = "mem" if asked.mem else "mem_per_cpu", format_memory(most_memory)
+            most = format_memory(most_memory)
             text = f"{format_memory(memory)} is more than the {most} of any node of {had}"
-            yield at_field(field, text)
+            yield at_field(asked.memory_field, text)
+
+
+def _least_of_a_node(asked: Resources) -> Resources:
+    """Say what one node must have at least: all, where a fit works on one, else its share."""
+    if not asked.mpi or asked.nodes == 1:
+        return replace(asked, nodes=1, ntasks=asked.ntasks or asked.ntasks_per_node)
+    gpus = "1" if asked.gpus else None
+    return replace(asked, nodes=1, ntasks=asked.ntasks_per_node or 1, gpus=gpus)
 
 
 def _most_nodes(partition: Partition) -> int:

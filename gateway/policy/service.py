@@ -88,9 +88,9 @@ class Policies:
         for holder in self.current().holders(user, proposal):
             most = holder.allowance.cpus
             if most and asked.cpus > most:
-                name = "cpus_per_task" if (asked.cpus_per_task or 1) > 1 else "ntasks"
                 text = f"{asked.cpus} processors are more than {holder.who} may have at once: "
-                return [FieldError(pointer=f"/resources/{name}", detail=f"{text}at most {most}")]
+                place = f"/resources/{asked.cpus_field}"
+                return [FieldError(pointer=place, detail=f"{text}at most {most}")]
         return []
 
     def additions(self, user: str) -> Additions:

@@ -34,9 +34,11 @@ from gateway.records import Document, now
 from gateway.services import Gateway
 
 _PROBLEMS = 200
-_MORE = ("r.partition", "r.account", "r.qos", "r.nodes", "r.ntasks", "r.mem_per_cpu", "r.gres",
-         "r.gpus", "r.gpus_per_node", "r.constraint", "r.reservation", "r.licenses", "r.wckey",
-         "r.nice", "r.mail_type", "r.mail_user", "r.exclusive", "r.mpi", "after")  # fmt: skip
+_MORE = ("r.partition", "r.account", "r.qos", "r.nodes", "r.ntasks", "r.ntasks_per_node",
+         "r.mem_per_cpu", "r.gres", "r.gpus", "r.gpus_per_node", "r.gpus_per_task",
+         "r.cpus_per_gpu", "r.mem_per_gpu", "r.constraint", "r.reservation", "r.licenses",
+         "r.wckey", "r.nice", "r.mail_type", "r.mail_user", "r.exclusive", "r.mpi",
+         "after")  # fmt: skip
 
 
 @dataclass(kw_only=True)

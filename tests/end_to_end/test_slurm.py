@@ -211,13 +211,24 @@ UNDERSTOOD = (
     "MailUser=ada@example.org ", "MailType=END,FAIL\n",
 )  # fmt: skip
 
+BY_GPU: dict[str, Any] = {
+    "cpus_per_task": None, "mem_per_cpu": None, "gpus_per_node": None, "nodes": 1,
+    "ntasks_per_node": 2, "gpus_per_task": "a100:1", "cpus_per_gpu": 1, "mem_per_gpu": "50M",
+}  # fmt: skip
+COUNTED = (
+    "NumNodes=1", "NumTasks=2", "NtasksPerN:B:S:C=2:", "TresPerTask=gres:gpu:a100:1\n",
+    "CpusPerTres=gres:gpu:1\n", "MemPerTres=gres:gpu:50\n",
+)  # fmt: skip
+
 
 def test_what_is_asked_for_by_slurms_names_is_what_slurm_gives(cluster: Cluster, api: Api) -> None:
     one = api.submit(**LONG, resources=GEAR)["id"]
     shown = cluster.run("scontrol", "show", "job", *running(api, one))
     assert [words for words in UNDERSTOOD if words not in shown] == [], shown
-    other = api.submit(**LONG, resources={**GEAR, "gpus_per_node": None, "gres": "gpu:2"})["id"]
+    other = api.submit(**LONG, resources={**GEAR, **BY_GPU})["id"]
     eventually(lambda: api.job(other)["reason"] == "Licenses", what="the other to wait")
+    shown = cluster.run("scontrol", "show", "job", api.job(other)["native_id"])
+    assert [words for words in COUNTED if words not in shown] == [], shown
     assert api.job(other)["reason_text"] == "Waiting for a licence to become free."
     for job in (one, other):
         api.http.post(f"/jobs/{job}/cancel")

@@ -150,6 +150,9 @@ def test_memory_for_each_processor_stays_so() -> None:
     resources = {"mem_per_cpu": "512M", "cpus_per_task": 4}
     found = asked(ended(JobState.OUT_OF_MEMORY, resources=resources, max_rss_bytes=4 << 30))
     assert found.resources == {"mem_per_cpu": "1536M"}  # 1.3 GB, rounded up
+    resources = {"mem_per_gpu": "512M", "gpus": "a100:4"}
+    found = asked(ended(JobState.OUT_OF_MEMORY, resources=resources, max_rss_bytes=4 << 30))
+    assert found.resources == {"mem_per_gpu": "1536M"}
 
 
 def test_a_job_that_asked_for_no_memory_is_given_no_number() -> None:

@@ -207,7 +207,8 @@ def test_lines_are_read_and_not_run(tmp_path: Path) -> None:
         ("signal", "B:KILL@5", "is the gateway's own"),
         ("time_min", "1", "is the gateway's own"),
         ("partition", "x", "Give this as resources.partition."),
-        ("ntasks_per_node", 4, "is no option that can be added; known are nodelist"),
+        ("ntasks_per_node", 4, "Give this as resources.ntasks_per_node."),
+        ("ntasks_per_socket", 4, "is no option that can be added; known are nodelist"),
         ("x\n#SBATCH --uid", "0", "is no option that can be added"),
     ],
 )
@@ -242,3 +243,7 @@ def test_what_the_policy_does_not_allow_is_refused_with_what_it_does() -> None:
     assert expert_errors(fine, everything, asked, "slurm") == []
     [unknown] = expert_errors(fine, everything, asked, "pyslurm")
     assert "pyslurm, which knows no --exclude" in unknown.detail
+    twice = load(directives={"hint": "nomultithread", "threads_per_core": "1"})
+    [error] = expert_errors(twice, everything, asked, "slurm")
+    assert error.pointer == "/expert/directives/hint"
+    assert "leave one out" in error.detail

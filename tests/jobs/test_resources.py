@@ -10,6 +10,8 @@ import pytest
 from marshmallow import ValidationError
 
 from gateway.clusters.settings import ClusterSettings
+from gateway.jobs.line import cpus_of_task
+from gateway.jobs.plan import with_defaults
 from gateway.jobs.ranks import check_ranks
 from gateway.jobs.resource_schema import ResourcesSchema
 from gateway.jobs.resources import (
@@ -20,6 +22,7 @@ from gateway.jobs.resources import (
     parse_memory,
     parse_time,
 )
+from scheduler.directives import parse_directives
 
 GIB = 1 << 30
 
@@ -128,6 +131,12 @@ def test_a_form_may_leave_fields_empty_and_sends_numbers_as_text() -> None:
         ("licenses", "matlab:1,,"),
         ("gpus", "a100:0"),
         ("gpus_per_node", ":2"),
+        ("gpus_per_task", "a100:"),
+        ("ntasks_per_node", 0),
+        ("cpus_per_gpu", "-1"),
+        ("mem_per_gpu", "0"),
+        ("hold", True),
+        ("time_min", 10),
         ("constraint", "a;b"),
         ("gres", "gpu:1\x0b"),
         ("mail_user", "Ada <ada@example.org>"),
@@ -151,10 +160,19 @@ def test_a_wrong_value_is_refused_under_its_field(field: str, value: Any) -> Non
         ("gres", "gpus_per_node"),
         ("gpus", "gres"),
         ("gpus_per_node", "gpus"),
+        ("mem_per_gpu", "mem"),
+        ("mem_per_gpu", "mem_per_cpu"),
+        ("cpus_per_gpu", "cpus_per_task"),
+        ("gpus_per_task", "gres"),
+        ("gpus_per_task", "gpus"),
+        ("gpus_per_task", "gpus_per_node"),
     ],
 )
 def test_two_ways_to_ask_for_the_same_are_refused(one: str, other: str) -> None:
-    values = {"mem": "1G", "mem_per_cpu": "1G", "gres": "gpu:1", "gpus_per_node": "1", "gpus": "1"}
+    values = {"gres": "gpu:1", **dict.fromkeys(("mem", "mem_per_cpu", "mem_per_gpu"), "1G")}
+    values = dict.fromkeys((one, other), "1") | {
+        name: value for name, value in values.items() if name in (one, other)
+    }
     with pytest.raises(ValidationError, match="not both"):
         ResourcesSchema().load({one: values[one], other: values[other]})
 
@@ -168,6 +186,12 @@ def test_two_ways_to_ask_for_the_same_are_refused(one: str, other: str) -> None:
         (Resources(ntasks=3, cpus_per_task=2), 1, "/resources/cpus_per_task"),
         (Resources(mem=9 * GIB), 1, "/resources/mem"),
         (Resources(mem_per_cpu=3 * GIB, cpus_per_task=4), 1, "/resources/mem_per_cpu"),
+        (Resources(nodes=1, ntasks_per_node=5), 1, "/resources/ntasks_per_node"),
+        (Resources(gpus="a100:3", cpus_per_gpu=2), 1, "/resources/cpus_per_gpu"),
+        (Resources(gres="fpga:9,gpu:2", cpus_per_gpu=3), 1, "/resources/cpus_per_gpu"),
+        (Resources(ntasks=2, gpus_per_task="2", cpus_per_gpu=2), 1, "/resources/cpus_per_gpu"),
+        (Resources(gpus_per_node="a100:3", mem_per_gpu=3 * GIB), 1, "/resources/mem_per_gpu"),
+        (Resources(gpus="1", cpus_per_gpu=4, mem_per_cpu=3 * GIB), 1, "/resources/mem_per_cpu"),
         (Resources(partition="short,night"), 1, "/resources/partition"),
         (Resources(nodes=2), 1, "/resources/nodes"),
         (Resources(), 101, "/pack"),
@@ -201,6 +225,50 @@ def test_what_a_site_gives_may_be_asked() -> None:
                     partitions=("short",), max_array=1)  # fmt: skip
     assert check_limits(asked, limits) == []
     assert check_limits(asked, Limits(), 10_000) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "field", "said"),
+    [
+        (Resources(ntasks_per_node=4), "ntasks_per_node", "Give nodes as well, such as 1"),
+        (
+            Resources(nodes=2, ntasks_per_node=4, ntasks=9),
+            "ntasks_per_node",
+            "2 nodes with 4 tasks each make 8, and ntasks says 9: leave ntasks out",
+        ),
+        (Resources(cpus_per_gpu=4), "cpus_per_gpu", "ask for some, such as gpus = 1"),
+        (Resources(mem_per_gpu=GIB, gres="fpga"), "mem_per_gpu", "counts nothing without GPUs"),
+        (
+            Resources(cpus_per_gpu=4, gpus_per_node="2", ntasks=8, mpi=True),
+            "cpus_per_gpu",
+            "on how many nodes the GPUs are: give nodes as well",
+        ),
+        (Resources(gpus_per_task="a100:1"), "gpus_per_task", "a100:1 for each of how many tasks?"),
+    ],
+)
+def test_what_is_counted_with_another_option_needs_it(
+    asked: Resources, field: str, said: str
+) -> None:
+    (error,) = check_limits(asked, Limits())
+    assert error.pointer == f"/resources/{field}"
+    assert said in error.detail
+
+
+def test_every_way_to_ask_is_counted_as_slurm_counts_it() -> None:
+    whole = Resources(nodes=2, ntasks_per_node=3, gpus_per_task="a100:2", cpus_per_gpu=4,
+                      mem_per_gpu=GIB, mpi=True)  # fmt: skip
+    assert (whole.tasks, whole.ranks, whole.gpu_count, whole.cpus) == (6, 6, 12, 48)
+    assert whole.memory_bytes == 12 * GIB
+    assert check_limits(whole, Limits()) == []
+    assert cpus_of_task(ResourcesSchema().dump(whole)) == 48
+    site = ClusterSettings(scheduler="slurm", base="/jobs", python="/python")
+    assert "cpus_per_task" not in with_defaults(whole, site).to_directives()
+    script = "\n".join(f"#SBATCH --{name.replace('_', '-')}={value}"
+                       for name, value in whole.to_directives().items())  # fmt: skip
+    read = parse_directives(f"#!/bin/sh\n{script}\n")
+    assert (read.cpus, read.nodes, read.memory_bytes) == (48, 2, 12 * GIB)
+    several = Resources(nodes=2, ntasks_per_node=3, cpus_per_task=2)
+    assert several.cpus == cpus_of_task(ResourcesSchema().dump(several)) == 12
 
 
 @pytest.mark.parametrize(

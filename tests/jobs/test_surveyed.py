@@ -84,6 +84,13 @@ def test_what_could_never_run_is_refused_within_the_hour_and_said_after_it(
             "9216M is more than the 8192M of any node of partition 'wide'",
         ),
         (Resources(mem_per_cpu=5 << 30, cpus_per_task=2), "mem_per_cpu", "10240M is more"),
+        (Resources(gpus="11", cpus_per_gpu=6), "cpus_per_gpu", "66 processors are more"),
+        (Resources(gpus="3", mem_per_gpu=3 << 30), "mem_per_gpu", "9216M is more"),
+        (
+            Resources(mpi=True, nodes=2, ntasks_per_node=33, cpus_per_task=2),
+            "ntasks_per_node",
+            "66 processors are more than the 64 of any node",
+        ),
         (Resources(partition="long", nodes=3), "nodes", "3 nodes are more than the 2"),
     ],
 )
@@ -107,6 +114,7 @@ def test_what_may_have_changed_is_said_and_taken(
         Resources(partition="wide,long", time=900 * HOUR),
         Resources(partition="wide,shut", time=HOUR),
         Resources(mpi=True, ntasks=128, cpus_per_task=2, nodes=4),
+        Resources(mpi=True, nodes=4, ntasks_per_node=32, gpus="8", cpus_per_gpu=16),
     ],
 )
 def test_what_goes_is_taken_without_a_word(asked: Resources) -> None:
