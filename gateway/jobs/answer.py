@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from gateway.clusters.settings import ClusterSettings
 from gateway.jobs.models import Job, Progress
 from gateway.jobs.present import age_s, present
+from gateway.recent import Recent
 from gateway.web.etag import etag_of
 
 KEPT = 256
+_SMALL = 65_536
 _AGE = "age_s"
 
 
@@ -40,21 +42,20 @@ class Answer:
 
 
 class Answers:
-    """The last answers, of some hundred jobs."""
+    """The last answers, of some hundred jobs; long ones are written anew each time."""
 
     def __init__(self) -> None:
-        self._last: dict[str, Answer] = {}
+        self._last: Recent[Answer] = Recent(KEPT)
 
     def to(self, job: Job, progress: Progress | None, cluster: ClusterSettings | None) -> Answer:
         """Answer how a job is."""
         known = self._last.get(job.id)
-        if known is None or not known.is_of(job, progress, cluster):
-            known = _written(job, progress, cluster)
-            self._last.pop(job.id, None)  # the one that is written last is to be forgotten last
-            self._last[job.id] = known
-            for oldest in list(self._last)[:-KEPT]:
-                self._last.pop(oldest, None)
-        return known
+        if known is not None and known.is_of(job, progress, cluster):
+            return known
+        written = _written(job, progress, cluster)
+        if len(written.text) <= _SMALL:
+            self._last.put(job.id, written)
+        return written
 
 
 def _written(job: Job, progress: Progress | None, cluster: ClusterSettings | None) -> Answer:

@@ -6,19 +6,20 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import lru_cache
 
 import structlog
 
 from gateway.errors import UnavailableError
 from gateway.jobs.models import Job
+from gateway.recent import Recent
 from gateway.records import from_document
 
 _log = structlog.get_logger("records")
 FAULTS = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 """What comes of a text that is no record: no JSON, of another shape, or of another job."""
 
-_AGAIN = 256
+_SMALL = 16_384
+"""Records of more signs are read anew each time: a request may have a million."""
 
 Row = tuple[str | None, str | None, str]
 """What the store says of a job: its record, None when it is the known one or none is there; when it
@@ -35,6 +36,10 @@ class _Known:
     written: Job
     observed: str | None
     job: Job
+
+
+_again: Recent[_Known] = Recent(256)
+"""What was read last of some jobs; their marks are the texts themselves."""
 
 
 class Parsed:
@@ -87,7 +92,6 @@ def _read(
     return replace(known, observed=observed, job=_seen(known.written, observed))
 
 
-@lru_cache(maxsize=_AGAIN)
 def read_job(id: str, text: str, observed: str | None = None) -> Job:
     """Read a job; one that is asked for again and again is the same one while nothing changes.
 
@@ -96,7 +100,12 @@ def read_job(id: str, text: str, observed: str | None = None) -> Job:
     UnreadableError
         If that is no record of this job.
     """
-    return _parsed(id, text, observed)[1]
+    known = _again.get(id)
+    same = known if known is not None and known.mark == text else None
+    read = _read(id, same, None if same else text, observed, text)
+    if read is not known and len(text) <= _SMALL:
+        _again.put(id, read)
+    return read.job
 
 
 def _parsed(id: str, text: str, observed: str | None) -> tuple[Job, Job]:

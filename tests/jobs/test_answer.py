@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
+
+import pytest
 
 from gateway.clusters.settings import ClusterSettings
 from gateway.jobs.answer import KEPT, Answers
 from gateway.jobs.models import Progress
+from gateway.jobs.parsed import UnreadableError, read_job
 from gateway.jobs.present import present
-from gateway.records import now
+from gateway.records import now, to_document
 from tests.jobs.making import THEN, make_job
 
 
@@ -49,3 +53,22 @@ def test_no_more_than_some_are_kept_and_the_oldest_goes_first() -> None:
     assert answers.to(jobs[-1], None, None) is given[-1]
     assert answers.to(jobs[1], None, None) is given[1]
     assert answers.to(jobs[0], None, None) is not given[0]
+
+
+def test_a_job_that_is_read_again_is_the_same_one_and_a_large_one_is_not_kept() -> None:
+    job = make_job(observed=THEN)
+    text = json.dumps(to_document(job))
+    first = read_job(job.id, text)
+    assert read_job(job.id, text) is first
+    seen = read_job(job.id, text, "2026-01-02T03:14:05+00:00")
+    assert (seen.attempt.observed, first.attempt.observed) == (THEN + timedelta(minutes=10), THEN)
+    assert read_job(job.id, text, "2026-01-02T03:14:05+00:00") is seen
+    large = json.dumps(to_document(replace(job, notes="x" * 20_000)))
+    assert read_job(job.id, large) is not read_job(job.id, large)
+    with pytest.raises(UnreadableError, match="of job"):
+        read_job(make_job().id, text)
+
+
+def test_what_is_said_of_a_large_job_is_not_kept() -> None:
+    answers, large = Answers(), make_job(notes="x" * 70_000)
+    assert answers.to(large, None, None) is not answers.to(large, None, None)
