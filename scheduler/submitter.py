@@ -183,7 +183,11 @@ class Submitter:
 
 def _unreadable(directory: Path) -> Submission:
     """Say of a directory without a script: one that is away as a whole is staged again."""
-    if not directory.is_dir():
+    try:
+        there = directory.is_dir()
+    except OSError:  # a stale handle, a server that does not answer
+        there = False
+    if not there:
         return Uncertain(text=f"not begun: {directory} is not there now", begun=False)
     return Refused(text=f"{directory}/job.sh cannot be read: no such plain file")
 

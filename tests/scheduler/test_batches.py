@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 
 from scheduler.base import VOID, Launch, Refused, Submission, Submitted, Uncertain
 from scheduler.faults import SLURM_POINTS
+from scheduler.submitter import Commands, Submitter, read_outcome
 from tests.helpers import eventually
 from tests.scheduler.site import Site, slurm_config, slurm_here, trace
 from tests.slurm.cluster import Cluster
@@ -100,3 +103,19 @@ def test_a_call_for_many_that_is_killed_in_the_middle_makes_one_job_of_each(
         eventually(lambda: all_there(site, launches) == wanted)
     finally:
         site.scheduler.cancel(ids)
+
+
+def test_a_directory_that_cannot_even_be_looked_at_is_away_for_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stale(_: Path) -> bool:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    told: list[dict[str, Any]] = []
+    commands = Commands(paths={}, environment={}, timeout_s=1.0)
+    launch = {"directory": str(tmp_path / "J1/1"), "marker": "gw-J1-1", "try_number": 1}
+    monkeypatch.setattr(Path, "is_dir", stale)
+    Submitter(commands, told.append, lambda: True).submit([launch], 1)
+    (outcome,) = map(read_outcome, told)
+    assert isinstance(outcome, Uncertain)
+    assert (outcome.begun, "is not there now" in outcome.text) == (False, True)
