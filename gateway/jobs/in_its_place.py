@@ -25,6 +25,7 @@ from gateway.jobs.resource_schema import ResourcesSchema
 from gateway.jobs.resources import Resources
 from gateway.jobs.schemas import JobRequest, JobRequestSchema
 from gateway.jobs.store import JobStore
+from gateway.records import Document
 from gateway.settings import Settings
 
 
@@ -85,8 +86,9 @@ class InItsPlace:
         Its first request may be another: of before a rerun, with other defaults of the site, or
         after jobs that are gone by now and that it has waited for already.
         """
-        asked: Resources = ResourcesSchema().load(dict(job.attempt.resources))
-        resources = changed(asked, found)
+        plan = load_plan(job.attempt.plan, self.blobs)
+        resources = changed(_asked(job, plan), found)
+        given: Document = {**resources.to_directives(), **({"mpi": True} if resources.mpi else {})}
         earlier: JobRequest = JobRequestSchema().load(job.request)
         after = After(kind="afterany", jobs=(job.id,))
         return replace(
@@ -95,7 +97,7 @@ class InItsPlace:
             proposal=job.attempt.proposal,
             options=dict(job.options),
             campaign=None,
-            elements=earlier_elements(load_plan(job.attempt.plan, self.blobs)),
+            elements=earlier_elements(plan),
             pack=job.pack,
             resources=resources,
             seed=job.seed,
@@ -109,7 +111,7 @@ class InItsPlace:
                 "cluster": job.cluster,
                 "proposal": job.attempt.proposal,
                 "options": dict(job.options),
-                "resources": resources.to_directives(),
+                "resources": given,
                 "parent": job.id,
                 "after": {"kind": after.kind, "jobs": list(after.jobs)},
             },
@@ -119,6 +121,12 @@ class InItsPlace:
 def key_of(job: Job) -> str:
     """Name what is asked for in the place of a job: the idempotency key of the new one."""
     return f"in-the-place-of-{job.id}-{job.attempt.number}"
+
+
+def _asked(job: Job, plan: Plan) -> Resources:
+    """Read what an attempt asks for: of MPI its options of sbatch say nothing, its ranks do."""
+    asked: Resources = ResourcesSchema().load(dict(job.attempt.resources))
+    return replace(asked, mpi="ranks" in plan.job["run"])
 
 
 def changed(resources: Resources, found: Instead) -> Resources:

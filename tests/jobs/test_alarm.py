@@ -16,7 +16,10 @@ from gateway.jobs.pending import Ends, waiting_for
 from gateway.jobs.resource_schema import ResourcesSchema
 from gateway.jobs.words import reason_text
 from scheduler.base import JobReport, JobState
+from tests.api.wrong import CURVE
 from tests.jobs.making import make_job
+from tests.web.fixtures import SiteMaker
+from tests.web.site import PASSWORD
 
 REASONS = (Path(__file__).parents[1] / "recorded/reasons/slurm.txt").read_text().split()
 """All that Slurm 22.05 to 25.11 can say."""
@@ -198,3 +201,27 @@ def test_what_nobody_can_compute_is_not_proposed(reason: str, changes: dict[str,
 
 def test_nothing_is_proposed_for_a_cluster_that_is_no_more() -> None:
     assert instead_of(waiting("PartitionTimeLimit"), None) is None
+
+
+def test_what_is_asked_for_instead_of_a_fit_with_mpi_starts_its_ranks_too(make: SiteMaker) -> None:
+    site = make(GATEWAY_CLUSTERS__LOCAL__MPI="/opt/mpi/mpirun", GATEWAY_CLUSTERS__LOCAL__CPUS="4")
+    site.accounts.add_user("ada", PASSWORD)
+    ada = site.browser()
+    ada.sign_in("ada")
+    problem = {"id": ada.send("POST", "/api/v1/problems", json=CURVE).json["id"]}
+    for resources in ({"ntasks": 2, "mpi": True}, {"ntasks": 2, "nodes": 1}):
+        request = {"problem": problem, "options": {"fit": "dream"}, "resources": resources}
+        job = ada.send("POST", "/api/v1/jobs", json=request).json["id"]
+        site.services.job_store.change(
+            job,
+            lambda stuck: stuck.with_attempt(
+                state=JobState.PENDING, stage=Stage.SUBMITTED, reason="JobHoldMaxRequeue"
+            ),
+        )
+        answer = ada.send("POST", f"/api/v1/jobs/{job}/instead")
+        assert answer.status_code == 202, answer.text
+        new = answer.json
+        script = ada.get(f"/api/v1/jobs/{new['id']}/script").json["script"]
+        assert ("/opt/mpi/mpirun -n 2" in script) is ("mpi" in resources)
+        again = new["request"]["resources"]  # what it is when it runs again
+        assert (again.get("mpi", False), again["ntasks"]) == ("mpi" in resources, 2)
