@@ -23,8 +23,8 @@ from datetime import timedelta
 
 from gateway.clusters.settings import ClusterSettings
 from gateway.jobs.models import Attempt, Job, Progress
-from gateway.jobs.resource_schema import ResourcesSchema
-from gateway.jobs.resources import Resources, parse_time
+from gateway.jobs.resource_schema import read_kept
+from gateway.jobs.resources import parse_time
 from gateway.jobs.script import signal_lead
 from gateway.jobs.words import was_killed
 from gateway.records import is_number
@@ -171,9 +171,8 @@ def _rounded_s(seconds: float) -> float:
 
 
 def _more_memory(attempt: Attempt) -> Changes | None:
-    asked: Resources = ResourcesSchema().load(dict(attempt.resources))
-    limit, seen = asked.memory_bytes, attempt.max_rss_bytes
-    if limit is None:
+    asked, seen = read_kept(attempt.resources), attempt.max_rss_bytes
+    if asked is None or (limit := asked.memory_bytes) is None:
         return None
     wanted, why = limit * _MORE_MEMORY, f"{format_memory(limit)} were not enough"
     if seen is not None:

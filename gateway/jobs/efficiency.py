@@ -16,7 +16,7 @@ from typing import Any
 from gateway.jobs.advise import rounded_bytes
 from gateway.jobs.line import cpus_of_task
 from gateway.jobs.models import Attempt
-from gateway.jobs.resource_schema import ResourcesSchema
+from gateway.jobs.resource_schema import read_kept
 from gateway.jobs.resources import Resources
 from gateway.records import Document, is_number
 from scheduler.base import JobReport
@@ -127,7 +127,8 @@ def efficiency_of(attempt: Attempt) -> Efficiency | None:
     used, taken = _used(attempt), attempt.max_rss_bytes
     if not attempt.final or (used is None and taken is None):
         return None
-    asked: Resources = ResourcesSchema().load(dict(attempt.resources))
+    if (asked := read_kept(attempt.resources)) is None:
+        return None
     cpus = _cpus(attempt)
     # Of several machines each has so much, and only one of them told.
     limit = None if asked.mpi or (asked.nodes or 1) > 1 else asked.memory_bytes

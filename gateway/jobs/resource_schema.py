@@ -92,6 +92,19 @@ class OptionField(fields.String):
         return text
 
 
+class GpusField(OptionField):
+    """How many GPUs, of any type as a number, of one as ``type:number``."""
+
+    def __init__(self, **options: Any) -> None:
+        words = "a number, or a text such as 2 or a100:2"
+        super().__init__(metadata={"type": _TEXT_OR_NUMBER, "description": words}, **options)
+
+    def _deserialize(self, value: Any, *rest: Any, **kwargs: Any) -> str:
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            raise ValidationError("Must be a number of GPUs, or a text such as a100:2.")
+        return super()._deserialize(str(value), *rest, **kwargs)
+
+
 class MailTypesField(fields.Field[tuple[str, ...]]):
     """Events that send a mail: a list, or names with commas."""
 
@@ -149,9 +162,9 @@ class ResourcesSchema(Schema):
     mem_per_cpu = MemoryField(allow_none=True)
     mem_per_gpu = MemoryField(allow_none=True)
     gres = OptionField(allow_none=True)
-    gpus = OptionField(allow_none=True)
-    gpus_per_node = OptionField(allow_none=True)
-    gpus_per_task = OptionField(allow_none=True)
+    gpus = GpusField(allow_none=True)
+    gpus_per_node = GpusField(allow_none=True)
+    gpus_per_task = GpusField(allow_none=True)
     constraint = OptionField(allow_none=True)
     reservation = OptionField(allow_none=True)
     wckey = OptionField(allow_none=True)
@@ -185,3 +198,12 @@ class ResourcesSchema(Schema):
     def make_resources(self, data: Mapping[str, Any], **_: Any) -> Resources:
         """Build the value that the rest of the gateway works with."""
         return Resources(**data)
+
+
+def read_kept(resources: Mapping[str, Any]) -> Resources | None:
+    """Read what a record keeps of a request; None for an older one that is no longer taken."""
+    try:
+        found: Resources = ResourcesSchema().load(dict(resources))
+    except ValidationError:
+        return None
+    return found

@@ -159,6 +159,11 @@ def test_a_job_that_asked_for_no_memory_is_given_no_number() -> None:
     assert next_request(ended(JobState.OUT_OF_MEMORY), None, CLUSTER) is None
 
 
+def test_a_record_that_asks_as_nobody_may_today_is_given_no_number() -> None:
+    both = {"mem": "1G", "mem_per_gpu": "1G"}
+    assert next_request(ended(JobState.OUT_OF_MEMORY, resources=both), None, CLUSTER) is None
+
+
 @pytest.mark.parametrize("state", [JobState.NODE_FAIL, JobState.BOOT_FAIL, JobState.PREEMPTED])
 @pytest.mark.parametrize("resumable", [False, True])
 def test_what_the_machines_did_is_asked_for_once_more(state: JobState, resumable: bool) -> None:

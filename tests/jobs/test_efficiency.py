@@ -100,6 +100,8 @@ def test_advice_is_given_only_where_it_helps(attempt: Attempt, text: str, advice
         ended(max_rss_bytes=GIB),  # of nothing that was asked for
         ended(1.0, collected=False),
         replace(ended(), resources={"mem": "2G"}),
+        ended(1.0, resources={"gres": "gpu:2", "gpus": 2}),  # kept when both were still taken
+        ended(1.0, resources={"an_option_of_old": 1}),
     ],
 )
 def test_nothing_is_said_of_what_nobody_knows(attempt: Attempt) -> None:
