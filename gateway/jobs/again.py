@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from gateway.datasets.blobs import BlobStore
 from gateway.datasets.service import Files
@@ -20,6 +21,7 @@ from gateway.jobs.part import Done, Part, done_of, part_of, told
 from gateway.jobs.plan import CAMPAIGN, load_plan
 from gateway.jobs.planner import Planner
 from gateway.jobs.prepare import Naming, Prepared, Preparer, ProblemForJob
+from gateway.jobs.resource_schema import EITHER
 from gateway.jobs.resources import Resources
 from gateway.jobs.result_view import read_results
 from gateway.jobs.schemas import JobRequest, JobRequestSchema
@@ -256,10 +258,17 @@ def earlier_elements(plan: Plan) -> tuple[Document, ...]:
 
 
 def merged(earlier: Resources, change: Resources) -> Resources:
-    """Take what the change sets, and the earlier value for the rest."""
-    given = {
+    """Take what the change sets, and the earlier value for the rest.
+
+    An earlier option goes where the change says the same thing in another way.
+
+    >>> merged(Resources(mem_per_cpu=2**30, qos="long"), Resources(mem=2**31)).to_directives()
+    {'qos': 'long', 'mem': '2048M'}
+    """
+    given: dict[str, Any] = {
         item.name: value
         for item in fields(change)
         if (value := getattr(change, item.name)) not in (None, (), False)
     }
-    return replace(earlier, **given)
+    said = {other for pair in EITHER if given.keys() & set(pair) for other in pair}
+    return replace(earlier, **{**dict.fromkeys(said), **given})

@@ -254,6 +254,24 @@ def test_a_rerun_is_a_second_attempt(api: Api) -> None:
     assert ended["state"] == "COMPLETED"
 
 
+def test_a_rerun_that_asks_in_another_way_takes_the_first_way_back(api: Api) -> None:
+    per_cpu = {"mem_per_cpu": "64M"}
+    job = api.submit(kind="dummy", options={"seconds": 0}, resources=per_cpu)["id"]
+    api.wait(job)
+    again = {"resources": {"mem": "128M"}}
+    assert api.http.post(f"/jobs/{job}/rerun", json=again).status_code == 202
+    api.wait(job)
+    asked = [attempt["resources"] for attempt in api.job(job)["attempts"]]
+    assert [(one.get("mem"), one.get("mem_per_cpu")) for one in asked] == [
+        (None, "64M"),
+        ("128M", None),
+    ]
+    assert api.http.get("/jobs").status_code == 200
+    both = {"resources": {"mem": "128M", "mem_per_cpu": "64M"}}
+    refused = api.http.post(f"/jobs/{job}/rerun", json=both)
+    assert [one["pointer"] for one in refused.json()["errors"]] == ["/resources/mem_per_cpu"]
+
+
 def test_a_late_retry_of_a_deleted_job_does_not_make_it_again(api: Api) -> None:
     key = uuid.uuid4().hex
     request: dict[str, Any] = {"kind": "dummy", "options": {"seconds": 0}}
