@@ -146,12 +146,13 @@ def test_every_verb_of_the_python_connection_has_its_effect(
     [server] = json.loads(config.read_text(encoding="utf-8"))["profiles"].values()
     with Connection.login(live.url, server["name"], PASSWORD, label="from Python") as connection:
         job = connection.submit(
-            laptop.work / "model.py", fit="amoeba", steps=50, tags=["t"], new=True
+            laptop.work / "model.py", fit="amoeba", steps=50, gpus=1, tags=["t"], new=True
         )
         assert connection.status(job.id) in ("PENDING", "RUNNING", "COMPLETED")
         assert connection.wait(job.id, 60)["state"] == "COMPLETED"
         assert [found.id for found in connection.list()] == [job.id]
-        assert connection.info(job.id)["options"]["steps"] == 50
+        told = connection.info(job.id)
+        assert (told["options"]["steps"], told["request"]["resources"]["gpus"]) == (50, 1)
         assert job.result()["dof"] == 18
         assert connection.results(job.id)["complete"] is True
         assert connection.tags.count("t") == 1

@@ -108,6 +108,16 @@ def test_a_form_may_leave_fields_empty_and_sends_numbers_as_text() -> None:
     assert ResourcesSchema().load(asked) == Resources(cpus_per_task=4)
 
 
+@pytest.mark.parametrize("name", ["gpus", "gpus_per_node", "gpus_per_task"])
+def test_gpus_are_a_number_as_well_as_a_text(name: str) -> None:
+    asked = ResourcesSchema().load({name: 2})
+    assert asked == ResourcesSchema().load({name: "2"})
+    assert asked.to_directives() == {name: "2"}
+    assert ResourcesSchema().load({"ntasks": 1, name: 2}).gpu_count == 2
+    text = ResourcesSchema().load({name: "a100:2"})
+    assert text.to_directives() == {name: "a100:2"}
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -130,6 +140,10 @@ def test_a_form_may_leave_fields_empty_and_sends_numbers_as_text() -> None:
         ("reservation", "a\n"),
         ("licenses", "matlab:1,,"),
         ("gpus", "a100:0"),
+        ("gpus", 0),
+        ("gpus", True),
+        ("gpus_per_task", 1.5),
+        ("gpus_per_node", -1),
         ("gpus_per_node", ":2"),
         ("gpus_per_task", "a100:"),
         ("ntasks_per_node", 0),
