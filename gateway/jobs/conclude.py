@@ -138,8 +138,11 @@ class Concluder:
         return closed
 
     def _with_memory(self, job: Job, results: Sequence[Document]) -> Job:
-        """Take the job's own word for the memory that it took where its scheduler has none."""
-        if job.attempt.max_rss_bytes is not None:
+        """Take the job's own word for the memory that it took where its scheduler has none.
+
+        Of several ranks only the first has a word, and it knows nothing of the others.
+        """
+        if job.attempt.max_rss_bytes is not None or job.attempt.ranks > 1:
             return job
         told = of_this_attempt(job.attempt, self.live.progress(job.id))
         found = (told.max_rss_bytes if told else None, told_memory(results))

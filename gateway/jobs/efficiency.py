@@ -131,7 +131,7 @@ def efficiency_of(attempt: Attempt) -> Efficiency | None:
         return None
     cpus = _cpus(attempt)
     # Of several machines each has so much, and only one of them told.
-    limit = None if asked.mpi or (asked.nodes or 1) > 1 else asked.memory_bytes
+    limit = None if (asked.nodes or 1) > 1 else asked.memory_bytes
     if used is None and limit is None:
         return None
     words = (_cpus_text(cpus, used), _memory_text(limit, taken))

@@ -98,6 +98,9 @@ class Attempt:
     resources: Mapping[str, Any] = field(default_factory=dict)
     """What it asks of the machine, as directives; empty in records that are older than this."""
 
+    ranks: int = 1
+    """So many ranks of MPI work on one fit, of which *resources* say nothing; 1 without."""
+
     expert: Mapping[str, Any] = field(default_factory=dict)
     """What its owner added to the script: directives, and the digest of shell lines."""
 

@@ -101,6 +101,7 @@ class Planner:
             method=str(wanted.options.get("fit", "")),
             time_limit_s=plan.job["run"]["time_limit_s"],
             resources=with_defaults(wanted.resources, cluster).to_directives(),
+            ranks=wanted.resources.ranks,
             expert=told(wanted.expert),
             resumed_from=resumed_from,
             kept_from=kept_from,

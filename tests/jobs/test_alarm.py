@@ -212,12 +212,13 @@ def test_what_is_asked_for_instead_of_a_fit_with_mpi_starts_its_ranks_too(make: 
     for resources in ({"ntasks": 2, "mpi": True}, {"ntasks": 2, "nodes": 1}):
         request = {"problem": problem, "options": {"fit": "dream"}, "resources": resources}
         job = ada.send("POST", "/api/v1/jobs", json=request).json["id"]
-        site.services.job_store.change(
+        kept = site.services.job_store.change(
             job,
             lambda stuck: stuck.with_attempt(
                 state=JobState.PENDING, stage=Stage.SUBMITTED, reason="JobHoldMaxRequeue"
             ),
         )
+        assert kept.attempt.ranks == (2 if "mpi" in resources else 1)
         answer = ada.send("POST", f"/api/v1/jobs/{job}/instead")
         assert answer.status_code == 202, answer.text
         new = answer.json
