@@ -263,7 +263,7 @@ class Collector:
                 yield document
 
     def _results(self, job: Job, files: Sequence[FileRef], faults: list[str]) -> Iterator[Document]:
-        room = job.elements
+        room, numbers = job.elements, frozenset(job.attempt.numbers)
         for ref, document in task_results(self._blobs, files):
             if document is None:
                 faults.append(
@@ -273,6 +273,8 @@ class Collector:
                 continue
             essence = _essence(document, room)
             room -= len(essence.get("elements", ()))
+            if _task_of(ref.path) not in numbers:  # what it took was an earlier attempt's
+                essence.pop("usage", None)
             yield essence
 
 

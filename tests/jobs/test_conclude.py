@@ -23,8 +23,9 @@ from gateway.jobs.conclude import Concluder
 from gateway.jobs.follow import Follower
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.log_folder import LogFolder
-from gateway.jobs.models import Job, Progress, Stage, Tracking, Wish, dataset_id
+from gateway.jobs.models import Job, Plan, Progress, Stage, Tracking, Wish, dataset_id
 from gateway.jobs.outcome import ExitRecord
+from gateway.jobs.plan import keep_plan
 from gateway.jobs.store import JobStore, StaleError
 from gateway.records import Document, now
 from gateway.settings import load_settings
@@ -340,6 +341,26 @@ def test_a_job_is_believed_about_its_memory_only_where_its_scheduler_measured_no
     results = [{"usage": {"max_rss_bytes": 3 << 20}}]
     more = max(3 << 20, measured or 0)
     assert site.concluder._with_memory(job, results).attempt.max_rss_bytes == more
+    ranks = job.with_attempt(ranks=8)  # of which one told
+    assert site.concluder._with_memory(ranks, results).attempt.max_rss_bytes == measured
+
+
+def test_what_an_earlier_attempt_took_is_not_counted_again(site: Site) -> None:
+    def result(cpu_s: float, size: int) -> bytes:
+        usage = {"cpu_s": cpu_s, "elapsed_s": 100.0, "max_rss_bytes": size << 20}
+        return json.dumps({"status": "done", "elements": [DONE], "usage": usage}).encode()
+
+    blob = site.concluder.blobs.put(result(1.0, 900))  # of a task that does not run again
+    idle = FileRef(path="result.0.json", digest=blob.digest, size=blob.size)
+    plan = keep_plan(Plan(script="", job={}, files=(), kept=(idle,)), site.concluder.blobs)
+    job = site.ended([C], {}, plan=plan, indices="1", number=2)
+    folder = Path(job.attempt.directory)
+    (folder / "result.1.json").write_bytes(result(99.0, 300))
+    (folder / "manifest.1.json").write_text('{"files": []}')
+    attempt = site.concluder.conclude(site.scheduler, job).attempt
+    assert (attempt.cpu_s, attempt.cpu_over_s, attempt.max_rss_bytes) == (99.0, 100.0, 300 << 20)
+    dataset = site.concluder.datasets.get(attempt.dataset or "")
+    assert [ref.path for ref in dataset.files] == ["result.0.json", "result.1.json"]
 
 
 def test_many_files_are_fetched_in_turns_that_hold_up_no_other_owner(
