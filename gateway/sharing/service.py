@@ -6,7 +6,7 @@ It knows nothing of what is shared but whose it is: jobs use it, and datasets ca
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -170,8 +170,6 @@ class Sharing:
             found = self._store.add(wanted, MOST)
         if found.id == wanted.id:
             self._audit.record(who.user, f"{thing.kind}.share", _subject(found))
-            if how is How.USER:
-                self._store.bring_back(thing.name, to)
             self._notices.shared(found, self._readers(found, thing.owner))
         elif not _ends_alike(found.expires, expires):
             raise ConflictError(
@@ -256,7 +254,7 @@ class Sharing:
                 case How.LINK:
                     self._store.close(share, who.user)
                 case How.GROUP:
-                    self._store.put_away(name, who.user)
+                    self._store.put_away(share, who.user)
             self._notices.taken_back(share, [who.user])
             self._audit.record(who.user, f"{name.kind}.leave", _subject(share))
 
@@ -312,14 +310,30 @@ class Sharing:
         """Go through the ids of all that is shared with somebody, from the newest."""
         groups, left = self._groups.groups_of(who.user), self._store.left(kind, who.user)
         while ids := self._store.newest(kind, who.user, groups, before, _PAGE):
-            grants = self.grants(who, [Name(kind, one) for one in ids])
-            found = (one for one, grant in zip(ids, grants, strict=True) if grant is not None)
-            yield from (one for one in found if one not in left)
+            rows = self._store.look([Name(kind, one) for one in ids], who.user)
+            pairs = zip(ids, rows, strict=True)
+            yield from (one for one, row in pairs if self._lists(row, who, groups, left))
             before = ids[-1]
 
     def count(self, who: Identity, kind: str) -> int:
         """Count what is shared with somebody, with what has ended since."""
-        return self._store.count(kind, who.user, self._groups.groups_of(who.user))
+        groups, left = self._groups.groups_of(who.user), self._store.left(kind, who.user)
+        found = self._store.known(kind, who.user, groups)
+        things = sorted(set(left.values()))
+        rows = self._store.look([Name(kind, one) for one in things], who.user)
+        # What a group may read is not asked: while the policy cannot be read, nobody is in any.
+        there = {grant.share.id for row in rows for grant in row}
+        gone = {share: thing for share, thing in left.items() if share not in there}
+        self._store.forget_left(kind, who.user, gone)
+        pairs = zip(things, rows, strict=True)
+        hidden = [one for one, row in pairs if not self._lists(row, who, groups, left)]
+        return len(found.difference(hidden))
+
+    def _lists(
+        self, row: Sequence[Grant], who: Identity, groups: Sequence[str], left: Container[str]
+    ) -> bool:
+        """Whether any share gives somebody a thing that they have not left."""
+        return any(one.share.id not in left and self._opens(one, who, groups) for one in row)
 
     # ---- links
 
@@ -357,7 +371,6 @@ class Sharing:
             return
         if not self._store.note(share, who.user):
             raise NotFoundError("this link was taken back just now")
-        self._store.bring_back(share.name, who.user)
         self._audit.record(who.user, f"{share.kind}.open_link", _subject(share))
 
     def _mark(self, share_id: str) -> str:

@@ -11,8 +11,8 @@ key                               type    holds
 ``shared:{kind}:user:{name}``     zset    ids of what is shared with a user, by their text
 ``shared:{kind}:group:{name}``    zset    the same for a group
 ``shared:{kind}:opened:{name}``   zset    the same for what a user has opened by a link
-``shared:{kind}:left:{name}``     set     ids of what a user's groups may read, and the user
-                                          wants in no list
+``shared:{kind}:left:{name}``     set     ``{id}:{share id}`` of what a user's groups may read,
+                                          and the user wants in no list by that share
 ================================  ======  ========================================================
 
 A share and its indexes change in one script, and `FORGET` makes them go in that of their thing.
@@ -221,17 +221,20 @@ class ShareStore:
             pipe.zrem(_index(share.kind, "opened", user), share.thing)
             pipe.execute()
 
-    def put_away(self, name: Name, user: str) -> None:
-        """Note that a user wants something in no list that their groups may read."""
-        self._redis.sadd(_index(name.kind, "left", user), name.id)
+    def put_away(self, share: Share, user: str) -> None:
+        """Note that a user wants in no list what this share of a group lets them read."""
+        self._redis.sadd(_index(share.kind, "left", user), f"{share.thing}:{share.id}")
 
-    def bring_back(self, name: Name, user: str) -> None:
-        """Note that something was given to a user anew."""
-        self._redis.srem(_index(name.kind, "left", user), name.id)
+    def left(self, kind: str, user: str) -> Mapping[str, str]:
+        """List the shares by which a user wants nothing in a list, each with what it shares."""
+        pairs = (one.partition(":") for one in self._redis.smembers(_index(kind, "left", user)))
+        return {share: thing for thing, _, share in pairs if share}  # older ones name none
 
-    def left(self, kind: str, user: str) -> set[str]:
-        """List ids of what a user wants in no list."""
-        return set(self._redis.smembers(_index(kind, "left", user)))
+    def forget_left(self, kind: str, user: str, shares: Mapping[str, str]) -> None:
+        """Forget what is noted of shares that are no more."""
+        if shares:
+            members = [f"{thing}:{share}" for share, thing in shares.items()]
+            self._redis.srem(_index(kind, "left", user), *members)
 
     def newest(
         self, kind: str, user: str, groups: Sequence[str], before: str | None, count: int
@@ -244,13 +247,9 @@ class ShareStore:
             found = {one for ids in pipe.execute() for one in ids}
         return sorted(found, reverse=True)[:count]
 
-    def count(self, kind: str, user: str, groups: Sequence[str]) -> int:
-        """Count what may be shared with somebody."""
-        found = set(self._redis.zunion(_indexes(kind, user, groups)))
-        left = self.left(kind, user)
-        if gone := left - found:  # deleted since, or not the group's any more
-            self._redis.srem(_index(kind, "left", user), *gone)
-        return len(found - left)
+    def known(self, kind: str, user: str, groups: Sequence[str]) -> set[str]:
+        """Name all that may be shared with somebody."""
+        return set(self._redis.zunion(_indexes(kind, user, groups)))
 
     def _stored(self, share: Share) -> Stored:
         def look() -> Document | None:

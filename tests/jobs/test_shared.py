@@ -259,6 +259,35 @@ def test_a_reader_removes_a_job_from_the_list_until_it_is_given_anew(house: Hous
     assert records.count("job.leave") == 4
 
 
+def test_what_a_member_left_stays_away_until_it_is_shared_with_the_group_anew(
+    house: House,
+) -> None:
+    def seen() -> tuple[list[str], int]:
+        return house.shared_with(house.bob), house.bob.get("/api/v1/jobs?shared=true").json["total"]
+
+    def leave() -> None:
+        assert house.bob.send("POST", f"/api/v1/jobs/{house.job.id}/leave").status_code == 204
+
+    share = house.share(group="imaging").json
+    leave()
+    assert house.take_back(share) == 204
+    share = house.share(group="imaging").json
+    assert seen() == ([house.job.id], 1)
+    assert not house.services.redis.exists("shared:job:left:bob"), "what is no more is forgotten"
+    leave()
+    assert house.share(group="imaging").json["id"] == share["id"], "a second click is not anew"
+    place = house.services.settings.state_directory / "policy.toml"
+    kept = place.read_text()
+    place.write_text("damaged = [")
+    assert seen() == ([], 0)
+    place.write_text(kept)
+    assert seen() == ([], 0), "that nobody knew of groups for a while gives nothing back"
+    house.policy(imaging=["ada", "bob"], beam=["ada", "bob"])
+    assert seen() == ([], 0)
+    house.share(group="beam")
+    assert seen() == ([house.job.id], 1), "another group is another share"
+
+
 def test_names_of_users_cannot_be_tried_out(house: House) -> None:
     house.services.accounts.deactivate("bob")
     words = set()
