@@ -136,7 +136,7 @@ def open_gateway(settings: Settings) -> Gateway:
         ),
         sharing=sharing,
         notification_store=notification_store,
-        notifications=Notifications(notification_store),
+        notifications=Notifications(notification_store, sharing),
         webhooks=Webhooks(
             WebhookStore(client, Keepsakes(state, "webhooks")), OutboxStore(client), settings
         ),

@@ -31,11 +31,11 @@ bp = APIBlueprint("notifications", __name__, tag="notifications")
 @bp.output(NotificationsSchema)
 def list_notifications(page: Page) -> tuple[dict[str, Any], int, dict[str, str]]:
     """List the ends of one's jobs and what was shared, newest first, of the last 200."""
-    user, service = identity().user, gateway().notifications
-    found = service.newest(user, page.after, page.limit + 1)
+    who, service = identity(), gateway().notifications
+    found = service.newest(who, page.after, page.limit + 1)
     last = found[page.limit - 1].notification.id if len(found) > page.limit else None
     body, status, headers = paged([present(shown) for shown in found[: page.limit]], last)
-    return {**body, "unread": service.unread(user)}, status, headers
+    return {**body, "unread": service.unread(who.user)}, status, headers
 
 
 @bp.post("/notifications/read")

@@ -27,10 +27,8 @@ Page = str | tuple[str, int] | AnyResponse
 @bp.get(PATH)
 def notifications() -> str:
     """List the ends of one's jobs."""
-    user, service = identity().user, gateway().notifications
-    return render_template(
-        "notifications/list.html", items=service.newest(user, None, KEPT), kept=KEPT
-    )
+    items = gateway().notifications.newest(identity(), None, KEPT)
+    return render_template("notifications/list.html", items=items, kept=KEPT)
 
 
 @bp.post(f"{PATH}/read")

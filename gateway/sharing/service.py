@@ -166,7 +166,8 @@ class Sharing:
         )
         found = self._store.add(wanted, MOST)
         if found.id != wanted.id and found.is_over(now()):
-            self._store.remove(found)
+            if self._store.remove(found):
+                self._notices.taken_back(found, self._readers(found, thing.owner))
             found = self._store.add(wanted, MOST)
         if found.id == wanted.id:
             self._audit.record(who.user, f"{thing.kind}.share", _subject(found))

@@ -90,6 +90,13 @@ class House:
         assert answer.status_code == 200
         return [item["id"] for item in answer.json["items"]]
 
+    def notices(self) -> int:
+        """Count what bob is told of shares, on the page and by the API."""
+        told = self.bob.get("/api/v1/notifications?limit=1").json
+        shown = int(self.bob.get("/notifications").text.count("shares this job with you"))
+        assert shown == len(told["items"]) >= told["unread"], told
+        return shown
+
     def audit(self) -> list[tuple[str, str]]:
         return [
             (record.user, record.action)
@@ -191,8 +198,10 @@ def test_a_group_reads_as_it_is_now_and_other_groups_are_not_told_of(house: Hous
     house.policy(imaging=["ada"], others=["bob"])
     assert house.status(house.bob) == 404
     assert house.shared_with(house.bob) == []
+    assert house.notices() == 0
     house.policy(imaging=["bob"])
     assert house.status(house.bob) == 200, "it is the group's, also when its owner has left"
+    assert house.notices() == 1, "who is back in the group reads again what it is"
     house.policy(others=["bob"])
     assert house.shares()[0]["note"] == "There is no such group any more."
     assert house.status(house.bob) == 404
@@ -366,12 +375,16 @@ def test_what_has_ended_by_itself_opens_nothing(
     assert house.share(user="bob", expires_days=2).status_code == 409
     assert house.shared_with(house.bob) == [house.job.id]
     later = now() + timedelta(days=1, seconds=1)
+    assert house.notices() == 1
     monkeypatch.setattr(service, "now", lambda: later)
+    assert house.notices() == 0, "its title is hers again"
     assert house.status(house.bob) == 404
     assert house.shared_with(house.bob) == []
     assert {one["note"] for one in house.shares()} == {"It has ended."}
     assert house.bob.get(link.removeprefix(house.services.settings.url)).status_code == 404
     assert house.share(user="bob").status_code == 201, "again, without an end"
+    (told,) = house.bob.get("/api/v1/notifications").json["items"]
+    assert (told["text"], told["read"]) == ("ada shares this job with you.", False)
     assert house.status(house.bob) == 200
     for days in (0, 10_000, "x"):
         assert house.share(user="bob", expires_days=days).status_code == 422
@@ -436,6 +449,12 @@ def test_shares_come_back_with_a_lost_store_and_go_with_their_job(house: House) 
     files = house.services.settings.state_directory / "sidecars" / "shares"
     house.services.job_store.change(gone.id, ended)
     assert house.ada.send("DELETE", f"/api/v1/jobs/{gone.id}").status_code == 204
+    told = house.bob.get("/api/v1/notifications?limit=1").json
+    seen = [one["job"] for one in told["items"]]
+    while told["next_cursor"]:
+        told = house.bob.get(f"/api/v1/notifications?limit=1&cursor={told['next_cursor']}").json
+        seen += [one["job"] for one in told["items"]]
+    assert seen == [kept.id] * 2, "by name and through the group"
     assert house.shared_with(house.bob) == [kept.id]
     assert not [key for key in house.services.redis.keys("share*") if gone.id in str(key)]
     assert len(list(files.rglob("*.json"))) == len(before) == 3
