@@ -19,6 +19,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
 
+from .memory import forked
+
 POLL_S = 0.1
 PATIENCE_S = 10.0
 """An element is overtaken after this long, or ten times what the others took."""
@@ -83,6 +85,7 @@ class Crew:
                 self._hand_out()
                 self._listen()
         finally:
+            self._look(now=True)
             for worker in self.workers:
                 worker.pipe.close()
                 os.waitpid(worker.process, 0)
@@ -122,6 +125,7 @@ class Crew:
 
     def _listen(self) -> None:
         wait([worker.pipe for worker in self.workers], POLL_S)
+        self._look()
         for worker in list(self.workers):
             # Asked first: what a dead worker has said is then all there.
             ended = _exit_code(worker.process)
@@ -129,6 +133,9 @@ class Crew:
             if ended is not None:
                 # Not by the end of its pipe: a child of the model may hold that open.
                 self._bury(worker, ended)
+
+    def _look(self, *, now: bool = False) -> None:
+        forked.look([worker.process for worker in self.workers], now=now)
 
     def _hear(self, worker: Worker) -> None:
         while (word := _word(worker.pipe)) is not None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import resource
 import time
 from pathlib import Path
 
 from .files import to_json
+from .memory import most_memory
 
 
 class Events:
@@ -24,6 +24,7 @@ class Events:
     def __call__(self, event: str, **members: object) -> None:
         """Write one event; numbers that are not finite become null."""
         if event == "step":
+            # A site may measure nothing.
             members["max_rss_bytes"] = most_memory()
         document = {"t": round(time.time(), 3), "event": event, "element": self.element, **members}
         handle = os.open(
@@ -41,8 +42,3 @@ class Events:
     def of(self, element: int) -> Events:
         """Write to the same file for one element."""
         return Events(self.path, element)
-
-
-def most_memory() -> int:
-    """Say how much memory this process has taken at most: a site may measure nothing."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .base import FitError
+from .memory import forked
 from .stopping import ignore_signals
 
 POLL_S = 0.2
@@ -74,6 +75,7 @@ class Pool:
 
     def _ready(self, busy: dict[int, int]) -> list[int]:
         self._check()
+        forked.look(self._processes)
         ready = wait([self._pipes[worker] for worker in busy], POLL_S)
         return [worker for worker in busy if self._pipes[worker] in ready]
 
@@ -90,6 +92,7 @@ class Pool:
 
     def close(self) -> None:
         """End the processes, whatever they are doing."""
+        forked.look(self._processes, now=True)
         for pipe in self._pipes:
             pipe.close()
         for process in self._processes:

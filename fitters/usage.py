@@ -6,6 +6,7 @@ import resource
 import time
 
 from .base import Document, Job
+from .memory import most_memory
 
 
 def usage_of(job: Job) -> Document | None:
@@ -17,12 +18,10 @@ def usage_of(job: Job) -> Document | None:
         return None
     own = resource.getrusage(resource.RUSAGE_SELF)
     others = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpus = int(job.document["run"].get("cpus") or 1)
-    # Of children only the largest is told. They share much with their parent, so that this is
-    # more than was taken, which is the right side to be wrong on.
-    most = own.ru_maxrss + cpus * others.ru_maxrss
+    most = most_memory()
     return {
         "cpu_s": round(own.ru_utime + own.ru_stime + others.ru_utime + others.ru_stime, 3),
         "elapsed_s": round(max(0.0, time.time() - job.started), 3),
-        "max_rss_bytes": most * 1024,
+        # Of other processes, such as a model starts, only the largest is told.
+        "max_rss_bytes": None if most is None else max(most, others.ru_maxrss * 1024),
     }
