@@ -20,6 +20,12 @@ MAIL_TYPES = ("BEGIN", "END", "FAIL", "REQUEUE", "TIME_LIMIT", "TIME_LIMIT_90", 
 _LONGEST = timedelta(days=366)
 _TEXT_OR_NUMBER = ["string", "integer"]
 
+_GPUS = "2, or a100:2 with a type"
+_SUCH = {
+    "gres": "gpu:2, or gpu:a100:2 with a type",
+    **dict.fromkeys(("gpus", "gpus_per_node", "gpus_per_task"), _GPUS),
+}
+"""How an option is written whose form is not plain."""
 
 EITHER = (
     ("mem", "mem_per_cpu"),
@@ -88,7 +94,9 @@ class OptionField(fields.String):
         option = self.name or ""
         if re.fullmatch(OPTIONS[option], text) is None:
             written = option.replace("_", "-")
-            raise ValidationError(f"{text[:64]!r} is not a value that --{written} takes.")
+            said = f"{text[:64]!r} is not a value that --{written} takes"
+            such = _SUCH.get(option)
+            raise ValidationError(f"{said}; write it as {such}." if such else f"{said}.")
         return text
 
 

@@ -28,7 +28,12 @@ from scheduler.directives import write_indices
 _NAMES = r"[A-Za-z0-9][A-Za-z0-9_.@:+-]{0,63}"
 _COUNT = r"[1-9][0-9]{0,6}"
 _MEMORY = r"[1-9][0-9]{0,11}[KMGT]?"
-_GRES = r"[a-z][a-z0-9_]{0,15}(:[A-Za-z0-9][A-Za-z0-9_.-]{0,31})?(:[1-9][0-9]{0,3})?"
+_NO_COUNT = r"(?![0-9]+[KMGTPkmgtp]?(?:,|$))"
+# Slurm takes "gres:" off, and reads 1k as 1024: neither would be what is counted here.
+_GRES = (
+    rf"(?!gres\b)[a-z][a-z0-9_]{{0,15}}(:{_NO_COUNT}[A-Za-z0-9][A-Za-z0-9_.-]{{0,31}})?"
+    r"(:[1-9][0-9]{0,3})?"
+)
 _GPUS = r"([A-Za-z0-9][A-Za-z0-9_.-]{0,31}:)?[1-9][0-9]{0,3}"
 _TIME = r"[0-9]{1,5}(-[0-9]{1,2})?(:[0-9]{1,2}){0,2}"
 _MAIL_TYPE = "(BEGIN|END|FAIL|REQUEUE|TIME_LIMIT(_(50|80|90))?|ARRAY_TASKS|INVALID_DEPEND)"

@@ -153,6 +153,12 @@ def test_gpus_are_a_number_as_well_as_a_text(name: str) -> None:
         ("time_min", 10),
         ("constraint", "a;b"),
         ("gres", "gpu:1\x0b"),
+        ("gres", "gres:gpu:8"),  # Slurm takes the first word off
+        ("gres", "fpga:1,gres:gpu:8"),
+        ("gres", "gres"),
+        ("gres", "gpu:1k"),  # 1024 to Slurm
+        ("gres", "gpu:2M,fpga"),
+        ("gres", "gpu:12345"),
         ("mail_user", "Ada <ada@example.org>"),
         ("mail_type", ["ALL", 1]),
         ("mail_type", {"a": 1}),
@@ -165,6 +171,17 @@ def test_a_wrong_value_is_refused_under_its_field(field: str, value: Any) -> Non
     with pytest.raises(ValidationError) as caught:
         ResourcesSchema().load({field: value})
     assert list(caught.value.messages_dict) == [field]
+    if field == "gres":
+        (said,) = caught.value.messages_dict[field]
+        assert said.startswith(f"{value!r} is not a value that --gres takes; write it as gpu:2, ")
+
+
+@pytest.mark.parametrize(
+    ("gres", "gpus"),
+    [("gpu:a100", 1), ("gpu:40g:2", 2), ("gpu:1g.5gb:3", 3), ("gres_x:2,gpu:2,gpu", 3)],
+)
+def test_generic_resources_are_counted_as_slurm_counts_them(gres: str, gpus: int) -> None:
+    assert ResourcesSchema().load({"gres": gres}).gpu_count == gpus
 
 
 @pytest.mark.parametrize(
