@@ -19,7 +19,7 @@ from gateway.jobs.models import Attempt
 from gateway.jobs.resource_schema import read_kept
 from gateway.jobs.resources import Resources
 from gateway.records import Document, is_number
-from scheduler.base import JobReport
+from scheduler.base import JobReport, JobState
 from scheduler.units import GIB, MIB, format_memory
 
 POOR = 0.5
@@ -56,6 +56,8 @@ class Efficiency:
     """The part of the processors' time in which they computed: 1 is all of it."""
 
     max_rss_bytes: int | None
+    """No more than was asked for: more is not known, and where it ended the job, it was all."""
+
     mem_bytes: int | None
     """What was asked for; None where nothing was."""
 
@@ -124,15 +126,14 @@ def idle(attempt: Attempt) -> float:
 
 def efficiency_of(attempt: Attempt) -> Efficiency | None:
     """Say how well an attempt used what it asked for; None before its end, or if nobody knows."""
-    used, taken = _used(attempt), attempt.max_rss_bytes
-    if not attempt.final or (used is None and taken is None):
+    asked = read_kept(attempt.resources) if attempt.final else None
+    if asked is None:
         return None
-    if (asked := read_kept(attempt.resources)) is None:
-        return None
-    cpus = _cpus(attempt)
+    cpus, used = _cpus(attempt), _used(attempt)
     # Of several machines each has so much, and only one of them told.
     limit = None if (asked.nodes or 1) > 1 else asked.memory_bytes
-    if used is None and limit is None:
+    taken = _taken(attempt, limit)
+    if used is None and (limit is None or taken is None):
         return None
     words = (_cpus_text(cpus, used), _memory_text(limit, taken))
     advice = (_fewer(attempt, asked, used), _less(asked, limit, taken))
@@ -165,6 +166,14 @@ def _used(attempt: Attempt) -> float | None:
     if attempt.cpu_s is None or attempt.cpu_over_s <= 0:
         return None
     return attempt.cpu_s / attempt.cpu_over_s
+
+
+def _taken(attempt: Attempt, limit: int | None) -> int | None:
+    """Say how much memory was taken: never more than there was, as the job's own word may be."""
+    taken = attempt.max_rss_bytes
+    if taken is None or limit is None or taken <= limit:
+        return taken
+    return limit if attempt.state is JobState.OUT_OF_MEMORY else None
 
 
 def _cpus_text(cpus: int, used: float | None) -> str:

@@ -86,6 +86,10 @@ def test_who_used_one_of_eight_processors_is_told_to_ask_for_two() -> None:
          "384M of memory for each processor are enough."),
         (ended(None, resources={"mem": "2G"}, max_rss_bytes=GIB), "1.0 of 2 GB of memory (50 %)",
          ""),
+        (ended(1.0, resources={"mem": "2G"}, max_rss_bytes=2 * GIB + 1),
+         "1.0 of 1 processor (100 %)", ""),  # nobody can have taken that, and gone on
+        (ended(state=JobState.OUT_OF_MEMORY, resources={"mem": "2G"}, max_rss_bytes=3 * GIB),
+         "2.0 of 2 GB of memory (100 %)", ""),
     ],
 )  # fmt: skip
 def test_advice_is_given_only_where_it_helps(attempt: Attempt, text: str, advice: str) -> None:
@@ -98,6 +102,7 @@ def test_advice_is_given_only_where_it_helps(attempt: Attempt, text: str, advice
     [
         ended(),
         ended(max_rss_bytes=GIB),  # of nothing that was asked for
+        ended(max_rss_bytes=9 * GIB, resources={"mem": "4G"}),
         ended(1.0, collected=False),
         replace(ended(), resources={"mem": "2G"}),
         ended(1.0, resources={"gres": "gpu:2", "gpus": 2}),  # kept when both were still taken
