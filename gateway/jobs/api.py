@@ -195,7 +195,7 @@ def rerun_job(job_id: str, change: dict[str, Any]) -> tuple[Document, int, dict[
 
 @bp.post("/jobs/<job_id>/instead")
 @bp.output(JobSchema, status_code=202)
-@answers(HTTPStatus.CONFLICT)
+@answers(HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)
 def ask_instead(job_id: str) -> tuple[Document, int, dict[str, str]]:
     """Cancel a job that can never start and ask for what its alarm proposes: one job, ever."""
     return _accepted(gateway().jobs.ask_instead(_request([job_id, "instead"]), job_id))

@@ -209,20 +209,31 @@ def test_what_is_asked_for_instead_of_a_fit_with_mpi_starts_its_ranks_too(make: 
     ada = site.browser()
     ada.sign_in("ada")
     problem = {"id": ada.send("POST", "/api/v1/problems", json=CURVE).json["id"]}
-    for resources in ({"ntasks": 2, "mpi": True}, {"ntasks": 2, "nodes": 1}):
+
+    def stuck(resources: dict[str, Any]) -> Job:
         request = {"problem": problem, "options": {"fit": "dream"}, "resources": resources}
-        job = ada.send("POST", "/api/v1/jobs", json=request).json["id"]
-        kept = site.services.job_store.change(
-            job,
-            lambda stuck: stuck.with_attempt(
+        return site.services.job_store.change(
+            ada.send("POST", "/api/v1/jobs", json=request).json["id"],
+            lambda one: one.with_attempt(
                 state=JobState.PENDING, stage=Stage.SUBMITTED, reason="JobHoldMaxRequeue"
             ),
         )
+
+    for resources in ({"ntasks": 2, "mpi": True}, {"ntasks": 2, "nodes": 1}):
+        kept = stuck(resources)
         assert kept.attempt.ranks == (2 if "mpi" in resources else 1)
-        answer = ada.send("POST", f"/api/v1/jobs/{job}/instead")
+        answer = ada.send("POST", f"/api/v1/jobs/{kept.id}/instead")
         assert answer.status_code == 202, answer.text
         new = answer.json
         script = ada.get(f"/api/v1/jobs/{new['id']}/script").json["script"]
         assert ("/opt/mpi/mpirun -n 2" in script) is ("mpi" in resources)
         again = new["request"]["resources"]  # what it is when it runs again
         assert (again.get("mpi", False), again["ntasks"]) == ("mpi" in resources, 2)
+
+    job = stuck({"ntasks": 2, "mpi": True})
+    unable = make(GATEWAY_CLUSTERS__LOCAL__CPUS="4").browser()  # its launcher was taken out
+    unable.sign_in("ada")
+    refused = unable.send("POST", f"/api/v1/jobs/{job.id}/instead")
+    assert refused.status_code == 422
+    assert [error["pointer"] for error in refused.json["errors"]] == ["/resources/mpi"]
+    assert site.services.job_store.get(job.id).wish is Wish.RUN, "what is not replaced stays"
