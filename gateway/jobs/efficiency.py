@@ -126,7 +126,8 @@ def idle(attempt: Attempt) -> float:
 
 def efficiency_of(attempt: Attempt) -> Efficiency | None:
     """Say how well an attempt used what it asked for; None before its end, or if nobody knows."""
-    asked = read_kept(attempt.resources) if attempt.final else None
+    is_known = not (attempt.cpu_s is None and attempt.max_rss_bytes is None)
+    asked = read_kept(attempt.resources) if attempt.final and is_known else None
     if asked is None:
         return None
     cpus, used = _cpus(attempt), _used(attempt)

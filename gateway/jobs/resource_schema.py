@@ -208,10 +208,13 @@ class ResourcesSchema(Schema):
         return Resources(**data)
 
 
+_RESOURCES = ResourcesSchema()
+
+
 def read_kept(resources: Mapping[str, Any]) -> Resources | None:
     """Read what a record keeps of a request; None for an older one that is no longer taken."""
     try:
-        found: Resources = ResourcesSchema().load(dict(resources))
+        found: Resources = _RESOURCES.load(dict(resources))
     except ValidationError:
         return None
     return found
