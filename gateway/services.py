@@ -94,12 +94,12 @@ def open_gateway(settings: Settings) -> Gateway:
     drains = Drains(DrainStore(client, Keepsakes(state, "drains")), settings, accounts.audit)
     job_store = JobStore(client, Sidecars(state / "sidecars" / "jobs"))
     policies = _open_policies(state, client, job_store, accounts.audit)
-    shares = ShareStore(client, Keepsakes(state, "shares"))
     notification_store = NotificationStore(client)
     notices = ShareNotices(notification_store, job_store)
-    sharing = Sharing(shares, accounts, PolicyGroups(policies), accounts.audit, settings, notices)
+    sharing = _open_sharing(settings, client, accounts, policies, notices)
     live = LiveStore(client, settings.limits.ended_events_s)
     surveys = Surveys(SurveyStore(client), settings, accounts.audit)
+    outbox = OutboxStore(client)
     starts = Starts(EarliestStore(client), settings, cluster_accounts, live.wake)
     return Gateway(
         settings=settings,
@@ -137,11 +137,20 @@ def open_gateway(settings: Settings) -> Gateway:
         sharing=sharing,
         notification_store=notification_store,
         notifications=Notifications(notification_store, sharing),
-        webhooks=Webhooks(
-            WebhookStore(client, Keepsakes(state, "webhooks")), OutboxStore(client), settings
-        ),
-        mails=Mails(MailStore(client, Keepsakes(state, "mails")), OutboxStore(client), settings),
+        webhooks=Webhooks(WebhookStore(client, Keepsakes(state, "webhooks")), outbox, settings),
+        mails=Mails(MailStore(client, Keepsakes(state, "mails")), outbox, settings),
     )
+
+
+def _open_sharing(
+    settings: Settings,
+    client: redis.Redis,
+    accounts: Accounts,
+    policies: Policies,
+    notices: ShareNotices,
+) -> Sharing:
+    shares = ShareStore(client, Keepsakes(settings.state_directory, "shares"))
+    return Sharing(shares, accounts, PolicyGroups(policies), accounts.audit, settings, notices)
 
 
 def _open_policies(state: Path, client: redis.Redis, jobs: JobStore, audit: Audit) -> Policies:
