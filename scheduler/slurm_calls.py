@@ -13,6 +13,7 @@ from scheduler import slurm_argv, slurm_text
 from scheduler.base import JobReport, JobState, SchedulerError, SchedulerUnavailableError
 from scheduler.link import Link
 
+_UTC = timezone.utc  # noqa: UP017 - as in slurm_text, whose times these are held against
 _GRACE_S = 15.0
 _MINUTE_S = 60.0
 _UNSETTLED = timedelta(minutes=5)
@@ -85,14 +86,14 @@ class Calls:
         self._link = link
         self._timeout_s = command_timeout_s + _GRACE_S
         self.count = CallCount()
-        self.now = datetime.fromtimestamp(0, timezone.utc)  # noqa: UP017
+        self.now = datetime.fromtimestamp(0, _UTC)
         """What the clock over there said when the last command was run."""
 
     def run(self, argv: Sequence[str]) -> Answer:
         """Run a command that may be run twice."""
         self.count.add(argv[0])
         frame = self._link.ask({"verb": "run", "argv": list(argv)}, timeout_s=self._timeout_s)
-        self.now = datetime.fromtimestamp(float(frame.document["now"]), timezone.utc)  # noqa: UP017
+        self.now = datetime.fromtimestamp(float(frame.document["now"]), _UTC)
         return Answer(
             status=int(frame.document["status"]),
             stdout=frame.blob.decode("utf-8", "replace"),
