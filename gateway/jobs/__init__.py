@@ -26,7 +26,8 @@ brought on          ``reconcile`` is the loop: ``line`` and ``dependencies`` (``
                     away tries again, ``outcome`` what the record is then, ``care`` keeps
                     faults of one job from others; ``places`` are clusters and
                     accounts; ``nudge`` wakes the loop
-followed            ``follow`` reads what running jobs write, ``reported`` what their events mean,
+followed            ``watch`` says when, ``follow`` reads what running jobs write, ``reported`` what
+                    their events mean,
                     ``log_folder`` and ``live_store`` keep it while they live
 ended               ``collect`` fetches what is left, ``judge`` says what it comes to, ``conclude``
                     closes the attempt; ``backoff`` spaces what fails; ``documents`` reads JSON of

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Generic, TypeVar
 
 import structlog
 
@@ -21,9 +22,10 @@ FAULTS = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 _SMALL = 16_384
 """Records of more signs are read anew each time: a request may have a million."""
 
-Row = tuple[str | None, str | None, str]
-"""What the store says of a job: its record, None when it is the known one or none is there; when it
-was last seen as it is written; the mark of its record, empty when none is there."""
+Row = tuple[int, str | None, str | None, str]
+"""What the store says of a job of which it knows more than was known: its place in the question,
+from 1; its record, None when it is the known one or none is there; when it was last seen as it is
+written; the mark of its record, empty when none is there."""
 
 
 class UnreadableError(UnavailableError):
@@ -38,6 +40,7 @@ class _Known:
     job: Job
 
 
+_View = TypeVar("_View")
 _again: Recent[_Known] = Recent(256)
 """What was read last of some jobs; their marks are the texts themselves."""
 
@@ -48,11 +51,11 @@ class Parsed:
     Parameters
     ----------
     ask
-        Asks the store, with the id of each job and the mark of the record that is known of it, one
-        after the other.
+        Asks the store, with what is known as JSON: of each job its id, the mark of its record, and
+        when it was last seen; the two last empty where nothing is known.
     """
 
-    def __init__(self, ask: Callable[[list[str]], Sequence[Row]]) -> None:
+    def __init__(self, ask: Callable[[str], Sequence[Row]]) -> None:
         self._ask = ask
         self._known: Mapping[str, _Known] = {}
         self._told: dict[str, str] = {}
@@ -68,17 +71,54 @@ class Parsed:
         return [known.job for known in self._known.values()]
 
     def _readable(self, ids: Sequence[str]) -> Iterator[tuple[str, _Known]]:
-        known = self._known
-        wanted = [text for one in ids for text in (one, known[one].mark if one in known else "")]
-        for job_id, row in zip(ids, self._ask(wanted) if wanted else (), strict=True):
-            mark = row[2]
-            try:
-                if mark:
-                    yield job_id, _read(job_id, known.get(job_id), *row)
-            except UnreadableError as error:
-                if self._told.get(job_id) != mark:
-                    self._told[job_id] = mark
-                    _log.error("a record cannot be read", job=job_id, error=str(error))
+        if not ids:
+            return
+        found = [self._known.get(job_id) for job_id in ids]
+        asked = [
+            (job_id, known.mark, known.observed or "") if known else (job_id, "", "")
+            for job_id, known in zip(ids, found, strict=True)
+        ]
+        news = {row[0]: row for row in self._ask(json.dumps(asked))}
+        for number, (job_id, known) in enumerate(zip(ids, found, strict=True), start=1):
+            row = news.get(number)
+            if row is None and known is not None:
+                yield job_id, known
+            elif row is not None and row[3] and (read := self._read(job_id, known, row)):
+                yield job_id, read
+
+    def _read(self, id: str, known: _Known | None, row: Row) -> _Known | None:
+        """Read what is new of a job; say once of a damaged record that it is one."""
+        _, text, observed, mark = row
+        try:
+            return _read(id, known, text, observed, mark)
+        except UnreadableError as error:
+            if self._told.get(id) != mark:
+                self._told[id] = mark
+                _log.error("a record cannot be read", job=id, error=str(error))
+        return None
+
+
+class Views(Generic[_View]):
+    """What was worked out of the jobs that live, once for each while it is the same one.
+
+    Parameters
+    ----------
+    make
+        Works it out, from nothing but the job.
+    """
+
+    def __init__(self, make: Callable[[Job], _View]) -> None:
+        self._make = make
+        self._known: dict[str, tuple[Job, _View]] = {}
+
+    def of(self, jobs: Sequence[Job]) -> list[_View]:
+        """Give it for these jobs, and remember it of no others."""
+        known, make = self._known, self._make
+        self._known = {
+            job.id: old if (old := known.get(job.id)) and old[0] is job else (job, make(job))
+            for job in jobs
+        }
+        return [view for _, view in self._known.values()]
 
 
 def _read(

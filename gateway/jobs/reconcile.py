@@ -10,7 +10,6 @@ the same job, and where a lease has run out, compare-and-set and the claims keep
 from __future__ import annotations
 
 import secrets
-import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,23 +26,22 @@ from gateway.jobs.care import Care
 from gateway.jobs.conclude import Concluder
 from gateway.jobs.decide import Evidence, decide
 from gateway.jobs.dependencies import review, waited_for, waits
-from gateway.jobs.follow import Follower, Look, ReadAlready, Running
+from gateway.jobs.follow import Follower
 from gateway.jobs.handover import HandOver
-from gateway.jobs.inquiry import Inquiry, Reports, take_turn
+from gateway.jobs.inquiry import Inquiry, Reports
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.models import Job, Stage, Wish
+from gateway.jobs.parsed import Views
 from gateway.jobs.places import Place, Schedulers, place_of
 from gateway.jobs.room import Rooms
 from gateway.jobs.store import JobStore
+from gateway.jobs.watch import Watch
 from gateway.records import now
 from gateway.settings import Settings
 from scheduler.base import Scheduler, SchedulerError
 
 _PASSES = 12
 """Steps that one round may take with one job: staging, submitting, adopting ... in one go."""
-
-_FOLLOWED_AT_ONCE = 200
-"""Jobs whose files are read in one exchange."""
 
 _log = structlog.get_logger("reconcile")
 _HANDS_OVER = (steps.StageIt, steps.SubmitIt, steps.NextTry)
@@ -108,15 +106,14 @@ class Reconciler:
         self._care = Care(store)
         rooms = Rooms(lambda job: settings.clusters[job.cluster].look_again_s)
         self._hand_over = HandOver(store, blobs, self._care, rooms)
-        self._follower = follower
         self._concluder = concluder
         self._schedulers = schedulers
         self._settings = settings
         # One for life: what an interrupted round had taken is still its own in the next one.
         self._token = secrets.token_hex(8)
         self._inquiry = Inquiry(settings)
-        self._follow_next: dict[Place, float] = {}
-        self._unbegun_next: dict[Place, int] = {}
+        self._watch = Watch(settings, self._inquiry, follower, self._care)
+        self._standings = Views(_standing)
         self._silent: set[Place] = set()
 
     def round(self) -> int:
@@ -126,16 +123,16 @@ class Reconciler:
         self._concluder.begin_round()
         self._ends.see(active)
         held = self._held(active)
-        for job in active:
-            if job.final:
+        for job, (final, place) in zip(active, self._standings.of(active), strict=True):
+            if final:
                 self._care.safely(job, partial(self._store.settle, job))
             elif job.id not in held:
-                groups[place_of(job)].append(job)
+                groups[place].append(job)
         rations = self._policy.ration([job for jobs in groups.values() for job in jobs])
         # Who was silent comes last: what cannot go must not have the room of what can.
         for place, jobs in sorted(groups.items(), key=lambda group: group[0] in self._silent):
             waiting = line.in_line(jobs, self._line_limits(place), rations)
-            self._leased(place, jobs, waiting)
+            self._bring_on(place, jobs, waiting)
             if rations is not None:
                 line.give_back(self._store.get_many(line.let_go(jobs, waiting)), rations)
         return len(held) + sum(len(jobs) for jobs in groups.values())
@@ -155,26 +152,43 @@ class Reconciler:
         cluster = self._settings.clusters.get(place.cluster)
         return line.limits_of(cluster, self._closings.why(place.cluster))
 
-    def _leased(
+    def _bring_on(
         self, place: Place, jobs: Sequence[Job], waiting: Mapping[str, line.InLine]
     ) -> None:
-        if not (news := self._has_news(place, jobs)):
-            # Of thousands most only wait for it: they need no step, and cost none.
-            jobs = [job for job in jobs if job.attempt.stage is not Stage.SUBMITTED]
+        """Hand over first: who has just asked does not wait until all others were looked at.
+
+        Of thousands most only wait for news: while there are none they need no step, and cost none.
+        """
+        there = [job for job in jobs if job.attempt.stage is Stage.SUBMITTED]
+        moving = [job for job in jobs if job.attempt.stage is not Stage.SUBMITTED]
+        why = self._leased(place, moving, waiting, news=False)
+        if not (self._watch.is_due(place) or self._inquiry.is_due(place, there)):
+            return
+        if why:  # a host that does not answer is not waited for twice in a round
+            self._hold(there, why)
+        else:
+            self._leased(place, there, waiting, news=True)
+
+    def _leased(
+        self,
+        place: Place,
+        jobs: Sequence[Job],
+        waiting: Mapping[str, line.InLine],
+        *,
+        news: bool,
+    ) -> str:
+        """Make a round with jobs that no other reconciler has; say why a place did not answer."""
+        if not jobs:
+            return ""
         mine = self._live.lease(
             [job.id for job in jobs], self._token, self._settings.worker.lease_s
         )
         try:
             # Read again under the lease: another reconciler may have moved them on.
             fresh = self._store.get_many([job.id for job in jobs if job.id in mine])
-            self._place_round(place, self._not_waiting(fresh, waiting), news=news)
+            return self._place_round(place, self._not_waiting(fresh, waiting), news=news)
         finally:
             self._live.release(mine, self._token)
-
-    def _has_news(self, place: Place, jobs: Sequence[Job]) -> bool:
-        """Whether it is time to ask a place, to read what its jobs print, or to end one of them."""
-        follows = time.monotonic() >= self._follow_next.get(place, 0.0)
-        return follows or self._inquiry.is_due(place, jobs)
 
     def _not_waiting(self, jobs: list[Job], waiting: Mapping[str, line.InLine]) -> list[Job]:
         """Tell those that wait in line where they stand; give the others."""
@@ -183,7 +197,7 @@ class Reconciler:
                 self._care.safely(job, partial(self._store.replace, told))
         return [job for job in jobs if job.id not in waiting or job.wish is not Wish.RUN]
 
-    def _place_round(self, place: Place, jobs: list[Job], *, news: bool) -> None:
+    def _place_round(self, place: Place, jobs: list[Job], *, news: bool) -> str:
         try:
             scheduler = self._schedulers.get(place)
             before = scheduler.calls
@@ -194,18 +208,19 @@ class Reconciler:
                     break
                 moving = self._one_pass(scheduler, moving, reports)
             if news:
-                self._follow(place, scheduler, jobs)
+                self._watch.look(place, scheduler, jobs)
             if reports or scheduler.calls != before:
                 self._silent.discard(place)
                 self._contacts.answered(place.cluster)
         except (SchedulerError, OSError) as error:
             _log.warning("unreachable", cluster=place.cluster, owner=place.owner, error=str(error))
-            self._hold_failed(place, jobs, str(error))
+            return self._hold_failed(place, jobs, str(error))
         except RedisError:
             raise
         except Exception as error:  # noqa: BLE001 - what one place says must not end the others' turns
             _log.exception("a place failed", cluster=place.cluster, owner=place.owner)
-            self._hold_failed(place, jobs, f"its answer could not be worked with: {error!r}")
+            return self._hold_failed(place, jobs, f"its answer could not be worked with: {error!r}")
+        return ""
 
     def _one_pass(
         self, scheduler: Scheduler, jobs: Sequence[Job], reports: Reports | None
@@ -327,57 +342,14 @@ class Reconciler:
         if outcome.is_news(job, observed):
             self._store.replace(observed)
 
-    def _follow(self, place: Place, scheduler: Scheduler, jobs: Sequence[Job]) -> None:
-        """Read what running jobs print, which costs the scheduler nothing."""
-        moment = time.monotonic()
-        if moment < self._follow_next.get(place, 0.0):
-            return
-        self._follow_next[place] = moment + self._settings.clusters[place.cluster].follow_s
-        asked = [
-            Running(job=job, running=running, ended=ended)
-            for job in jobs
-            if (running := self._inquiry.running(job)) + (ended := self._inquiry.ended(job))
-        ]
-        asked += [
-            Running(job=job, running=[job.attempt.numbers[0]], ended=[])
-            for job in self._unbegun(place, jobs)
-        ]
-        by_id = {one.job.id: one for one in asked}
-        many = [one.job for one in asked]
-        for first in range(0, len(many), _FOLLOWED_AT_ONCE):
-            read = self._care.apart(
-                many[first : first + _FOLLOWED_AT_ONCE],
-                lambda some: self._read(scheduler, [by_id[job.id] for job in some]),
-            )
-            for look, files in read:
-                if self._care.safely(look.job, partial(self._follower.follow, files, look)):
-                    self._inquiry.expect_an_end(look.job)
-                elif self._inquiry.may_have_begun(look.job) and any(
-                    files.found.get(reading) for reading in look.readings()
-                ):
-                    self._inquiry.has_begun(look.job)
-
-    def _read(
-        self, scheduler: Scheduler, asked: Sequence[Running]
-    ) -> list[tuple[Look, ReadAlready]]:
-        looks = self._follower.look(asked)
-        wanted = [reading for look in looks for reading in look.readings()]
-        files = ReadAlready(found=scheduler.read_many(wanted), rest=scheduler)
-        return [(look, files) for look in looks]
-
-    def _unbegun(self, place: Place, jobs: Sequence[Job]) -> list[Job]:
-        """Choose whose turn it is of those that waited: one may begin and end between questions."""
-        waiting = [job for job in jobs if self._inquiry.may_have_begun(job)]
-        turn, self._unbegun_next[place] = take_turn(waiting, self._unbegun_next.get(place, 0))
-        return turn
-
     def _last_word(self, job: Job, evidence: Evidence) -> Job:
         return outcome.observe(job, evidence.reports) if evidence.reports else job
 
-    def _hold_failed(self, place: Place, jobs: Sequence[Job], why: str) -> None:
+    def _hold_failed(self, place: Place, jobs: Sequence[Job], why: str) -> str:
         self._silent.add(place)
         self._contacts.failed(place.cluster, why)
         self._hold(jobs, why)
+        return why
 
     def _hold(self, jobs: Sequence[Job], why: str) -> None:
         """Say of jobs why nothing can be done for them now; nothing of them is lost.
@@ -397,3 +369,8 @@ def _try_number(action: steps.Action) -> int:
     if not isinstance(action, steps.SubmitIt | steps.NextTry):
         raise TypeError(f"{action} submits nothing")
     return action.try_number
+
+
+def _standing(job: Job) -> tuple[bool, Place]:
+    """Say whether a job has ended, and where it is."""
+    return job.final, place_of(job)

@@ -67,7 +67,7 @@ class JobStore:
         self._delete = client.register_script(DELETE)
         self._seen = client.register_script(SEEN)
         read = client.register_script(READ)
-        self._parsed = Parsed(lambda known: read(args=known))
+        self._parsed = Parsed(lambda known: read(args=[known]))
         self._gone = GoneStore(client)
 
     # ---- records

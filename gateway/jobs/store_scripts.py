@@ -141,22 +141,26 @@ for i = 2, #ARGV, 2 do
 end
 """
 
-# ARGV: for each job its id, and the mark of the record that is known of it ("": none)
-# Answers for each its record, which is nil when it is the known one or the job is gone; when it was
-# last seen as it is; and the mark of its record, "" when it is gone.
+# ARGV: as JSON for each job its id, the mark of the record that is known of it ("": none), and when
+# it was known to be last seen as it is ("": never); one text, as thousands take long to be sent
+# Answers for each of which something else is known here: its place among them, from 1; its record,
+# nil when it is the known one or the job is gone; when it was last seen as it is; the mark of its
+# record, "" when it is gone.
 READ = (
     _MARK
     + """
 local rows = {}
-for i = 1, #ARGV, 2 do
-  local key = 'job:' .. ARGV[i]
+for i, known in ipairs(cjson.decode(ARGV[1])) do
+  local key = 'job:' .. known[1]
   local now, record = redis.call('HMGET', key, 'mark', 'observed'), false
-  if not now[1] or now[1] ~= ARGV[i + 1] then record = redis.call('HGET', key, 'record') end
+  if not now[1] or now[1] ~= known[2] then record = redis.call('HGET', key, 'record') end
   if record and not now[1] then
     now[1] = mark('0')
     redis.call('HSET', key, 'mark', now[1])
   end
-  rows[(i + 1) / 2] = {record, now[2], now[1] or ''}
+  if now[1] ~= known[2] or (now[2] or '') ~= known[3] then
+    rows[#rows + 1] = {i, record, now[2], now[1] or ''}
+  end
 end
 return rows
 """

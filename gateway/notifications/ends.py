@@ -13,12 +13,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.errors import NotFoundError
 from gateway.jobs.alarm import Alarm, alarm_of
 from gateway.jobs.models import Job
-from gateway.jobs.parsed import UnreadableError
+from gateway.jobs.parsed import UnreadableError, Views
 from gateway.notifications.models import Delivery, Notification, end_of, stuck
 from gateway.notifications.store import NotificationStore
 
@@ -31,6 +32,19 @@ class ReadsJobs(Protocol):
 
     def get(self, id: str) -> Job:
         """Read a job; NotFoundError when it is gone, UnreadableError when it is damaged."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _View:
+    """What is told of a live job."""
+
+    member: str
+    final: bool
+    alarm: Alarm | None
+
+
+def _view(job: Job) -> _View:
+    return _View(member=_member(job, job.attempt.number), final=job.final, alarm=alarm_of(job))
 
 
 class Ends:
@@ -54,6 +68,7 @@ class Ends:
         self._watched: set[str] | None = None
         """What this process knows to be written down; None before it has looked."""
 
+        self._views = Views(_view)
         self._ended: set[str] = set()
         self._stuck: dict[str, tuple[Job, Alarm]] = {}
         self._known_stuck: set[str] = set()
@@ -62,17 +77,18 @@ class Ends:
         """Write down what lives, and find what does not live any more."""
         if self._watched is None:
             self._watched = self._store.watched()
-        alive = {_member(job, job.attempt.number) for job in active}
+        views = self._views.of(active)
+        alive = {view.member for view in views}
         if new := alive - self._watched:
             self._store.watch(new)
             self._watched |= new
         # One that has ended and is not let go of yet was written down before it is.
-        going_on = {_member(job, job.attempt.number) for job in active if not job.final}
+        going_on = {view.member for view in views if not view.final}
         self._ended = self._watched - going_on
         self._stuck = {
-            f"{_member(job, job.attempt.number)}:{_word(alarm)}": (job, alarm)
-            for job in active
-            if (alarm := alarm_of(job))
+            f"{view.member}:{_word(view.alarm)}": (job, view.alarm)
+            for job, view in zip(active, views, strict=True)
+            if view.alarm
         }
 
     def tell(self) -> None:
