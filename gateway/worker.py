@@ -47,7 +47,7 @@ from scheduler.processes import die_with
 _log = structlog.get_logger("worker")
 _END_S = 2.0
 _BREATH_S = 0.1
-"""Between two rounds at least: what comes in a rush is taken together."""
+"""After a round that somebody asked for: what comes in a rush is taken together."""
 _NICE = 5
 """Local jobs inherit it: a fit on all processors must not keep people's requests waiting."""
 _SWEEP_S = 0.02
@@ -149,6 +149,7 @@ class Worker:
         self._told = -_TELL_S
         self._stopping = False
         self._resting = False
+        self._woken = False
 
     def _messages(self, told: Notification) -> list[Delivery]:
         """Write all that is to be sent of an end."""
@@ -222,8 +223,11 @@ class Worker:
         try:
             if self._stopping:  # asked for while nobody rested
                 return
-            time.sleep(min(_BREATH_S, worker.tick_s))
-            self._gateway.live.wait_for_wake(worker.tick_s if alive else worker.idle_tick_s)
+            if self._woken:
+                time.sleep(min(_BREATH_S, worker.tick_s))
+            self._woken = self._gateway.live.wait_for_wake(
+                worker.tick_s if alive else worker.idle_tick_s
+            )
         except redis.RedisError:
             time.sleep(worker.tick_s)
         finally:

@@ -9,7 +9,8 @@ asked for           ``resources``, ``resource_schema``, ``number_field`` and ``k
                     machines; ``together``: which options need one another;
                     ``surveyed``: what its cluster can,
                     ``entitled``: what account and QOS may;
-                    ``campaign`` (``campaign_schema``): many fits of one problem;
+                    ``campaign`` (``campaign_schema``,
+                    ``elements_field``): many fits of one problem;
                     ``prepare`` checks it, ``plan`` and ``script`` write what will run,
                     ``planner`` makes the attempt of it; ``drafts`` proves what was previewed;
                     ``expert`` (``expert_schema``) is what a user adds to the script;

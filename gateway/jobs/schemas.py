@@ -14,6 +14,7 @@ from gateway.jobs.after_schema import AfterSchema, id_text
 from gateway.jobs.campaign import Campaign
 from gateway.jobs.campaign_schema import CampaignSchema
 from gateway.jobs.dependencies import After
+from gateway.jobs.elements_field import ARGUMENT, DIGEST, FILE_NAME, LABEL, ElementsField
 from gateway.jobs.expert import NOTHING, Expert
 from gateway.jobs.expert_schema import ExpertSchema
 from gateway.jobs.filing_schema import FiledQuery, FilingSchema
@@ -113,14 +114,16 @@ class SimulateSchema(Strict):
 class ElementSchema(Strict):
     """One element of an array: what differs from the problem."""
 
-    label = fields.String(validate=[validate.Length(max=_TITLE), _line], load_default="")
+    label = fields.String(validate=[validate.Length(max=LABEL), _line], load_default="")
     files = fields.Dict(
-        keys=fields.String(validate=validate.Length(min=1, max=200)),
-        values=fields.String(validate=validate.Regexp(r"\A[0-9a-f]{64}\Z")),
+        keys=fields.String(validate=validate.Length(min=1, max=FILE_NAME)),
+        values=fields.String(validate=validate.Regexp(DIGEST)),
         load_default=dict,
     )
     args = fields.List(
-        fields.String(validate=validate.Length(max=1000)), allow_none=True, load_default=None
+        fields.String(validate=validate.Length(max=ARGUMENT)),
+        allow_none=True,
+        load_default=None,
     )
     start = fields.List(NumberField(), load_default=list)
 
@@ -148,9 +151,7 @@ class JobRequestSchema(Strict):
     shake = fields.Boolean(load_default=False)
     simulate = fields.Nested(SimulateSchema, allow_none=True, load_default=None)
     start = fields.List(NumberField(), load_default=list, validate=validate.Length(max=1000))
-    elements = fields.Nested(
-        ElementSchema, many=True, load_default=list, error_messages={"type": "Not a valid list."}
-    )
+    elements = ElementsField(ElementSchema)
     campaign = fields.Nested(CampaignSchema, allow_none=True, load_default=None)
     pack = fields.Integer(
         strict=True,
