@@ -7,7 +7,7 @@ import signal
 import statistics
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -50,16 +50,25 @@ def measure_ends(bench: Bench, problem: Mapping[str, Any]) -> list[Row]:
         pause_s = _MINUTE_S / _USERS * len(delays) - (time.monotonic() - begun)
         time.sleep(max(0.0, pause_s))
     took_s = time.monotonic() - begun
-    calls = Counter(bench.calls()[asked:])
-    said = ", ".join(f"{name} {count}" for name, count in calls.items())
+    calls = bench.calls()[asked:]
+    counts = Counter(name for _, name in calls)
+    said = ", ".join(f"{name} {count}" for name, count in counts.items())
+    most = _most_in_a_minute([when for when, _ in calls])
     return [
         Row(name="end of a fit on Slurm until a reader sees it", value=statistics.median(delays),
             unit="s", goal=5,
             note="median of " + ", ".join(f"{delay:.1f}" for delay in delays) + " s"),
-        Row(name=f"questions to Slurm a minute while fits of {_USERS} users end",
-            value=calls.total() * _MINUTE_S / took_s, unit="", goal=6,
-            note=f"{said} in {took_s:.0f} s, counted on the login node"),
+        Row(name=f"most questions to Slurm in a minute while fits of {_USERS} users end",
+            value=most, unit="", goal=6,
+            note=f"of {said} in {took_s:.0f} s, counted on the login node"),
     ]  # fmt: skip
+
+
+def _most_in_a_minute(moments: Sequence[float]) -> int:
+    """Count the moments of the fullest minute, wherever it begins."""
+    return max(
+        (sum(first <= one < first + _MINUTE_S for one in moments) for first in moments), default=0
+    )
 
 
 def measure_reading(bench: Bench, api: Api) -> list[Row]:

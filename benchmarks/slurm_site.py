@@ -53,10 +53,11 @@ class Bench:
     live: LiveGateway
     folder: Path
 
-    def calls(self) -> list[str]:
-        """List the questions that Slurm was asked on the login node since the start."""
+    def calls(self) -> list[tuple[float, str]]:
+        """List when Slurm was asked what on the login node since the start, in Unix time."""
         path = self.folder / "calls"
-        return path.read_text().split() if path.exists() else []
+        rows = path.read_text().splitlines() if path.exists() else []
+        return [(float(when), name) for when, name in (row.split() for row in rows)]
 
     def submit_by_hand(self, directory: Path, number: int) -> float:
         """Submit a script many times in a loop of a shell there; answer the seconds it took."""
@@ -107,7 +108,8 @@ def bench_site() -> Iterator[Bench]:
         for name in _QUESTIONS:
             program = folder / name
             program.write_text(
-                f'#!/bin/sh\necho {name} >> {folder}/calls\nexec /usr/bin/{name} "$@"\n'
+                f"#!/bin/sh\necho $(date +%s.%N) {name} >> {folder}/calls\n"
+                f'exec /usr/bin/{name} "$@"\n'
             )
             program.chmod(0o755)
         settings = {**site.configure(), **_PACE, "GATEWAY_CLUSTERS__HPC__PROGRAMS": str(folder)}
