@@ -7,7 +7,6 @@ follows no link, and only regular files with one name are read.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import os
 import re
@@ -16,11 +15,10 @@ import stat
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
 
 from scheduler.base import FileEntry, Reading, SchedulerError, StagedFile
+from scheduler.put import beneath, put
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _PLAIN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -35,8 +33,8 @@ _LISTING_S = 15.0
 _LISTING_BYTES = 24 << 20
 """Of all paths together, so that a listing fits into a frame however they are written in it."""
 
-_DIGESTS = 8
-"""Contents whose digests are remembered: many jobs of one message share their driver."""
+_OLD_S = 86_400.0
+"""After which nobody is making a directory any more."""
 
 _ENTRY_BYTES = 40
 _LEAST_FOLDERS = 1_000
@@ -101,59 +99,45 @@ def _stage(directory: Path, files: tuple[StagedFile, ...]) -> None:
     if directory.is_dir():
         return
     directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    part = directory.with_name(directory.name + ".part")
-    remove_tree(part)
+    sweep_parts(directory)
+    # A name of its own: an agent whose line was cut may still be making the same directory.
+    part = directory.with_name(f".{directory.name}.{secrets.token_hex(8)}.part")
     part.mkdir(mode=0o700)
+    try:
+        _fill(part, files)
+        try:
+            part.rename(directory)
+        except OSError:
+            if not directory.is_dir():  # else another was the first, with a whole one
+                raise
+        sync_folder(directory.parent)
+    finally:
+        with suppress(OSError, SchedulerError):
+            remove_tree(part)
+
+
+def _fill(part: Path, files: tuple[StagedFile, ...]) -> None:
     folders = {PurePosixPath()}
     for file in files:
-        path = _beneath(file.path)
+        path = beneath(file.path)
         for folder in reversed([one for one in path.parents if one not in folders]):
             (part / folder).mkdir(mode=0o700)
             folders.add(folder)
-        _put(file, part / path)
+        put(file, part / path)
     for folder in folders:
         sync_folder(part / folder)
-    part.rename(directory)
-    sync_folder(directory.parent)
 
 
-def _beneath(path: PurePosixPath) -> PurePosixPath:
-    if path.is_absolute() or ".." in path.parts or not path.parts:
-        raise SchedulerError(f"{str(path)!r} does not lie beneath its job directory")
-    return path
-
-
-def _put(file: StagedFile, target: Path) -> None:
-    handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(handle, "wb") as stream:
-        if file.source is None:
-            stream.write(file.content)
-            found = _digest_of(file.content)
-        else:
-            found = _copy(Path(file.source), stream)
-        os.fchmod(stream.fileno(), file.mode)
-        stream.flush()
-        os.fsync(stream.fileno())
-    if found != file.sha256:
-        raise SchedulerError(
-            f"{file.path} arrived with SHA-256 {found}, not {file.sha256}: "
-            "its source has changed since it was registered"
-        )
-
-
-@lru_cache(maxsize=_DIGESTS)
-def _digest_of(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def _copy(source: Path, target: BinaryIO) -> str:
-    """Copy a file; answer the digest of what was copied."""
-    digest = hashlib.sha256()
-    with source.open("rb") as stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            target.write(chunk)
-            digest.update(chunk)
-    return digest.hexdigest()
+def sweep_parts(directory: Path) -> None:
+    """Remove what stagings of a directory left that were cut long ago; others may go on yet."""
+    name = re.escape(directory.name)
+    left = re.compile(rf"\.{name}\.[0-9a-f]{{16}}\.part|{name}\.part")
+    with suppress(OSError):
+        for path in directory.parent.iterdir():
+            if left.fullmatch(path.name):
+                with suppress(OSError, SchedulerError):
+                    if time.time() - path.lstat().st_mtime > _OLD_S:
+                        remove_tree(path)
 
 
 def names_in(folder: Path) -> list[str]:

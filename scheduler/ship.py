@@ -17,6 +17,7 @@ from pathlib import Path
 
 MODULES = (
     "base",
+    "put",
     "files",
     "directory",
     "faults",

@@ -6,6 +6,7 @@ import hashlib
 import multiprocessing
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -15,6 +16,8 @@ import pytest
 from scheduler.base import VOID, SchedulerError, StagedFile
 from scheduler.directory import read_claim, read_native_id, take_claim, take_lock
 from scheduler.files import list_beneath, read_beneath, remove_tree, stage, used_bytes
+from scheduler.here import FilesHere
+from tests.helpers import eventually
 
 QUICK_S = 2.0
 
@@ -238,3 +241,68 @@ def test_a_directory_that_cannot_be_made_is_a_fault_of_that_job_alone(tmp_path: 
     with pytest.raises(SchedulerError, match=r"job cannot be made: .*data/elements"):
         stage(tmp_path / "job", both)
     assert not (tmp_path / "job").exists()
+
+
+def _content(path: str, content: bytes) -> StagedFile:
+    digest = hashlib.sha256(content).hexdigest()
+    return StagedFile(path=PurePosixPath(path), sha256=digest, content=content)
+
+
+def _stage_in_background(directory: Path, pipe: Path) -> threading.Thread:
+    """Begin to stage three files, of which the second comes when somebody writes into a pipe."""
+    os.mkfifo(pipe)
+    digest = hashlib.sha256(b"slow").hexdigest()
+    slow = StagedFile(
+        path=PurePosixPath("slow"), source=PurePosixPath(pipe), sha256=digest, mode=0o600
+    )
+    files = (_content("first", b"1"), slow, _content("in/last", b"3"))
+    thread = threading.Thread(target=lambda: stage(directory, files), daemon=True)
+    thread.start()
+    return thread
+
+
+def test_two_who_stage_one_directory_leave_it_whole(tmp_path: Path) -> None:
+    directory = tmp_path / "job" / "1"
+    first = _stage_in_background(directory, tmp_path / "one")
+    begun = eventually(lambda: _slow_ones(tmp_path / "job"))
+    second = _stage_in_background(directory, tmp_path / "two")
+    eventually(lambda: _slow_ones(tmp_path / "job") - begun)
+    for pipe, thread in (("one", first), ("two", second)):
+        (tmp_path / pipe).write_text("slow")
+        thread.join(20)
+        found = {entry.path: entry.size for entry in list_beneath(directory, 100)}
+        assert found == {"first": 1, "slow": 4, "in/last": 1}, pipe
+    assert os.listdir(tmp_path / "job") == ["1"]  # noqa: PTH208 - with hidden names
+
+
+def _slow_ones(folder: Path) -> set[int]:
+    """Say which files wait for their content."""
+    return {path.stat().st_ino for path in folder.glob("*/slow")}
+
+
+def test_a_staging_that_failed_leaves_nothing(tmp_path: Path) -> None:
+    good = _content("x", b"content")
+    bad = StagedFile(path=good.path, sha256=good.sha256, content=b"other")
+    with pytest.raises(SchedulerError, match="SHA-256"):
+        stage(tmp_path / "job", (bad,))
+    assert list(tmp_path.iterdir()) == []
+    stage(tmp_path / "job", (good,))
+    assert (tmp_path / "job" / "x").read_bytes() == b"content"
+
+
+@pytest.mark.parametrize("verb", ["stage", "remove"])
+def test_only_what_a_staging_left_long_ago_is_swept(tmp_path: Path, verb: str) -> None:
+    mark = "0123456789abcdef"
+    fresh, others = f".1.{mark}.part", (f".11.{mark}.part", f".1.{mark}", "11", "11.part")
+    old = (f".1.{mark[::-1]}.part", "1.part")
+    for name in (fresh, *others, *old):
+        (tmp_path / name / "in").mkdir(parents=True)
+        if name != fresh:
+            os.utime(tmp_path / name, (0, 0))
+    (tmp_path / f".1.{'f' * 16}.part").symlink_to(tmp_path / "11")
+    if verb == "stage":
+        stage(tmp_path / "1", (_content("x", b"content"),))
+    else:
+        FilesHere().remove(PurePosixPath(tmp_path / "1"))
+    assert not any((tmp_path / name).exists() for name in old)
+    assert all((tmp_path / name / "in").exists() for name in (fresh, *others))
