@@ -166,7 +166,7 @@ class Agent:
 
     def _receive_parts(self, parts: Parts) -> None:
         """Take all that was announced, also after an error, or the line would be out of step."""
-        trouble: OSError | None = None
+        trouble: OSError | ValueError | None = None
         while True:
             frame = self._line.receive()
             if "part" not in frame.document:
@@ -174,7 +174,7 @@ class Agent:
             if trouble is None:
                 try:
                     parts.add(str(frame.document["part"]), frame.blob)
-                except OSError as error:
+                except (OSError, ValueError) as error:
                     trouble = error
         if trouble is not None:
             raise SchedulerError(f"{self._base} cannot take the files: {trouble}")
@@ -234,6 +234,7 @@ class Agent:
             files.remove_tree(directory)
         except OSError as error:
             raise SchedulerError(f"{directory} cannot be removed: {error}") from error
+        files.sweep_parts(directory)
         return Frame(document={})
 
     # Slurm
@@ -317,8 +318,9 @@ class Parts:
         return {"source": PurePosixPath(self._folder / name)}
 
     def remove(self) -> None:
-        """Remove what lies on the disk."""
-        files.remove_tree(self._folder)
+        """Remove what lies on the disk; what cannot be removed now is swept later."""
+        with suppress(OSError, SchedulerError):
+            files.remove_tree(self._folder)
 
 
 class Line:
@@ -327,10 +329,14 @@ class Line:
     def __init__(self, incoming: int, outgoing: int) -> None:
         self.incoming = incoming
         self._outgoing = outgoing
+        self._exchange = 0
 
     def receive(self) -> Frame:
         """Wait for a request; end this process when none can come any more."""
-        return read_frame(self._exactly)
+        frame = read_frame(self._exactly)
+        # What follows a request, like the parts of a staging, has no number of its own.
+        self._exchange = frame.document.get("exchange", self._exchange)
+        return frame
 
     def _exactly(self, count: int) -> bytes:
         pieces = []
@@ -345,8 +351,9 @@ class Line:
         return b"".join(pieces)
 
     def send(self, frame: Frame) -> None:
-        """Answer."""
-        rest = memoryview(frame.encode())
+        """Answer, with the number of what was asked last."""
+        document = {**frame.document, "exchange": self._exchange}
+        rest = memoryview(Frame(document=document, blob=frame.blob).encode())
         while rest:
             rest = rest[os.write(self._outgoing, rest) :]
 
@@ -363,11 +370,12 @@ def _account() -> str:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what connections that were cut long ago had brought."""
-    with suppress(FileNotFoundError):
+    """Remove what connections that were cut long ago had brought, where that can be done."""
+    with suppress(OSError):
         for path in folder.iterdir():
-            if time.time() - path.stat().st_mtime > _OLD_S:
-                files.remove_tree(path)
+            with suppress(OSError, SchedulerError):
+                if time.time() - path.lstat().st_mtime > _OLD_S:
+                    files.remove_tree(path)
 
 
 def main() -> None:

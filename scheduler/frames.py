@@ -60,7 +60,7 @@ def read_frame(read_exactly: Callable[[int], bytes]) -> Frame:
     text, blob = read_exactly(text_bytes), read_exactly(blob_bytes)
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FrameError(f"a frame holds no JSON: {text[:80]!r}") from error
     if not isinstance(document, dict):
         raise FrameError(f"a frame holds no JSON object: {text[:80]!r}")

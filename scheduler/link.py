@@ -2,6 +2,7 @@
 
 A question that may be asked twice is asked again, once, when the line it went over was an old one:
 lines die while nobody talks. What may not be done twice is never sent again, whatever happened.
+Questions are numbered, and each answer says which it is of: a line that is out of step is given up.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ _SEND_S = 60.0
 _ANSWER_S = 30.0
 _FRESH_S = 5.0
 _CHUNK_BYTES = 1 << 20
+_UNREADABLE = (LookupError, TypeError, ValueError)
 _NOISE_BYTES = 1 << 20
 """How much a login shell may print before the agent speaks."""
 
@@ -70,6 +72,7 @@ class Link:
         self._lock = threading.RLock()
         self._stream: Stream | None = None
         self._rest = b""
+        self._number = 0
         self._used = 0.0
         self.hello: dict[str, Any] = {}
         """What the agent said of itself when it was last started."""
@@ -118,15 +121,27 @@ class Link:
 
         Parameters
         ----------
+        take
+            What it cannot read, as a KeyError or the like says, is the end of the line.
         timeout_s
             How long to wait for each answer.
         """
         with self._lock:
             with self._careful() as stream:
-                stream.send(Frame(document=document).encode(), _SEND_S)
+                self._send(stream, document)
                 while not _is_last(answer := self._receive(stream, timeout_s)):
-                    take(answer.document)
+                    with self.reading():
+                        take(answer.document)
             self._checked(answer)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Give the line up over an answer that cannot be read: the next may be none, either."""
+        try:
+            yield
+        except _UNREADABLE as error:
+            self.close()
+            raise LinkError(f"{self.name}: an answer cannot be read: {error!r}") from error
 
     def open(self) -> dict[str, Any]:
         """Make sure that an agent answers; say what it says of itself."""
@@ -144,11 +159,15 @@ class Link:
         self, document: dict[str, Any], parts: Callable[[], Iterable[Frame]], timeout_s: float
     ) -> Frame:
         with self._careful() as stream:
-            stream.send(Frame(document=document).encode(), _SEND_S)
+            self._send(stream, document)
             for part in parts():
                 stream.send(part.encode(), _SEND_S)
             answer = self._receive(stream, timeout_s)
         return self._checked(answer)
+
+    def _send(self, stream: Stream, document: dict[str, Any]) -> None:
+        self._number += 1
+        stream.send(Frame(document={**document, "exchange": self._number}).encode(), _SEND_S)
 
     @contextmanager
     def _careful(self) -> Iterator[Stream]:
@@ -178,7 +197,11 @@ class Link:
             piece, self._rest = self._rest[:count], self._rest[count:]
             return piece
 
-        return read_frame(exactly)
+        answer = read_frame(exactly)
+        number = answer.document.pop("exchange", None)
+        if number != self._number:
+            raise FrameError(f"an answer to question {number!r} came, not to {self._number}")
+        return answer
 
     def _more(self, stream: Stream, deadline: float) -> bytes:
         data = stream.receive(_CHUNK_BYTES, max(0.0, deadline - time.monotonic()))
@@ -231,6 +254,7 @@ class Link:
 
     def _drop(self) -> None:
         stream, self._stream = self._stream, None
+        self._number = 0  # of the greeting, with which the next line begins
         if stream is not None:
             stream.close()
 

@@ -126,7 +126,8 @@ class Slurm:
     def claim(self, directory: PurePosixPath, try_number: int, owner: str) -> str:
         """Take ``claim.<try>`` for an owner; answer who has it: that owner, or an earlier one."""
         answer = self._ask("claim", directory, try_number=try_number, owner=owner)
-        return str(answer.document["owner"])
+        with self._link.reading():
+            return str(answer.document["owner"])
 
     def traces(self, launches: Sequence[Launch]) -> list[Trace]:
         """Say what tries left in their directories, in one exchange."""
@@ -134,7 +135,8 @@ class Slurm:
         if not rows:
             return []
         answer = self._link.ask({"verb": "traces", "wanted": rows})
-        return [Trace(**row) for row in answer.document["traces"]]
+        with self._link.reading():
+            return [Trace(**row) for row in answer.document["traces"]]
 
     def read(
         self, directory: PurePosixPath, path: str, offset: int, limit_bytes: int
@@ -146,7 +148,9 @@ class Slurm:
         while True:
             wanted = min(limit_bytes, _READ_BYTES)
             answer = self._ask("read", directory, path=path, offset=offset, limit_bytes=wanted)
-            if not answer.document["found"]:
+            with self._link.reading():
+                found = answer.document["found"]
+            if not found:
                 return None
             pieces.append(answer.blob)
             limit_bytes -= len(answer.blob)
@@ -164,9 +168,10 @@ class Slurm:
         )
         found: dict[Reading, bytes | None] = {}
         end = 0
-        for number, size in answer.document["sizes"]:
-            start, end = end, end + (size or 0)
-            found[wanted[number]] = None if size is None else answer.blob[start:end]
+        with self._link.reading():
+            for number, size in answer.document["sizes"]:
+                start, end = end, end + (size or 0)
+                found[wanted[number]] = None if size is None else answer.blob[start:end]
         return found
 
     def listing(
@@ -174,10 +179,11 @@ class Slurm:
     ) -> list[FileEntry]:
         """List the files beneath a directory, sorted by path, without following links."""
         answer = self._ask("listing", directory, limit=limit, keep=keep)
-        return [
-            FileEntry(path=str(path), size=int(size), regular=bool(regular))
-            for path, size, regular in json.loads(answer.blob)
-        ]
+        with self._link.reading():
+            return [
+                FileEntry(path=str(path), size=int(size), regular=bool(regular))
+                for path, size, regular in json.loads(answer.blob)
+            ]
 
     def remove(self, directory: PurePosixPath) -> None:
         """Remove a job directory; one that is not there is no error."""
@@ -208,6 +214,8 @@ class Slurm:
         self, launches: Sequence[Launch], outcomes: dict[int, dict[str, Any]]
     ) -> None:
         def take(document: dict[str, Any]) -> None:
+            launches[int(document["number"])]  # an outcome of nothing that was sent is none
+            read_outcome(document)
             outcomes[int(document["number"])] = document
 
         self.count.add("sbatch", len(launches))
@@ -228,7 +236,7 @@ class Slurm:
         found: dict[str, list[JobReport]] = {}
         try:
             found = self.find([launches[number].marker for number in earlier])
-        except SchedulerError as error:
+        except (SchedulerError, LookupError, TypeError, ValueError) as error:
             doubt = f": {error}"
         for number in earlier:
             outcome = outcomes[number]
