@@ -38,6 +38,7 @@ from scheduler.base import FileEntry, Scheduler
 
 _CHUNK_BYTES = 4 << 20
 _EXIT_BYTES = 4096
+_STAGED = "job.sh"
 _MOST_FAULTS = 50
 _WORD = 40
 _TASK_FILE = re.compile(r"(result|manifest)\.(0|[1-9]\d{0,6})\.json")
@@ -68,6 +69,12 @@ class Collected:
     """
 
     faults: tuple[str, ...]
+
+    vouched: bool = True
+    """Whether the result of every task is as the manifest says that was written after it."""
+
+    gone: bool = False
+    """Whether the directory was looked for in vain."""
 
     @property
     def has_session(self) -> bool:
@@ -128,22 +135,40 @@ class Collector:
         found = [ref for entry in kept if (ref := fetched.files[entry]) is not None]
         refs = {ref.path: ref for ref in (*found, *stays)}
         files = sorted(refs.values(), key=lambda ref: ref.path)
-        told = 0
-        for manifest in self._manifests(scheduler, job, listing, faults):
-            told += 1
-            faults.extend(islice(_differences(manifest, refs), _MOST_FAULTS))
-        if told < job.attempt.tasks:
-            absent = job.attempt.tasks - told
-            faults.append(
-                f"{absent} of {job.attempt.tasks} tasks left no manifest that can be read"
-            )
+        vouched = self._compare(self._manifests(scheduler, job, listing, faults), job, refs, faults)
         results = tuple(self._results(job, files, faults))
         return Collected(
             files=tuple(files),
             complete=not faults,
             results=results,
             faults=tuple(faults[:_MOST_FAULTS]),
+            vouched=vouched,
         )
+
+    def _compare(
+        self,
+        manifests: Iterable[Document],
+        job: Job,
+        refs: Mapping[str, FileRef],
+        faults: list[str],
+    ) -> bool:
+        """Hold files against manifests; say whether these vouch for the result of each task."""
+        told, vouched = 0, set[str]()
+        for manifest in manifests:
+            told += 1
+            vouched |= _vouched(manifest, refs)
+            faults.extend(islice(_differences(manifest, refs), _MOST_FAULTS))
+        if told < job.attempt.tasks:
+            absent = job.attempt.tasks - told
+            faults.append(
+                f"{absent} of {job.attempt.tasks} tasks left no manifest that can be read"
+            )
+        return all(f"result.{number}.json" in vouched for number in job.attempt.numbers)
+
+    def finds_directory(self, scheduler: Scheduler, job: Job) -> bool:
+        """Whether what was staged there can be read: else it may lie on a disk that is away."""
+        directory = PurePosixPath(job.attempt.directory)
+        return scheduler.read(directory, _STAGED, 0, 1) is not None
 
     def exits(self, scheduler: Scheduler, job: Job) -> list[ExitRecord]:
         """Read the exit files of all tasks; those that are missing or damaged are left out."""
@@ -345,6 +370,20 @@ def _pieces(scheduler: Scheduler, directory: PurePosixPath, entry: FileEntry) ->
     while chunk := scheduler.read(directory, entry.path, offset, _CHUNK_BYTES):
         yield chunk
         offset += len(chunk)
+
+
+def _vouched(manifest: Document, files: Mapping[str, FileRef]) -> set[str]:
+    """Name the results that are as a manifest says."""
+    rows = (row for row in manifest["files"] if isinstance(row, dict))
+    named = ((row.get("path"), row.get("sha256")) for row in rows)
+    return {
+        path
+        for path, digest in named
+        if isinstance(path, str)
+        and _task_of(path) is not None
+        and path in files
+        and files[path].digest == digest
+    }
 
 
 def _differences(manifest: Document, files: Mapping[str, FileRef]) -> Iterator[str]:

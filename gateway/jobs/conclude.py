@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 import structlog
 from redis import RedisError
@@ -25,6 +26,7 @@ from gateway.jobs.follow import Follower
 from gateway.jobs.judge import close
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.models import Job, Wish, dataset_id
+from gateway.jobs.outcome import ExitRecord
 from gateway.jobs.reported import of_this_attempt
 from gateway.jobs.store import JobStore, StaleError
 from gateway.records import Document, now, to_document
@@ -39,7 +41,14 @@ _LEAST_BYTES = 4 << 20
 _TURN_S = 3.0
 """So long is fetched in a round for one owner: a hundred thousand files must not hold up others."""
 
+_PATIENCE = timedelta(days=1)
+"""So long a directory that cannot be read is waited for, with all that a job has left in it."""
+
 _log = structlog.get_logger("conclude")
+
+
+class _UnreadableError(Exception):
+    """What we staged ourselves cannot be read: nobody knows what else is there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,15 +113,26 @@ class Concluder:
             if len(self.begun) > _MOST_BEGUN:  # one whose job was deleted meanwhile, most likely
                 self.begun.pop(next(iter(self.begun)))
             return job
+        except _UnreadableError:
+            return self._wait_for_directory(job)
         finally:
             self.used_s[job.owner] += time.monotonic() - begun
+
+    def _wait_for_directory(self, job: Job) -> Job:
+        """Keep a job that has ended, with its scheduler's word, until it can be collected."""
+        stored = self.store.get(job.id)
+        known = outcome.waits_for_results_since(stored.attempt)
+        if known is not None and stored.attempt.state is job.attempt.state:
+            return stored
+        since = known or now()
+        _log.warning("directory unreadable", job=job.id, directory=job.attempt.directory)
+        return self.store.replace(outcome.results_wait(job, since, since + _PATIENCE))
 
     def _conclude(self, scheduler: Scheduler, job: Job, fetched: Fetched) -> Job:
         crash_point("collect-before")
         self.follower.finish(scheduler, job)
-        collected = self._collect(scheduler, job, fetched)
-        job = self._with_memory(job, collected.results)
-        exits = self._collector().exits(scheduler, job)
+        collected, exits = self._found(scheduler, job, fetched)
+        job = self._with_memory(outcome.waits_no_more(job), collected.results)
         crash_point("collect-after-files")
         dataset = self._dataset(job, collected)
         crash_point("collect-after-dataset")
@@ -136,6 +156,28 @@ class Concluder:
         for result in collected.results[:1]:
             self.told(job.cluster, result.get("versions"))
         return closed
+
+    def _found(
+        self, scheduler: Scheduler, job: Job, fetched: Fetched
+    ) -> tuple[Collected, list[ExitRecord]]:
+        """Fetch what a job left; of nothing, make sure that it is nothing.
+
+        A base that is not mounted, or a file server that is away, looks like an empty directory.
+
+        Raises
+        ------
+        _UnreadableError
+            When it may be there later. Who cancelled the job does not wait for it.
+        """
+        collected = self._collect(scheduler, job, fetched)
+        exits = self._collector().exits(scheduler, job)
+        if collected.complete or exits or self._collector().finds_directory(scheduler, job):
+            return collected, exits
+        since = outcome.waits_for_results_since(self.store.get(job.id).attempt) or now()
+        if job.wish is not Wish.CANCEL and now() - since < _PATIENCE:
+            raise _UnreadableError
+        faults = (words.unreadable(job.attempt.directory), *collected.faults)
+        return replace(collected, gone=True, faults=faults), exits
 
     def _with_memory(self, job: Job, results: Sequence[Document]) -> Job:
         """Take the job's own word for the memory that it took where its scheduler has none.

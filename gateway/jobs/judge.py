@@ -83,14 +83,13 @@ def _judged(
         return replace(attempt, reason="Stopped", reason_text=text)
     if attempt.state is not JobState.COMPLETED:
         return attempt if collected.results else _in_lines(attempt, exits)
-    if not collected.results:
-        return replace(
-            attempt,
-            state=JobState.FAILED,
-            reason="NoResult",
-            reason_text=words.NO_RESULT,
-            source="result",
-        )
+    return _completed(job, attempt, collected, kept)
+
+
+def _completed(job: Job, attempt: Attempt, collected: Collected, kept: int) -> Attempt:
+    """Hold the scheduler's word that all is well against what is there."""
+    if not collected.results or not (collected.vouched or job.elements):
+        return _without_result(attempt, collected)
     statuses = [result.get("status") for result in collected.results]
     if all(status == "failed" for status in statuses):
         text = attempt.verdict.text if attempt.verdict else words.NO_RESULT
@@ -102,7 +101,24 @@ def _judged(
             return _stopped(job, attempt, kept)
         text = words.time_limit(resumable=attempt.resumable)
         return replace(attempt, reason="TimeLimit", reason_text=text)
+    if not collected.vouched:
+        return replace(attempt, reason="Incomplete", reason_text=words.INCOMPLETE_ARRAY)
     return replace(attempt, reason_text=words.state_text(attempt.state))
+
+
+def _without_result(attempt: Attempt, collected: Collected) -> Attempt:
+    """Believe no number that no manifest vouches for, however well the script has ended."""
+    text = words.INCOMPLETE if collected.results else words.NO_RESULT
+    return replace(
+        attempt,
+        state=JobState.FAILED,
+        reason="NoResult",
+        reason_text=words.DIRECTORY_GONE if collected.gone else text,
+        source="result",
+        verdict=None,
+        chisq=None,
+        measured=None,
+    )
 
 
 def _in_lines(attempt: Attempt, exits: Sequence[ExitRecord]) -> Attempt:

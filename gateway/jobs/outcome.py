@@ -129,6 +129,33 @@ def stale(job: Job, why: str) -> Job:
     )
 
 
+def results_wait(job: Job, since: datetime, until: datetime) -> Job:
+    """Write down that a job has ended, and that its directory cannot be read: that ends nothing."""
+    attempt = job.attempt
+    return job.with_attempt(
+        tracking=Tracking.STALE,
+        tracking_since=since,
+        reason_text=words.results_wait(attempt.reason_text, attempt.directory, until),
+        error=words.unreadable(attempt.directory),
+    )
+
+
+def waits_for_results_since(attempt: Attempt) -> datetime | None:
+    """Say since when its directory could not be read; None when that is not what it waits for."""
+    waits = attempt.error == words.unreadable(attempt.directory)
+    return attempt.tracking_since if waits and attempt.tracking is Tracking.STALE else None
+
+
+def waits_no_more(job: Job) -> Job:
+    """Take back what was said while its directory could not be read."""
+    if waits_for_results_since(job.attempt) is None:
+        return job
+    text = words.without_wait(job.attempt.reason_text)
+    return job.with_attempt(
+        tracking=Tracking.FRESH, tracking_since=None, reason_text=text, error=""
+    )
+
+
 def in_line(job: Job, waiting: InLine) -> Job:
     """Write down that it waits in the gateway, and where in line."""
     return job.with_attempt(reason=line.REASON, reason_text=waiting.text)

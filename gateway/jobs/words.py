@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 
 from gateway.jobs.models import Job, Tracking
 from gateway.jobs.pending import END_REASONS, waiting_for
@@ -26,6 +27,7 @@ _STATES = {
     JobState.UNKNOWN: "The scheduler reports a state that this gateway does not know.",
 }
 
+_DIRECTORY = "its directory "
 _KILL = 9
 _SHELL_SIGNAL = 128
 _SUBMIT_LIMIT = re.compile(r"\b(?:Assoc|QOS)[A-Za-z]*Submit[A-Za-z]*Limit\b")
@@ -35,6 +37,14 @@ CANCELLED_BEFORE_START = "Cancelled before it had started."
 STOPPED = "Stopped early; the result was kept."
 STOPPED_WITHOUT_RESULT = "Stopped as asked, and it left no result: see its log."
 NO_RESULT = "It ended without a result: see its log."
+INCOMPLETE = (
+    "It ended without a complete result: what it left is kept, but nothing says that it is whole. "
+    "See its log."
+)
+INCOMPLETE_ARRAY = "It ended without a complete result of some of its tasks: see its log."
+DIRECTORY_GONE = (
+    "It ended, and nothing of its results is here: its directory is gone, or could not be read."
+)
 UNCERTAIN = "Handed over, no answer yet: it is looked for before anything else is tried."
 NOT_REACHED = "Waits to be handed over: its cluster cannot be reached now."
 RESTORED = "it was restored from files and is not at its cluster: run it again if you want it"
@@ -43,6 +53,27 @@ ADOPTED = "Submitted by hand and brought under watch: looking for it at its clus
 ADOPTED_NOTE = "Submitted by hand."
 KILLED = "It was killed (signal 9), most often because it took more memory than it had asked for."
 LOST = "The scheduler no longer knows it and it left no exit file; it is still being looked for."
+_WAITING = " Its results wait: "
+
+
+def unreadable(directory: str) -> str:
+    """Say why nothing can be fetched of a job that has ended.
+
+    >>> unreadable("/scratch/ada/j/1")
+    'its directory /scratch/ada/j/1 cannot be read at the moment'
+    """
+    return f"{_DIRECTORY}{directory[-500:]} cannot be read at the moment"
+
+
+def results_wait(text: str, directory: str, until: datetime) -> str:
+    """Say of a job that has ended, and why it has, that its directory is waited for."""
+    why = f"{unreadable(directory)}; it is tried again until {time_text(until)}, or until you"
+    return f"{without_wait(text)}{_WAITING}{why} cancel the job."
+
+
+def without_wait(text: str) -> str:
+    """Say only what was said before its directory was waited for."""
+    return text.partition(_WAITING)[0]
 
 
 def reason_text(report: JobReport) -> str:
@@ -151,6 +182,8 @@ def tracking_text(job: Job) -> str:
     if attempt.observed is not None:
         seen = f"last seen at {time_text(attempt.observed)} by {attempt.source or 'the scheduler'}"
     since = f" since {time_text(attempt.tracking_since)}" if attempt.tracking_since else ""
+    if attempt.state.final and attempt.error.startswith(_DIRECTORY):
+        return f"{seen}; it has ended, but{since} {attempt.error}"
     cluster = f"the cluster {job.cluster}"
     troubles = {
         Tracking.STALE: f"{cluster} cannot be reached{since}: {attempt.error or 'no answer'}",

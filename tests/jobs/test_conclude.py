@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -16,7 +17,7 @@ from gateway.datasets.blobs import BlobStore
 from gateway.datasets.models import FileRef
 from gateway.datasets.store import DatasetStore
 from gateway.errors import NoSpaceError, NotFoundError
-from gateway.jobs import judge, outcome
+from gateway.jobs import judge, outcome, words
 from gateway.jobs.backoff import Backoff
 from gateway.jobs.collect import Collected
 from gateway.jobs.conclude import Concluder
@@ -72,10 +73,11 @@ class Site:
         )
         directory = self.folder / "jobs" / job.id / "1"
         directory.mkdir(parents=True)
+        (directory / "job.sh").write_text("#!/bin/bash\n")
         for task, rows in results.items():
             text = json.dumps({"status": "partial", "elements": rows})
             (directory / f"result.{task}.json").write_text(text)
-            (directory / f"manifest.{task}.json").write_text('{"files": []}')
+            vouch(directory, task)
         job = job.with_attempt(directory=str(directory))
         self.concluder.store.add(job)
         reports = [
@@ -91,6 +93,14 @@ class Site:
         job = self.concluder.conclude(self.scheduler, self.ended(states, results, **changes))
         assert job.final
         return job
+
+
+def vouch(directory: Path, task: int) -> None:
+    """Write the manifest of a task, as its driver does at last."""
+    name = f"result.{task}.json"
+    content = (directory / name).read_bytes()
+    row = {"path": name, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    (directory / f"manifest.{task}.json").write_text(json.dumps({"files": [row]}))
 
 
 @pytest.fixture
@@ -356,7 +366,7 @@ def test_what_an_earlier_attempt_took_is_not_counted_again(site: Site) -> None:
     job = site.ended([C], {}, plan=plan, indices="1", number=2)
     folder = Path(job.attempt.directory)
     (folder / "result.1.json").write_bytes(result(99.0, 300))
-    (folder / "manifest.1.json").write_text('{"files": []}')
+    vouch(folder, 1)
     attempt = site.concluder.conclude(site.scheduler, job).attempt
     assert (attempt.cpu_s, attempt.cpu_over_s, attempt.max_rss_bytes) == (99.0, 100.0, 300 << 20)
     dataset = site.concluder.datasets.get(attempt.dataset or "")
@@ -422,3 +432,118 @@ def test_tasks_that_slurm_has_forgotten_are_counted_by_what_they_left(
     left = [outcome.ExitRecord(rc=rc, ended=None, task=task) for task, rc in enumerate(exits)]
 
     assert outcome.counted_by_files(attempt, left) == told
+
+
+def single(site: Site, state: JobState = C, wish: Wish = Wish.RUN) -> tuple[Job, Path]:
+    """Have a fit that left its result, its manifest and its exit file, as Slurm says that it is."""
+    job = make_job(stage=Stage.SUBMITTED, native_id="7", wish=wish)
+    directory = site.folder / "jobs" / job.id / "1"
+    directory.mkdir(parents=True)
+    (directory / "job.sh").write_text("#!/bin/bash\n")
+    (directory / "exit.0.json").write_text('{"rc": 0, "end": 1700000000}')
+    result = {"status": "done", "chisq": 1.5, "verdict": {"code": "good", "text": "It fits."}}
+    (directory / "result.0.json").write_text(json.dumps(result))
+    vouch(directory, 0)
+    job = job.with_attempt(directory=str(directory))
+    site.concluder.store.add(job)
+    return seen(job, state), directory
+
+
+def seen(job: Job, state: JobState = C) -> Job:
+    """Have Slurm say that it is so."""
+    report = JobReport(
+        native_id="7", task=None, marker=job.marker, state=state, raw_state=state.value
+    )
+    return outcome.observe(job, [report])
+
+
+def test_a_job_whose_directory_is_away_is_not_closed_and_has_its_results_when_it_is_back(
+    site: Site, tmp_path: Path
+) -> None:
+    job, directory = single(site)
+    directory.parent.rename(tmp_path / "away")  # as a base that is not mounted
+    held = site.concluder.conclude(site.scheduler, job)
+    assert (held.final, held.attempt.state, held.attempt.tracking) == (False, C, Tracking.STALE)
+    assert f"its directory {directory} cannot be read at the moment" in held.attempt.reason_text
+    assert "cannot be reached" not in words.tracking_text(held)
+    assert site.concluder.store.get(job.id) == held
+
+    again = site.concluder.conclude(site.scheduler, seen(held))
+    assert again.attempt.tracking is Tracking.FRESH, "it is not looked for again at once"
+    site.clock.now += 100
+    again = site.concluder.conclude(site.scheduler, seen(held))
+    assert (again.version, again.attempt.tracking_since) == (
+        held.version,
+        held.attempt.tracking_since,
+    ), "told once"
+
+    (tmp_path / "away").rename(directory.parent)
+    site.clock.now += 100
+    forgotten = site.concluder.store.get(job.id)  # its scheduler says nothing any more
+    closed = site.concluder.conclude(site.scheduler, forgotten).attempt
+    assert (closed.state, closed.reason_text, closed.chisq) == (C, "Finished.", 1.5)
+    assert (closed.tracking, closed.tracking_since, closed.error) == (Tracking.FRESH, None, "")
+    assert site.concluder.datasets.get(closed.dataset or "").complete
+
+
+@pytest.mark.parametrize("state", [C, JobState.TIMEOUT])
+def test_a_directory_that_is_gone_is_waited_for_a_day(
+    site: Site, tmp_path: Path, state: JobState
+) -> None:
+    job, directory = single(site, state)
+    plain = job.attempt.reason_text
+    directory.parent.rename(tmp_path / "away")
+    held = site.concluder.conclude(site.scheduler, job)
+    assert held.attempt.reason_text.startswith(f"{plain} Its results wait: ")
+    almost = now() - timedelta(hours=23)
+    held = site.concluder.store.replace(held.with_attempt(tracking_since=almost))
+    site.clock.now += 100
+    assert not site.concluder.conclude(site.scheduler, held).final
+
+    held = site.concluder.store.get(job.id)
+    held = site.concluder.store.replace(
+        held.with_attempt(tracking_since=almost - timedelta(hours=2))
+    )
+    site.clock.now += 100
+    closed = site.concluder.conclude(site.scheduler, held)
+    assert closed.final
+    assert "cannot be read" in closed.attempt.error
+    if state is C:
+        assert (closed.attempt.state, closed.attempt.reason) == (F, "NoResult")
+        assert "its directory is gone" in closed.attempt.reason_text
+    else:
+        assert (closed.attempt.state, closed.attempt.reason_text) == (state, plain)
+
+
+def test_who_cancels_a_job_does_not_wait_for_its_directory(site: Site, tmp_path: Path) -> None:
+    job, directory = single(site, X, Wish.CANCEL)
+    directory.parent.rename(tmp_path / "away")
+    closed = site.concluder.conclude(site.scheduler, job)
+    assert (closed.final, closed.attempt.state) == (True, X)
+
+
+@pytest.mark.parametrize("manifest", [None, "no", '{"files": []}', "other"])
+def test_no_number_is_shown_that_no_manifest_vouches_for(site: Site, manifest: str | None) -> None:
+    job, directory = single(site)
+    left = directory / "manifest.0.json"
+    if manifest == "other":
+        (directory / "result.0.json").write_text('{"status": "done", "chisq": 1}')
+    elif manifest is None:
+        left.unlink()
+    else:
+        left.write_text(manifest)
+    closed = site.concluder.conclude(site.scheduler, job).attempt
+    assert (closed.state, closed.reason) == (F, "NoResult")
+    assert closed.reason_text == words.INCOMPLETE
+    assert (closed.chisq, closed.verdict) == (None, None)
+    dataset = site.concluder.datasets.get(closed.dataset or "")
+    assert [ref.path for ref in dataset.files] == ["result.0.json"], "what it left is kept"
+    assert not dataset.complete or manifest == '{"files": []}'
+
+
+def test_an_array_of_which_a_task_left_no_manifest_says_so(site: Site) -> None:
+    job = site.ended([C, C], {0: [DONE], 1: [DONE]})
+    Path(job.attempt.directory, "manifest.1.json").unlink()
+    closed = site.concluder.conclude(site.scheduler, job).attempt
+    assert (closed.state, closed.reason) == (C, "Incomplete")
+    assert closed.reason_text == words.INCOMPLETE_ARRAY
