@@ -264,6 +264,16 @@ def _act_on_wish(job: Job, attempt: Attempt, reports: Sequence[JobReport]) -> Ac
         return CancelIt(native_ids=(native_id,))
     if job.wish is Wish.STOP:
         if any(report.state is JobState.RUNNING for report in reports):
-            return StopIt(native_id=native_id) if attempt.stop_sent is None else None
+            return StopIt(native_id=native_id) if _must_hear(attempt, reports) else None
         return CancelIt(native_ids=(native_id,))
     return None
+
+
+def _must_hear(attempt: Attempt, reports: Sequence[JobReport]) -> bool:
+    """Whether a wish to stop is to be told: once, and again to what was requeued since.
+
+    Not by the time of its start, which another clock has told.
+    """
+    if attempt.stop_sent is None or any(report.state is JobState.PENDING for report in reports):
+        return True
+    return max(report.restarts for report in reports) > attempt.restarts

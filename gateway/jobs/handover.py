@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import PurePosixPath
 
@@ -130,11 +131,21 @@ class HandOver:
         return [job for job in jobs if job.id not in old or job.id in there]
 
     def _submit(self, scheduler: Scheduler, jobs: Sequence[Job]) -> dict[str, Submission]:
-        """Call once for all; again for a part only if that failed, and the lock of a try holds."""
+        """Call once for all; again for a part only if that failed, and the lock of a try holds.
+
+        Who was in a call that failed may have been submitted by it: if the next one says that
+        nothing was begun, it speaks of itself alone.
+        """
+        called: set[str] = set()
 
         def call(some: Sequence[Job]) -> list[tuple[str, Submission]]:
-            outcomes = scheduler.submit([launch_of(job) for job in some])
-            return list(zip((job.id for job in some), outcomes, strict=True))
+            launches = [launch_of(job) for job in some]
+            again = called.intersection(job.id for job in some)
+            called.update(job.id for job in some)
+            return [
+                (job.id, _doubted(outcome) if job.id in again else outcome)
+                for job, outcome in zip(some, scheduler.submit(launches), strict=True)
+            ]
 
         unknown: dict[str, Submission] = {job.id: Uncertain(text=_NO_OUTCOME) for job in jobs}
         return {**unknown, **dict(self._care.apart(jobs, call))}
@@ -161,3 +172,7 @@ class HandOver:
                 reason_text=words.state_text(JobState.PENDING),
             )
         )
+
+
+def _doubted(outcome: Submission) -> Submission:
+    return replace(outcome, begun=True) if isinstance(outcome, Uncertain) else outcome

@@ -7,7 +7,8 @@ job of which nobody knows whether it was submitted.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -26,6 +27,9 @@ a little."""
 
 Reports = Mapping[str, list[JobReport]]
 """By native id."""
+
+_Wished = tuple[str, int, Wish]
+"""Of which job, and of which of its attempts."""
 
 
 @dataclass(kw_only=True)
@@ -48,6 +52,9 @@ class Inquiry:
         self._expected: dict[Place, set[str]] = defaultdict(set)
         """Jobs whose end their own files have told, or that somebody wants to end."""
 
+        self._heard: dict[Place, set[_Wished]] = {}
+        """What somebody wants, and what a question was asked for already."""
+
     def is_due(self, place: Place, jobs: Sequence[Job]) -> bool:
         """Whether it is time to ask a place, or somebody wants one of its jobs to end."""
         if place.cluster not in self._settings.clusters:
@@ -55,17 +62,27 @@ class Inquiry:
         return any(job.wish is not Wish.RUN for job in jobs) or self._pace(place).due()
 
     def ask(self, place: Place, scheduler: Scheduler, jobs: Sequence[Job]) -> Reports | None:
-        """Ask how jobs are if it is time to; None when it is not."""
+        """Ask how jobs are if it is time to; None when it is not.
+
+        Whoever wants a job to end does not wait until others' questions are a minute old: each wish
+        lets one question go past the ceiling. To cancel without any would be quicker, and wrong:
+        Slurm gives ids away again, and only a report under its own name says that one is a job's.
+        """
         pace = self._pace(place)
         pace.spend(max(0, scheduler.questions - self._questions.get(place, scheduler.questions)))
         self._questions[place] = scheduler.questions
         last = self._asked.get(place)
+        wishes = _wishes(jobs)
+        fresh = wishes - self._heard.get(place, set())
         wished = {job.id for job in jobs if last and _is_wished(job, last)}
+        wished |= {job for job, _, _ in fresh}
         self._expected[place] |= wished
         if wished:
             pace.hurry()
-        if not pace.due():
+        if not pace.due(urgent=bool(fresh)):
             return None
+        # Before the answer: one that does not come is waited for as all others are.
+        self._heard[place] = wishes
         self._asked[place] = now()
         reports = _reports(scheduler, jobs)
         calls = scheduler.questions - self._questions[place]
@@ -76,6 +93,19 @@ class Inquiry:
         if not self._expected[place]:
             pace.settle()
         return reports
+
+    @contextmanager
+    def ordering(self, place: Place, scheduler: Scheduler) -> Iterator[None]:
+        """Leave the calls made meanwhile out of the pace: orders ask nothing, and never wait.
+
+        They are counted with all others where calls are shown.
+        """
+        before = scheduler.questions
+        known = self._questions.get(place, before)
+        try:
+            yield
+        finally:
+            self._questions[place] = known + scheduler.questions - before
 
     def running(self, job: Job) -> list[int]:
         """Say which tasks of a job ran when its cluster was last asked."""
@@ -199,6 +229,11 @@ def _reports(scheduler: Scheduler, jobs: Sequence[Job]) -> Reports:
         if job.attempt.stage is Stage.SUBMITTED and job.attempt.native_id
     ]
     return scheduler.states(ids) if ids else {}
+
+
+def _wishes(jobs: Sequence[Job]) -> set[_Wished]:
+    wishes: set[_Wished] = {(job.id, job.attempt.number, job.wish) for job in jobs}
+    return {one for one in wishes if one[2] is not Wish.RUN}
 
 
 def _is_wished(job: Job, since: datetime) -> bool:

@@ -7,6 +7,7 @@ does; an end seen there pulls the next question forward.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -16,6 +17,9 @@ _MINUTE_S = 60.0
 _GROWTH = 1.5
 _HURRY_S = (0.3, 1.0, 3.0)
 """After an end was seen in a job's files: its scheduler needs a moment to know of it, too."""
+
+_APART_S = 5.0
+"""Between two questions past the ceiling: a wish of another user waits no longer than that."""
 
 _SPARE = 6
 """A beginning may pull a question forward while no more than this part of a minute's calls is
@@ -33,7 +37,8 @@ class PaceLimits:
     """Between two questions while nothing does."""
 
     calls_per_minute: int
-    """Commands of the scheduler that questions may take in any minute; 0: as many as it takes."""
+    """Commands of the scheduler that questions may take in any minute, but for urgent ones; 0: as
+    many as it takes."""
 
 
 class Pace:
@@ -51,14 +56,20 @@ class Pace:
         self._last = self._next = clock()
         self._hurried = len(_HURRY_S)
         self._calls: deque[float] = deque()
+        self._passed = -math.inf
+        """When a question was last asked past the ceiling."""
 
-    def due(self) -> bool:
-        """Whether to ask now."""
-        return self._clock() >= self._next and not self._spent()
+    def due(self, *, urgent: bool = False) -> bool:
+        """Whether to ask now; what is urgent may go past the ceiling, now and then."""
+        moment = self._clock()
+        may_pass = urgent and moment - self._passed >= _APART_S
+        return moment >= self._next and (may_pass or not self._spent())
 
     def asked(self, *, changed: bool, calls: int = 1) -> None:
         """Note a question, what it cost, and whether the answer said anything new."""
         moment = self._clock()
+        if self._spent():
+            self._passed = moment
         self.spend(calls)
         grown = self._pause_s * _GROWTH
         self._pause_s = self._limits.least_s if changed else min(grown, self._limits.most_s)

@@ -45,6 +45,7 @@ _PASSES = 12
 
 _log = structlog.get_logger("reconcile")
 _HANDS_OVER = (steps.StageIt, steps.SubmitIt, steps.NextTry)
+_ORDERS = (steps.CancelIt, steps.StopIt)
 _SETTLED = (steps.Wait, steps.Update, steps.Missing, steps.LookAgain, steps.DecideByFiles)
 
 
@@ -282,6 +283,8 @@ class Reconciler:
             return self._hand_over.submit(scheduler, tries, [pair.job for pair in pairs])
         if kind is steps.Update:
             return self._update_all(pairs)
+        if kind in _ORDERS:
+            return self._order(scheduler, pairs)
         done = [self._care.safely(pair.job, partial(self._step, scheduler, pair)) for pair in pairs]
         return [job for job in done if job is not None]
 
@@ -308,12 +311,6 @@ class Reconciler:
     def _step_submitted(self, scheduler: Scheduler, pair: _Pair) -> Job | None:
         job = pair.job
         match pair.action:
-            case steps.CancelIt(native_ids=native_ids):
-                scheduler.cancel(native_ids)
-                self._update(job, pair.evidence)
-            case steps.StopIt(native_id=native_id):
-                scheduler.signal([native_id], "USR1")
-                self._store.replace(job.with_attempt(stop_sent=now()))
             case steps.Missing():
                 self._store.replace(outcome.missing(job))
             case steps.DecideByFiles():
@@ -321,6 +318,34 @@ class Reconciler:
             case steps.Collect():
                 return self._concluder.conclude(scheduler, self._last_word(job, pair.evidence))
         return None
+
+    def _order(self, scheduler: Scheduler, pairs: Sequence[_Pair]) -> list[Job]:
+        """Have many jobs cancelled, or many stopped, in one call; then write it down of each.
+
+        Both may be said twice: who is in the way of a call is found, and the others go on.
+        """
+        by_id = {pair.job.id: pair for pair in pairs}
+        done = self._care.apart(
+            [pair.job for pair in pairs],
+            lambda some: self._call(scheduler, [by_id[job.id] for job in some]),
+        )
+        if done and isinstance(done[0].action, steps.CancelIt):
+            return self._update_all(done)
+        seen = {pair.job.id: pair.evidence.reports for pair in done}
+        # With what was seen: who is requeued later is known by that, and told again.
+        return self._care.replace_all(
+            [pair.job for pair in done],
+            lambda job: outcome.observe(job, seen[job.id]).with_attempt(stop_sent=now()),
+        )
+
+    def _call(self, scheduler: Scheduler, pairs: list[_Pair]) -> list[_Pair]:
+        if stopped := [p.action.native_id for p in pairs if isinstance(p.action, steps.StopIt)]:
+            scheduler.signal(stopped, "USR1")
+        ended = [p.action.native_ids for p in pairs if isinstance(p.action, steps.CancelIt)]
+        if ended:
+            with self._inquiry.ordering(place_of(pairs[0].job), scheduler):
+                scheduler.cancel([one for ids in ended for one in ids])
+        return pairs
 
     def _update_all(self, pairs: Sequence[_Pair]) -> list[Job]:
         """Write down what is new of jobs; most were only seen once more, as they were."""
@@ -336,11 +361,6 @@ class Reconciler:
                 same.append(job)
         self._store.seen(same)
         return self._care.replace_all(fresh, lambda job: news[job.id])
-
-    def _update(self, job: Job, evidence: Evidence) -> None:
-        observed = outcome.observe(job, evidence.reports)
-        if outcome.is_news(job, observed):
-            self._store.replace(observed)
 
     def _last_word(self, job: Job, evidence: Evidence) -> Job:
         return outcome.observe(job, evidence.reports) if evidence.reports else job

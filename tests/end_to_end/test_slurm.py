@@ -12,7 +12,7 @@ import pytest
 from gateway.jobs.expert import Expert
 from gateway.jobs.script import render_script
 from gateway.records import now
-from tests.end_to_end.slurm_admin import folder_of, running, starts
+from tests.end_to_end.slurm_admin import folder_of, named, running, starts
 from tests.end_to_end.slurm_site import slurm_gateway
 from tests.fitters.job_folder import slow_line
 from tests.helpers import eventually
@@ -243,7 +243,9 @@ def test_what_is_asked_for_by_slurms_names_is_what_slurm_gives(cluster: Cluster,
     assert {api.wait(job)["state"] for job in (one, other)} == {"CANCELLED"}
 
 
-def test_a_frozen_controller_makes_one_job_not_two(cluster: Cluster, api: Api) -> None:
+def test_a_frozen_controller_makes_one_job_not_two(
+    cluster: Cluster, site: LiveGateway, api: Api
+) -> None:
     cluster.freeze()
     try:
         job = api.submit(kind="dummy", options={"seconds": 0, "steps": 1})["id"]
@@ -257,8 +259,8 @@ def test_a_frozen_controller_makes_one_job_not_two(cluster: Cluster, api: Api) -
 
     ended = api.wait(job, within_s=120)
     assert ended["state"] == "COMPLETED"
-    rows = cluster.run("squeue", "-h", "-t", "all", "-n", f"gw-{job}-1", "-o", "%i").split()
-    assert len(set(rows)) <= 1
+    assert named(cluster, job) == [ended["native_id"]]
+    assert starts(site, job) == 1
 
 
 def test_a_job_that_can_never_start_says_so_and_another_is_asked_for(

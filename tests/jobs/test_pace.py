@@ -143,6 +143,21 @@ def test_calls_for_something_else_take_from_the_same_minute(clock: Clock) -> Non
     assert questions(pace, clock, 5)[0] == pytest.approx(1.0, abs=0.25)
 
 
+def test_what_is_urgent_goes_past_the_ceiling_once_in_five_seconds(clock: Clock) -> None:
+    pace = Pace(SLURM, clock)
+    pace.spend(6)
+    asked: list[float] = []
+    for _ in range(300):
+        pace.hurry()
+        assert not pace.due(), "what is not urgent waits"
+        if pace.due(urgent=True):
+            asked.append(clock.now - 1000)
+            pace.asked(changed=True)
+        clock.now = round(clock.now + 0.1, 1)
+
+    assert asked == pytest.approx([0, 5, 10, 15, 20, 25], abs=0.5)
+
+
 def test_on_ones_own_host_each_round_asks(clock: Clock) -> None:
     local = Pace(PaceLimits(least_s=0.0, most_s=0.0, calls_per_minute=0), clock)
 

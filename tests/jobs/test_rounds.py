@@ -185,6 +185,7 @@ def test_who_only_waits_for_news_is_left_alone_until_it_is_time_for_some(
         site.store.add(job := site.planned(seconds=600))
         assert site.reconciler.round() == 1
         assert site.store.get(job.id).attempt.stage is Stage.SUBMITTED
+        site.reconciler.round()  # the first question, which is due at once
 
         site.store.add(another := site.planned())
         taken.clear()
