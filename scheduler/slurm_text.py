@@ -33,6 +33,9 @@ _PRINTED_ID = re.compile(
 
 _MOST_TASKS = 4_000_001  # Slurm's own greatest MaxArraySize
 
+_TAKEN = "REVOKED"
+"""Another cluster of a federation took it: it will not run here."""
+
 _FOLDED = {
     "CONFIGURING": JobState.PENDING,
     "POWER_UP_NODE": JobState.PENDING,
@@ -48,6 +51,7 @@ _FOLDED = {
     "UPDATE_DB": JobState.RUNNING,
     "STAGE_OUT": JobState.RUNNING,
     "STOPPED": JobState.SUSPENDED,
+    _TAKEN: JobState.CANCELLED,
     "LAUNCH_FAILED": JobState.FAILED,
     "RECONFIG_FAIL": JobState.FAILED,
 }
@@ -87,6 +91,8 @@ def parse_state(text: str) -> JobState:
 
     >>> parse_state("CANCELLED by 1000").value, parse_state("COMPLETING").value
     ('CANCELLED', 'RUNNING')
+    >>> parse_state("REVOKED").value
+    'CANCELLED'
     >>> parse_state("A_WORD_OF_SLURM_30").value, parse_state("").value
     ('UNKNOWN', 'UNKNOWN')
     """
@@ -162,6 +168,11 @@ def parse_sacct(text: str, separator: str) -> list[JobReport]:
     >>> (report,) = parse_sacct(f"{again}\n{first}\n", "|")
     >>> report.state.value, report.restarts, report.ended.timestamp(), report.cpus
     ('COMPLETED', 1, 40.0, 2)
+    >>> taken = "|".join(["7", "REVOKED", "None", "0:0", "Unknown", "20", "1", "2", "gw-1-1"])
+    >>> [(one.state.value, one.restarts) for one in parse_sacct(f"{again}\n{taken}\n", "|")]
+    [('COMPLETED', 0)]
+    >>> [(one.state.value, one.restarts) for one in parse_sacct(f"{taken}\n", "|")]
+    [('CANCELLED', 0)]
     """
     runs: dict[tuple[object, ...], list[tuple[float, JobReport]]] = {}
     for fields in _rows(text, separator, len(SACCT_FIELDS)):
@@ -174,13 +185,13 @@ def parse_sacct(text: str, separator: str) -> list[JobReport]:
             began = _instant(start)
             rank = began.timestamp() if began else float("inf")
             runs.setdefault(key, []).append((rank, report))
-    return [
-        report
-        for found in runs.values()
-        for report in _unfolded(
-            replace(max(found, key=lambda run: run[0])[1], restarts=len(found) - 1)
-        )
-    ]
+    return [report for found in runs.values() for report in _unfolded(_last(found))]
+
+
+def _last(runs: Sequence[tuple[float, JobReport]]) -> JobReport:
+    """Choose the last run of a job; a row of a cluster that another took it from is none."""
+    own = [run for run in runs if run[1].raw_state != _TAKEN] or runs
+    return replace(max(own, key=lambda run: run[0])[1], restarts=len(own) - 1)
 
 
 def _unfolded(report: JobReport) -> list[JobReport]:

@@ -154,7 +154,7 @@ def test_a_site_without_accounting_knows_what_is_in_the_queue_and_nothing_else(
     assert slurm.read(job.directory, "exit.0.json", 0, 8) == b'{"rc": 3'
 
 
-@pytest.mark.parametrize("word", ["PREEMPTED", "REVOKED", "A_WORD_OF_SLURM_30"])
+@pytest.mark.parametrize("word", ["PREEMPTED", "A_WORD_OF_SLURM_30"])
 def test_what_may_yet_run_again_or_has_no_meaning_here_is_no_end(
     past: Past, tmp_path: Path, word: str
 ) -> None:
@@ -163,6 +163,17 @@ def test_what_may_yet_run_again_or_has_no_meaning_here_is_no_end(
     with slurm_here(replace(slurm_config(past.cluster), programs=programs)) as slurm:
         (row,) = slurm.states([past.job_id])[past.job_id]
         assert (row.state, row.raw_state, row.source) == (JobState.UNKNOWN, word, "sacct")
+
+
+def test_what_another_cluster_of_a_federation_took_has_ended_here(
+    past: Past, tmp_path: Path
+) -> None:
+    programs = wrapped_commands(
+        tmp_path / "bin", "sacct", '/usr/bin/sacct "$@" | sed s/FAILED/REVOKED/'
+    )
+    with slurm_here(replace(slurm_config(past.cluster), programs=programs)) as slurm:
+        (row,) = slurm.states([past.job_id])[past.job_id]
+        assert (row.state, row.raw_state, row.source) == (JobState.CANCELLED, "REVOKED", "sacct")
 
 
 def test_a_preempted_job_has_five_minutes_to_be_requeued() -> None:
