@@ -44,6 +44,11 @@ _TURN_S = 3.0
 _PATIENCE = timedelta(days=1)
 """So long a directory that cannot be read is waited for, with all that a job has left in it."""
 
+_CAUSE = timedelta(hours=2)
+"""So long the accounting may be silent before a signal is taken for all that there is to know."""
+
+_SEEK_AGAIN_S = 900.0
+
 _log = structlog.get_logger("conclude")
 
 
@@ -71,6 +76,11 @@ class Concluder:
     begun: dict[str, Fetched] = field(default_factory=dict)
     """What there is already of attempts whose files take more than a turn, by dataset."""
 
+    sought: dict[str, float] = field(default_factory=dict)
+    """When those were looked for by name last that were not there, by their names."""
+
+    clock: Callable[[], float] = time.monotonic
+
     used_s: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     """How long was fetched in this round, by owner."""
 
@@ -83,13 +93,25 @@ class Concluder:
         if job.wish is Wish.CANCEL:
             self._cancel_by_name(scheduler, job)
         decided = outcome.by_exit_files(job, self._collector().exits(scheduler, job))
+        since = job.attempt.tracking_since
+        if outcome.was_killed(decided) and since is not None and now() - since < _CAUSE:
+            told = job.with_attempt(reason_text=words.CAUSE_AWAITED)
+            return self.store.replace(told) if told != job else job
         if decided.attempt.state.final:
             return self.conclude(scheduler, decided)
         return self.store.replace(decided) if decided != job else job
 
     def _cancel_by_name(self, scheduler: Scheduler, job: Job) -> None:
-        """End what is there under its name after all: its id may be another job's by now."""
+        """End what is there under its name after all: its id may be another job's by now.
+
+        In vain it is looked for only now and then: each look takes of its cluster's few calls.
+        """
+        if self.clock() - self.sought.get(job.marker, -_SEEK_AGAIN_S) < _SEEK_AGAIN_S:
+            return
+        self.sought.pop(job.marker, None)
         reports = scheduler.find([job.marker]).get(job.marker, [])
+        if not reports:
+            self.sought[job.marker] = self.clock()
         if alive := sorted({one.native_id for one in reports if not one.state.final}):
             scheduler.cancel(alive)
 

@@ -167,7 +167,8 @@ def in_line(
     queues: dict[str, deque[Job]] = defaultdict(deque)
     for job in sorted(jobs, key=_first):
         if job.attempt.stage not in _here(limits):
-            load.add(job)
+            if job.attempt.tracking is not Tracking.LOST:  # nobody knows that it holds anything
+                load.add(job)
         elif job.wish is Wish.RUN:  # who gives up waits for nothing
             queues[job.owner].append(job)
     return _let_go(load, queues)

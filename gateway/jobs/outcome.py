@@ -289,6 +289,16 @@ def by_exit_files(job: Job, exits: Sequence[ExitRecord]) -> Job:
     )
 
 
+def was_killed(job: Job) -> bool:
+    """Whether a job's own files know of its end only that a signal made it.
+
+    The ends of its time, of its memory and of its node look alike there.
+    """
+    attempt = job.attempt
+    by_signal = (attempt.exit_code or 0) > _SHELL_SIGNAL
+    return attempt.state is JobState.FAILED and attempt.source == "exit file" and by_signal
+
+
 def counted_by_files(attempt: Attempt, exits: Sequence[ExitRecord]) -> dict[str, int]:
     """Count tasks of an array, of which their scheduler has forgotten some, by what they left.
 

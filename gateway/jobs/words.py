@@ -52,7 +52,14 @@ NOT_SENT_AGAIN = f"Not handed over again: {RESTORED}."
 ADOPTED = "Submitted by hand and brought under watch: looking for it at its cluster."
 ADOPTED_NOTE = "Submitted by hand."
 KILLED = "It was killed (signal 9), most often because it took more memory than it had asked for."
-LOST = "The scheduler no longer knows it and it left no exit file; it is still being looked for."
+CAUSE_AWAITED = (
+    "It has ended: a signal killed it, and its scheduler has not said why. That is waited for, two "
+    "hours at most."
+)
+LOST = (
+    "The scheduler no longer knows it and it left no exit file; it is still being looked for. It keeps "
+    "no other job waiting, and can be deleted."
+)
 _WAITING = " Its results wait: "
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from gateway.jobs import ran
 from gateway.jobs.line import cpus_of, cpus_of_task
-from gateway.jobs.models import Attempt, Job, Stage
+from gateway.jobs.models import Attempt, Job, Stage, Tracking
 from gateway.jobs.spent import Spent
 from gateway.policy import windows
 from gateway.policy.models import Holder, Policy
@@ -34,7 +34,7 @@ class Ration:
         self._refused: dict[tuple[str, str, str], str] = {}
         living = list(jobs)
         for job in living:
-            if job.attempt.stage is not Stage.NONE:
+            if job.attempt.stage is not Stage.NONE and job.attempt.tracking is not Tracking.LOST:
                 self.add(job)
         holders = {one.key: one for job in living for one in self._holders(job)}
         self._hours |= used_hours(policy, list(holders.values()), living, spent, moment)
@@ -155,7 +155,12 @@ def _spent_hours(limited: list[Holder], spent: Spent, moment: datetime) -> Mappi
 
 
 def _running_hours(attempt: Attempt, holder: Holder, moment: datetime) -> float:
-    """Say what a job that lives has used until now, of what counts for a holder."""
+    """Say what a job that lives has used until now, of what counts for a holder.
+
+    One that is lost, until it was last seen: nobody knows that it ran longer.
+    """
+    if attempt.tracking is Tracking.LOST:
+        moment = min(moment, attempt.observed or moment)
     window = _window(holder)
     since = windows.midnight(windows.begin(window, moment)) if window else None
     seconds = ran.until_now_s(attempt, since, moment)

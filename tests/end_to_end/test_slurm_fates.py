@@ -172,7 +172,7 @@ def test_what_ended_unseen_is_told_by_its_own_files_or_the_accounting_and_by_no_
         eventually(lambda: not any(raw_state(cluster, one) for one in ids), what="Slurm to forget")
         account_as_out_of_memory(cluster, ids[2])
         # Slurm kills the script with its program, or a moment later, when it has told of an end.
-        (folder_of(site, eaten) / "exit.0.json").unlink(missing_ok=True)
+        (folder_of(site, eaten) / "exit.0.json").write_text('{"rc": 137}')
         first = min(ids, key=int)
         give_ids_again(cluster, int(first))
         eventually(lambda: not raw_state(cluster, first), what="Slurm to forget it again")
@@ -181,6 +181,7 @@ def test_what_ended_unseen_is_told_by_its_own_files_or_the_accounting_and_by_no_
 
     ends = [api.wait(job) for job in (done, unwanted)]
     assert [(one["state"], one["source"]) for one in ends] == [("COMPLETED", "exit file")] * 2
+    eventually(lambda: "a signal killed it" in api.job(eaten)["reason_text"])
     assert not api.job(eaten)["final"]
     cluster.start_slurmdbd()
     end = api.wait(eaten)

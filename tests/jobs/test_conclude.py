@@ -547,3 +547,46 @@ def test_an_array_of_which_a_task_left_no_manifest_says_so(site: Site) -> None:
     closed = site.concluder.conclude(site.scheduler, job).attempt
     assert (closed.state, closed.reason) == (C, "Incomplete")
     assert closed.reason_text == words.INCOMPLETE_ARRAY
+
+
+def test_what_a_signal_killed_waits_for_the_accounting_to_say_why(site: Site) -> None:
+    missing = {"tracking": Tracking.UNCONFIRMED, "tracking_since": now() - timedelta(minutes=20)}
+    job, directory = single(site, JobState.RUNNING)
+    (directory / "exit.0.json").write_text('{"rc": 143}')
+    job = site.concluder.store.replace(job.with_attempt(**missing))
+    held = site.concluder.by_files(site.scheduler, job)
+    assert (held.final, held.attempt.state) == (False, JobState.RUNNING)
+    assert held.attempt.reason_text == words.CAUSE_AWAITED
+    assert site.concluder.by_files(site.scheduler, held) == held, "told once"
+    told = site.concluder.conclude(site.scheduler, seen(held, JobState.TIMEOUT)).attempt
+    assert (told.state, told.reason_text) == (JobState.TIMEOUT, "The time limit ran out.")
+
+    for rc, state, hours in ((0, C, 0), (1, F, 0), (143, F, 3)):
+        job, directory = single(site, JobState.RUNNING)
+        (directory / "exit.0.json").write_text(json.dumps({"rc": rc}))
+        since = now() - timedelta(hours=hours)
+        job = site.concluder.store.replace(job.with_attempt(**{**missing, "tracking_since": since}))
+        ended = site.concluder.by_files(site.scheduler, job)
+        assert (ended.final, ended.attempt.state) == (True, state)
+
+
+def test_a_lost_job_is_looked_for_by_name_only_now_and_then(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, asked = Clock(), list[Sequence[str]]()
+    concluder = replace(site.concluder, clock=clock)
+
+    def find(markers: Sequence[str]) -> dict[str, list[JobReport]]:
+        asked.append(markers)
+        return {}
+
+    monkeypatch.setattr(site.scheduler, "find", find)
+    job = make_job(
+        stage=Stage.SUBMITTED, native_id="7", wish=Wish.CANCEL, directory=str(site.folder / "no")
+    )
+    concluder.store.add(job)
+    for _ in range(20):
+        job = concluder.by_files(site.scheduler, job)
+        clock.now += 120
+    assert job.attempt.tracking is Tracking.LOST
+    assert len(asked) == 3, "of 40 minutes"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.jobs.line import InLine, LineLimits, cpus_of, in_line
-from gateway.jobs.models import Job, Stage, Wish
+from gateway.jobs.models import Job, Stage, Tracking, Wish
 from tests.jobs.making import THEN, make_job
 
 
@@ -103,3 +103,11 @@ def test_limits_hold_and_nobody_waits_without_need(
             full = total and len(over) >= total
             assert full or (each and sum(one.owner == job.owner for one in over) >= each)
     assert sorted(row.place for row in waiting.values()) == list(range(1, len(waiting) + 1))
+
+
+def test_what_is_lost_keeps_nobody_waiting() -> None:
+    lost = make("ada", 1, Stage.SUBMITTED, tracking=Tracking.LOST, tasks=4)
+    for limits in (LineLimits(jobs=1), LineLimits(tasks=2), LineLimits(cpus_per_user=1)):
+        assert in_line([lost, make("ada", 2)], limits) == {}
+    unsure = lost.with_attempt(tracking=Tracking.UNCONFIRMED)
+    assert in_line([unsure, make("ada", 2)], LineLimits(jobs_per_user=1)) != {}

@@ -228,3 +228,14 @@ def test_who_waits_under_a_proposal_that_is_over_is_told_and_others_go(
     }
     runs = there("ada", proposal="hp")
     assert why(redis, text, [runs], last + timedelta(days=9)) == {}, "what runs is left alone"
+
+
+def test_what_is_lost_takes_nothing_and_uses_no_more_hours(redis: redis_client.Redis) -> None:
+    begun = NOW - timedelta(hours=9)
+    lost = there("ada", started=begun, observed=begun + timedelta(hours=1), tracking=Tracking.LOST)
+    waits = make("ada", 1)
+    assert why(redis, "[limits.each_user]\njobs = 1", [lost, waits]) == {}
+    hours = '[limits.each_user]\ncore_hours = 2\nwindow = "week"'
+    assert why(redis, hours, [lost, waits]) == {}
+    known = lost.with_attempt(tracking=Tracking.FRESH)
+    assert set(why(redis, hours, [known, waits])) == {waits.id}
