@@ -57,8 +57,8 @@ CAUSE_AWAITED = (
     "hours at most."
 )
 LOST = (
-    "The scheduler no longer knows it and it left no exit file; it is still being looked for. It keeps "
-    "no other job waiting, and can be deleted."
+    "The scheduler no longer knows it and it left no exit file; it is still being looked for. It "
+    "keeps no other job waiting, and can be deleted."
 )
 _WAITING = " Its results wait: "
 
