@@ -31,7 +31,7 @@ from gateway.jobs.reported import of_this_attempt
 from gateway.jobs.store import JobStore, StaleError
 from gateway.records import Document, now, to_document
 from gateway.settings import LimitSettings
-from scheduler.base import Scheduler, SchedulerUnavailableError
+from scheduler.base import JobState, Scheduler, SchedulerUnavailableError
 
 _MOST_BEGUN = 32
 _BLAMELESS = (SchedulerUnavailableError, StaleError, RedisError)
@@ -141,9 +141,14 @@ class Concluder:
             self.used_s[job.owner] += time.monotonic() - begun
 
     def _wait_for_directory(self, job: Job) -> Job:
-        """Keep a job that has ended, with its scheduler's word, until it can be collected."""
+        """Keep a job that has ended until it can be collected.
+
+        What its results may yet make another end is not written down as one.
+        """
         stored = self.store.get(job.id)
         known = outcome.waits_for_results_since(stored.attempt)
+        if job.attempt.state in (JobState.COMPLETED, JobState.CANCELLED):
+            job = job.with_attempt(state=stored.attempt.state)
         if known is not None and stored.attempt.state is job.attempt.state:
             return stored
         since = known or now()

@@ -189,7 +189,7 @@ def tracking_text(job: Job) -> str:
     if attempt.observed is not None:
         seen = f"last seen at {time_text(attempt.observed)} by {attempt.source or 'the scheduler'}"
     since = f" since {time_text(attempt.tracking_since)}" if attempt.tracking_since else ""
-    if attempt.state.final and attempt.error.startswith(_DIRECTORY):
+    if attempt.error.startswith(_DIRECTORY):
         return f"{seen}; it has ended, but{since} {attempt.error}"
     cluster = f"the cluster {job.cluster}"
     troubles = {
