@@ -28,7 +28,7 @@ from tests.jobs.test_decide_model import World, check, cluster, reconciler, succ
 TRIES = 3
 BEGIN = World(
     lost_replies=2, late_calls=2, dead_wrappers=2, unreached=2, crashes=3, cancels=1, requeues=2,
-    stops=1, forgets=2, rebuilds=1, silent=True, most_tries=TRIES,
+    stops=1, forgets=2, rebuilds=1, silent=True, endless=True, most_tries=TRIES,
 )  # fmt: skip
 FAULTS = ("lost_replies", "late_calls", "dead_wrappers", "unreached", "crashes", "cancels",
           "requeues", "stops", "forgets", "rebuilds", "silent")  # fmt: skip

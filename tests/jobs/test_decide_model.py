@@ -17,7 +17,7 @@ import pytest
 
 from gateway.jobs import decide as steps
 from gateway.jobs.decide import Action, Evidence, decide
-from gateway.jobs.models import Stage, Wish
+from gateway.jobs.models import Job, Stage, Wish
 from scheduler.base import VOID, JobReport, JobState
 from tests.jobs.making import THEN, make_job
 
@@ -49,6 +49,10 @@ class Native:
     forgotten: bool = False
     """Whether the scheduler tells nothing of it any more."""
 
+    restarts: int = 0
+    told: bool = False
+    """Whether its script has heard since it began that it shall stop."""
+
 
 @dataclass(frozen=True)
 class Record:
@@ -64,6 +68,9 @@ class Record:
     wish: str = "run"
     end: str = ""
     stop_sent: bool = False
+    restarts: int = 0
+    """As seen when it was told to stop."""
+
     missing: bool = False
     """Whether the scheduler did not know it when it was last asked."""
 
@@ -81,6 +88,9 @@ class Mind:
 
     called: str = ""
     """The outcome of a submit call that is not stored yet."""
+
+    restarts: int = 0
+    """Of a job that is to be told to stop, as seen."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +121,9 @@ class World:
     silent: bool = False
     """Whether the scheduler may give no answer, and looks may come too soon."""
 
+    endless: bool = False
+    """Whether a job that shall stop runs until it is told."""
+
     most_tries: int = TRIES
 
 
@@ -136,6 +149,7 @@ def next_action(record: Record, sight: Sight, most_tries: int) -> Action:
         native_id=record.native_id,
         wish=Wish(record.wish),
         stop_sent=THEN if record.stop_sent else None,
+        restarts=record.restarts,
         restored=record.restored,
     )
     words = {"pending": "PENDING", "running": "RUNNING", "done": "COMPLETED"}
@@ -146,8 +160,9 @@ def next_action(record: Record, sight: Sight, most_tries: int) -> Action:
             marker=MARKER,
             state=JobState(words.get(state, "CANCELLED")),
             raw_state=state,
+            restarts=int(restarts),
         )
-        for native_id, state in (pair.split(":") for pair in sight.seen.split())
+        for native_id, state, restarts in (pair.split(":") for pair in sight.seen.split())
         if record.stage != "submitted" or native_id == record.native_id
     )
     evidence = Evidence(
@@ -197,7 +212,7 @@ def administrator(world: World) -> Iterator[World]:
         yield replace(world, record=record, minds=(None, None), rebuilds=world.rebuilds - 1)
 
 
-def cluster(world: World) -> Iterator[World]:
+def cluster(world: World) -> Iterator[World]:  # noqa: C901 - a case a state
     """Let the scheduler do something by itself."""
     for index, native in enumerate(world.natives):
         claim = dict(world.claims).get(native.try_number)
@@ -213,9 +228,12 @@ def cluster(world: World) -> Iterator[World]:
             else:
                 yield with_native(world, index, "done")
         elif native.state == "running":
-            yield with_native(world, index, "done")
+            if native.told or not world.endless or world.record.wish != "stop":
+                yield with_native(world, index, "done")
             if world.requeues:
-                yield replace(with_native(world, index, "pending"), requeues=world.requeues - 1)
+                new = {"told": False, "restarts": native.restarts + 1}
+                again = with_native(world, index, "pending", **new)
+                yield replace(again, requeues=world.requeues - 1)
         if world.forgets and native.state in ("pending", "done", "cancelled"):
             yield forget(world, index)
 
@@ -229,9 +247,9 @@ def forget(world: World, index: int) -> World:
     return replace(world, natives=tuple(natives), forgets=world.forgets - 1)
 
 
-def with_native(world: World, index: int, state: str) -> World:
+def with_native(world: World, index: int, state: str, **changes: object) -> World:
     natives = list(world.natives)
-    natives[index] = replace(natives[index], state=state)
+    natives[index] = replace(natives[index], state=state, **changes)
     return replace(world, natives=tuple(natives))
 
 
@@ -258,11 +276,15 @@ def think(world: World, who: int, **can: bool) -> World:
     sight = Sight(
         claim=dict(world.claims).get(record.tries),
         file=dict(world.files).get(record.tries),
-        seen=" ".join(f"{n.id}:{n.state}" for n in known),
+        seen=" ".join(f"{n.id}:{n.state}:{n.restarts}" for n in known),
         **can,
     )
     action = next_action(replace(record, version=0, end=""), sight, world.most_tries)
-    return set_mind(world, who, Mind(version=record.version, action=action, tries=record.tries))
+    mind = Mind(version=record.version, action=action, tries=record.tries)
+    if isinstance(action, steps.StopIt):
+        (restarts,) = (n.restarts for n in known if n.id == action.native_id)
+        mind = replace(mind, restarts=restarts)
+    return set_mind(world, who, mind)
 
 
 def set_mind(world: World, who: int, mind: Mind | None) -> World:
@@ -316,8 +338,9 @@ def act(world: World, who: int, mind: Mind) -> Iterator[World]:  # noqa: C901 - 
             state = {n.id: n.state for n in world.natives}[world.record.native_id or ""]
             end = "CANCELLED" if state == "cancelled" else "COMPLETED"
             yield write(idle, version, end=end) or idle
-        case steps.StopIt():
-            yield write(idle, version, stop_sent=True) or idle
+        case steps.StopIt(native_id=native_id):
+            told = stop(idle, native_id)
+            yield write(told, version, stop_sent=True, restarts=mind.restarts) or told
         case steps.Missing():
             yield write(idle, version, missing=True) or idle
         case steps.Update() if world.record.missing:
@@ -349,6 +372,17 @@ def cancel(world: World, native_ids: tuple[str, ...]) -> World:
         for n in world.natives
     )
     return replace(world, natives=natives)
+
+
+def stop(world: World, native_id: str) -> World:
+    """Tell a script that runs; what waits ends."""
+    known = {native.id: index for index, native in enumerate(world.natives)}
+    match world.natives[index := known[native_id]].state:
+        case "running":
+            return with_native(world, index, "running", told=True)
+        case "pending":
+            return with_native(world, index, "cancelled")
+    return world
 
 
 def call(world: World, who: int, version: int, number: int) -> Iterator[World]:
@@ -428,6 +462,35 @@ def check(world: World) -> None:
     ids=["lost", "not reached", "full"],
 )
 def test_no_order_of_events_runs_two_jobs_or_loses_one(begin: World) -> None:
+    count, ends = explored(begin)
+    assert ends == {"COMPLETED", "CANCELLED", "FAILED"}
+    assert count > 10_000
+
+
+def test_a_job_that_was_told_to_stop_and_is_requeued_is_told_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calm = dict.fromkeys(("lost_replies", "late_calls", "dead_wrappers", "crashes", "cancels"), 0)
+    begin = replace(World(), **calm, stops=1, requeues=2, endless=True)
+    assert explored(begin)[1] == {"COMPLETED", "CANCELLED"}
+    real = decide
+
+    def tell_once(job: Job, evidence: Evidence, max_tries: int) -> Action:
+        action = real(job, evidence, max_tries=max_tries)
+        told = isinstance(action, steps.StopIt) and job.attempt.stop_sent
+        return steps.Update() if told else action
+
+    monkeypatch.setitem(globals(), "decide", tell_once)
+    next_action.cache_clear()
+    try:
+        with pytest.raises(AssertionError, match="lead nowhere"):
+            explored(begin)
+    finally:
+        next_action.cache_clear()
+
+
+def explored(begin: World) -> tuple[int, set[str]]:
+    """Visit all states; count them, and name all ends."""
     numbers = {begin: 0}
     before: list[list[int]] = [[]]
     ends: dict[int, str] = {}
@@ -444,11 +507,10 @@ def test_no_order_of_events_runs_two_jobs_or_loses_one(begin: World) -> None:
                 before.append([])
                 edge.append(after)
             before[next_number].append(number)
-    assert set(ends.values()) == {"COMPLETED", "CANCELLED", "FAILED"}
     stuck = set(range(len(before))) - reached(before, ends)
     shown = next((world for world, number in numbers.items() if number in stuck), None)
     assert not stuck, f"{len(stuck)} states lead nowhere, such as {shown}"
-    assert len(before) > 10_000
+    return len(before), set(ends.values())
 
 
 def in_order(world: World) -> World:
