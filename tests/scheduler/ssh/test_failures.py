@@ -29,6 +29,15 @@ CAT = ("/bin/cat",)
 PYTHON = "/usr/bin/python3"
 SH = "/bin/sh"
 ECHO = (PYTHON, *streams.ECHO[1:])
+others: list[threading.Thread] = []
+"""Connections that other tests keep for the whole run, when a test begins."""
+
+
+@pytest.fixture(autouse=True)
+def others_stay() -> None:
+    """Leave the connections of others out."""
+    others.clear()
+    others.extend(transports())
 
 
 def test_a_host_that_refuses_is_told_apart(
@@ -144,8 +153,9 @@ def answers(shell: SSHShell, clock: Clock) -> bool:
 
 
 def transports() -> list[threading.Thread]:
-    """List the threads that serve a connection."""
-    return [one for one in threading.enumerate() if "Transport" in type(one).__name__]
+    """List the threads that serve a connection of the test that runs."""
+    served = [one for one in threading.enumerate() if "Transport" in type(one).__name__]
+    return [one for one in served if one not in others]
 
 
 def test_a_line_cut_in_the_middle_is_uncertain_and_the_next_one_is_good(
