@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from gateway.jobs import words
 from gateway.jobs.models import Attempt, Job, Stage, Tracking, Wish
 from gateway.records import Document, altered, now, time_text
 from scheduler.base import JobState
@@ -163,7 +164,8 @@ def _tracked(job: Job) -> str:
     attempt = job.attempt
     return {
         Tracking.FRESH: f"{job.cluster} answers of it again.",
-        Tracking.STALE: f"{job.cluster} cannot be reached: {attempt.error or 'no answer'}",
+        Tracking.STALE: words.away(attempt.error)
+        or f"{job.cluster} cannot be reached: {attempt.error or 'no answer'}",
         Tracking.UNCONFIRMED: f"{job.cluster} does not list it; that proves nothing yet.",
         Tracking.LOST: "No trace of it is left; it is still being looked for.",
     }[attempt.tracking]

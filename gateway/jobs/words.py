@@ -72,6 +72,15 @@ def unreadable(directory: str) -> str:
     return f"{_DIRECTORY}{directory[-500:]} cannot be read at the moment"
 
 
+def away(error: str) -> str:
+    """Say that it is the directory of a job that is away; empty where it is something else.
+
+    >>> away(unreadable("/scratch/1")), away("connection refused")
+    ('It has ended, and its directory /scratch/1 cannot be read at the moment.', '')
+    """
+    return f"It has ended, and {error}." if error.startswith(_DIRECTORY) else ""
+
+
 def results_wait(text: str, directory: str, until: datetime) -> str:
     """Say of a job that has ended, and why it has, that its directory is waited for."""
     why = f"{unreadable(directory)}; it is tried again until {time_text(until)}, or until you"

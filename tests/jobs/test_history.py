@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import redis as redis_client
 
+from gateway.jobs import words
 from gateway.jobs.history import history_of, is_cut, told_history, with_history
 from gateway.jobs.models import Job, Stage, Tracking, Verdict, Wish
 from gateway.jobs.store import JobStore
@@ -76,6 +77,12 @@ def test_silence_and_its_end_are_events(handed_over: Job) -> None:
         ("the gateway", "local cannot be reached: no route to host"),
         ("the gateway", "local answers of it again."),
     ]
+
+
+def test_a_directory_that_is_away_is_no_cluster_that_is(handed_over: Job) -> None:
+    job = after(handed_over, tracking=Tracking.STALE, error=words.unreadable("/scratch/ada/1"))
+    text = "It has ended, and its directory /scratch/ada/1 cannot be read at the moment."
+    assert told(job)[-1] == ("the gateway", text)
 
 
 def test_another_attempt_begins_anew(handed_over: Job) -> None:
