@@ -234,7 +234,6 @@ class Agent:
             files.remove_tree(directory)
         except OSError as error:
             raise SchedulerError(f"{directory} cannot be removed: {error}") from error
-        files.sweep_parts(directory)
         return Frame(document={})
 
     # Slurm

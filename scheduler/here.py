@@ -63,6 +63,5 @@ class FilesHere:
         """Remove a job directory; one that is not there is no error."""
         try:
             files.remove_tree(Path(directory))
-            files.sweep_parts(Path(directory))
         except OSError as error:
             raise SchedulerError(f"{directory} cannot be removed: {error}") from error

@@ -34,7 +34,8 @@ _PRINTED_ID = re.compile(
 _MOST_TASKS = 4_000_001  # Slurm's own greatest MaxArraySize
 
 _TAKEN = "REVOKED"
-"""Another cluster of a federation took it: it will not run here."""
+"""Another cluster of a federation took it: whether it runs there, no row of this one says. So it is
+left out, and what it leaves in its directory tells its end."""
 
 _FOLDED = {
     "CONFIGURING": JobState.PENDING,
@@ -51,7 +52,6 @@ _FOLDED = {
     "UPDATE_DB": JobState.RUNNING,
     "STAGE_OUT": JobState.RUNNING,
     "STOPPED": JobState.SUSPENDED,
-    _TAKEN: JobState.CANCELLED,
     "LAUNCH_FAILED": JobState.FAILED,
     "RECONFIG_FAIL": JobState.FAILED,
 }
@@ -91,8 +91,6 @@ def parse_state(text: str) -> JobState:
 
     >>> parse_state("CANCELLED by 1000").value, parse_state("COMPLETING").value
     ('CANCELLED', 'RUNNING')
-    >>> parse_state("REVOKED").value
-    'CANCELLED'
     >>> parse_state("A_WORD_OF_SLURM_30").value, parse_state("").value
     ('UNKNOWN', 'UNKNOWN')
     """
@@ -153,7 +151,7 @@ def parse_squeue(text: str, separator: str) -> list[JobReport]:
     for fields in _rows(text.replace(f"{separator}\n", "\n"), separator, len(SQUEUE_FIELDS)):
         number, state, reason, status, start, end, restarts, cpus, name = fields
         report = _report(number, name, state, "squeue")
-        if report is not None:
+        if report is not None and report.raw_state != _TAKEN:
             report = _with_end(report, reason, status, start, end, cpus)
             begun_again = int(restarts) if restarts.isdigit() else 0
             reports += _unfolded(replace(report, restarts=begun_again))
@@ -171,14 +169,14 @@ def parse_sacct(text: str, separator: str) -> list[JobReport]:
     >>> taken = "|".join(["7", "REVOKED", "None", "0:0", "Unknown", "20", "1", "2", "gw-1-1"])
     >>> [(one.state.value, one.restarts) for one in parse_sacct(f"{again}\n{taken}\n", "|")]
     [('COMPLETED', 0)]
-    >>> [(one.state.value, one.restarts) for one in parse_sacct(f"{taken}\n", "|")]
-    [('CANCELLED', 0)]
+    >>> parse_sacct(f"{taken}\n", "|")
+    []
     """
     runs: dict[tuple[object, ...], list[tuple[float, JobReport]]] = {}
     for fields in _rows(text, separator, len(SACCT_FIELDS)):
         number, state, reason, status, start, end, submit, cpus, name = fields
         report = _report(number, name, state, "sacct")
-        if report is not None:
+        if report is not None and report.raw_state != _TAKEN:
             report = _with_end(report, reason, status, start, end, cpus)
             key = (report.native_id, report.task, report.tasks_waiting, name, submit)
             # What has not begun is the latest: it waits to begin again.
@@ -189,9 +187,8 @@ def parse_sacct(text: str, separator: str) -> list[JobReport]:
 
 
 def _last(runs: Sequence[tuple[float, JobReport]]) -> JobReport:
-    """Choose the last run of a job; a row of a cluster that another took it from is none."""
-    own = [run for run in runs if run[1].raw_state != _TAKEN] or runs
-    return replace(max(own, key=lambda run: run[0])[1], restarts=len(own) - 1)
+    """Choose the last run of a job."""
+    return replace(max(runs, key=lambda run: run[0])[1], restarts=len(runs) - 1)
 
 
 def _unfolded(report: JobReport) -> list[JobReport]:

@@ -147,15 +147,21 @@ class Collector:
 
     def _compare(
         self,
-        manifests: Iterable[Document],
+        manifests: Iterable[tuple[int, Document | None]],
         job: Job,
         refs: Mapping[str, FileRef],
         faults: list[str],
     ) -> bool:
-        """Hold files against manifests; say whether these vouch for the result of each task."""
+        """Hold files against manifests; say whether these vouch for the result of each task.
+
+        One that is too long to be read does by being there: it is written last.
+        """
         told, vouched = 0, set[str]()
-        for manifest in manifests:
+        for number, manifest in manifests:
             told += 1
+            if manifest is None:
+                vouched.add(f"result.{number}.json")
+                continue
             vouched |= _vouched(manifest, refs)
             faults.extend(islice(_differences(manifest, refs), _MOST_FAULTS))
         if told < job.attempt.tasks:
@@ -271,8 +277,11 @@ class Collector:
 
     def _manifests(
         self, scheduler: Scheduler, job: Job, listing: list[FileEntry], faults: list[str]
-    ) -> Iterator[Document]:
-        """Read manifests, one after the other: what all of them hold may be very much."""
+    ) -> Iterator[tuple[int, Document | None]]:
+        """Read manifests, one after the other: what all of them hold may be very much.
+
+        With each the number of its task; None for one that is too long.
+        """
         directory, room = PurePosixPath(job.attempt.directory), DOCUMENTS_BYTES
         numbers = frozenset(job.attempt.numbers)
         for entry in listing:
@@ -281,11 +290,12 @@ class Collector:
                 continue
             if entry.size > min(room, DOCUMENT_BYTES):
                 faults.append(f"{entry.path} was not read: that are too many bytes of manifests")
+                yield task, None
                 continue
             room -= entry.size
             document = read_document(scheduler.read(directory, entry.path, 0, entry.size))
             if isinstance(document, dict) and isinstance(document.get("files"), list):
-                yield document
+                yield task, document
 
     def _results(self, job: Job, files: Sequence[FileRef], faults: list[str]) -> Iterator[Document]:
         room, numbers = job.elements, frozenset(job.attempt.numbers)

@@ -44,6 +44,9 @@ class Evidence:
     absent_long: bool = False
     """Whether it has been missing for so long that its own files decide."""
 
+    told_long_ago: bool = False
+    """Whether it was told to stop for so long that it may be told again."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class StageIt:
@@ -255,25 +258,32 @@ def _follow(job: Job, evidence: Evidence) -> Action:
         return DecideByFiles() if evidence.absent_long else Missing()
     if all(report.state.final for report in reports):
         return Collect()
-    return _act_on_wish(job, attempt, reports) or Update()
+    return _act_on_wish(job, reports, told_long_ago=evidence.told_long_ago) or Update()
 
 
-def _act_on_wish(job: Job, attempt: Attempt, reports: Sequence[JobReport]) -> Action | None:
+def _act_on_wish(job: Job, reports: Sequence[JobReport], *, told_long_ago: bool) -> Action | None:
+    attempt = job.attempt
     native_id = attempt.native_id or ""
     if job.wish is Wish.CANCEL:
         return CancelIt(native_ids=(native_id,))
     if job.wish is Wish.STOP:
         if any(report.state is JobState.RUNNING for report in reports):
-            return StopIt(native_id=native_id) if _must_hear(attempt, reports) else None
+            return (
+                StopIt(native_id=native_id)
+                if _must_hear(attempt, reports, told_long_ago=told_long_ago)
+                else None
+            )
         return CancelIt(native_ids=(native_id,))
     return None
 
 
-def _must_hear(attempt: Attempt, reports: Sequence[JobReport]) -> bool:
+def _must_hear(attempt: Attempt, reports: Sequence[JobReport], *, told_long_ago: bool) -> bool:
     """Whether a wish to stop is to be told: once, and again to what was requeued since.
 
-    Not by the time of its start, which another clock has told.
+    Not by the time of its start, which another clock has told. What waits now and then only: a
+    machine that boots for its task counts as waiting, and a stop ends none of those.
     """
-    if attempt.stop_sent is None or any(report.state is JobState.PENDING for report in reports):
+    waits = any(report.state is JobState.PENDING for report in reports)
+    if attempt.stop_sent is None or (waits and told_long_ago):
         return True
     return max(report.restarts for report in reports) > attempt.restarts

@@ -28,6 +28,9 @@ a little."""
 Reports = Mapping[str, list[JobReport]]
 """By native id."""
 
+_TELL_AGAIN = timedelta(seconds=30)
+"""Between two orders to stop for what waits again."""
+
 _Wished = tuple[str, int, Wish]
 """Of which job, and of which of its attempts."""
 
@@ -183,7 +186,13 @@ class Inquiry:
                 for report in reports.get(attempt.native_id or "", [])
                 if report.marker == job.marker
             )
-            return Evidence(asked=True, reports=found, absent_long=self._absent_long(job))
+            return Evidence(
+                asked=True,
+                reports=found,
+                absent_long=self._absent_long(job),
+                told_long_ago=attempt.stop_sent is not None
+                and now() - attempt.stop_sent >= _TELL_AGAIN,
+            )
         return Evidence()
 
     def _may_look_again(self, job: Job) -> bool:

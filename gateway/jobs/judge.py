@@ -77,8 +77,10 @@ def _judged(
     """
     kept = _kept(job, collected)
     if attempt.state is JobState.CANCELLED and job.wish is Wish.STOP:
-        if kept:
+        if kept and (collected.vouched or job.elements):
             return _stopped(job, replace(attempt, state=JobState.COMPLETED, source="result"), kept)
+        if kept:
+            return _unbelieved(replace(attempt, reason="Stopped", reason_text=words.INCOMPLETE))
         text = words.STOPPED_WITHOUT_RESULT if attempt.started else words.STOPPED_BEFORE_START
         return replace(attempt, reason="Stopped", reason_text=text)
     if attempt.state is not JobState.COMPLETED:
@@ -109,16 +111,20 @@ def _completed(job: Job, attempt: Attempt, collected: Collected, kept: int) -> A
 def _without_result(attempt: Attempt, collected: Collected) -> Attempt:
     """Believe no number that no manifest vouches for, however well the script has ended."""
     text = words.INCOMPLETE if collected.results else words.NO_RESULT
-    return replace(
-        attempt,
-        state=JobState.FAILED,
-        reason="NoResult",
-        reason_text=words.DIRECTORY_GONE if collected.gone else text,
-        source="result",
-        verdict=None,
-        chisq=None,
-        measured=None,
+    return _unbelieved(
+        replace(
+            attempt,
+            state=JobState.FAILED,
+            reason="NoResult",
+            reason_text=words.DIRECTORY_GONE if collected.gone else text,
+            source="result",
+        )
     )
+
+
+def _unbelieved(attempt: Attempt) -> Attempt:
+    """Show none of the numbers of a result."""
+    return replace(attempt, verdict=None, chisq=None, measured=None)
 
 
 def _in_lines(attempt: Attempt, exits: Sequence[ExitRecord]) -> Attempt:

@@ -159,16 +159,20 @@ class Reconciler:
         """Hand over first: who has just asked does not wait until all others were looked at.
 
         Of thousands most only wait for news: while there are none they need no step, and cost none.
+        Where something failed in the last round that comes first, or one upload that never gets
+        through would keep all that is there already from being asked about, and from its end.
         """
         there = [job for job in jobs if job.attempt.stage is Stage.SUBMITTED]
         moving = [job for job in jobs if job.attempt.stage is not Stage.SUBMITTED]
-        why = self._leased(place, moving, waiting, news=False)
-        if not (self._watch.is_due(place) or self._inquiry.is_due(place, there)):
-            return
-        if why:  # a host that does not answer is not waited for twice in a round
-            self._hold(there, why)
-        else:
-            self._leased(place, there, waiting, news=True)
+        turns = [(moving, False)]
+        if self._watch.is_due(place) or self._inquiry.is_due(place, there):
+            turns.insert(0 if place in self._silent else 1, (there, True))
+        why = ""
+        for some, news in turns:
+            if why:  # a host that does not answer is not waited for twice in a round
+                self._hold(some, why)
+            else:
+                why = self._leased(place, some, waiting, news=news)
 
     def _leased(
         self,

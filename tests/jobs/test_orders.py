@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,14 @@ from gateway.jobs.inquiry import Inquiry
 from gateway.jobs.models import Job, Stage, Wish
 from gateway.jobs.places import place_of
 from gateway.jobs.room import Rooms
+from gateway.records import now
 from gateway.settings import load_settings
 from scheduler.base import (
     JobReport,
     JobState,
     Launch,
     SchedulerError,
+    SchedulerUnavailableError,
     Submission,
     Submitted,
     Uncertain,
@@ -169,6 +172,43 @@ def test_who_is_in_the_way_of_an_order_is_told_and_the_others_go_on(
     assert {one for order in alone for one in order} == {"scancel", *EIGHT} - {"13"}
     errors = {job.attempt.native_id: job.attempt.error for job in site.store.active()}
     assert {one for one, error in errors.items() if "denied" in error} == {"13"}
+
+
+def test_what_waits_beside_what_runs_is_told_to_stop_now_and_then_only(
+    site: Site, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (job,) = there(site, controller, "7")
+    running = controller.states_of["7"]
+    boots = replace(running, task=1, state=JobState.PENDING, raw_state="CONFIGURING")
+    rows = {"7": [replace(running, task=0), boots]}
+    monkeypatch.setattr(controller, "states", lambda _ids: rows)
+    wish(site, [job], Wish.STOP)
+    soon(site)
+    soon(site)
+    assert controller.orders() == [("USR1", "7")]
+    long_ago = now() - timedelta(seconds=31)
+    site.store.change(job.id, lambda found: found.with_attempt(stop_sent=long_ago))
+    time.sleep(0.4)
+    soon(site)
+    assert controller.orders() == [("USR1", "7")]
+
+
+def test_an_upload_that_never_gets_through_keeps_nobody_elses_job_from_its_end(
+    site: Site, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stages: list[str] = []
+
+    def stalls(*_: object) -> None:
+        stages.append("stage")
+        raise SchedulerUnavailableError("hpc: it did not take all that was sent")
+
+    monkeypatch.setattr(Controller, "stage", stalls, raising=False)
+    site.store.add(site.planned())
+    (job,) = there(site, controller, "7")
+    wish(site, [job], Wish.CANCEL)
+    soon(site)
+    assert len(stages) >= 2, "it is tried again in each round"
+    assert ("scancel", "7") in controller.orders()
 
 
 def test_many_are_stopped_in_one_call_and_one_that_is_requeued_is_told_again(
