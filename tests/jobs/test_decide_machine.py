@@ -176,14 +176,14 @@ def test_a_wish_to_stop_is_told_once_and_a_cancellation_until_it_is_done() -> No
 
 
 def test_what_is_requeued_after_it_was_told_to_stop_is_told_again() -> None:
-    def sees(*rows: tuple[JobState, int]) -> Evidence:
+    def sees(*rows: tuple[JobState, int], told_long_ago: bool = False) -> Evidence:
         reports = [
             JobReport(
                 native_id="7", task=task, marker="m", state=state, raw_state="", restarts=restarts
             )
             for task, (state, restarts) in enumerate(rows)
         ]
-        return Evidence(asked=True, reports=tuple(reports))
+        return Evidence(asked=True, reports=tuple(reports), told_long_ago=told_long_ago)
 
     runs, waits, done = JobState.RUNNING, JobState.PENDING, JobState.COMPLETED
     told = {"stage": Stage.SUBMITTED, "native_id": "7", "stop_sent": THEN, "restarts": 1}
@@ -192,4 +192,6 @@ def test_what_is_requeued_after_it_was_told_to_stop_is_told_again() -> None:
     assert decide(job, sees((runs, 2))) == steps.StopIt(native_id="7")
     assert decide(job, sees((waits, 2))) == steps.CancelIt(native_ids=("7",))
     assert decide(job, sees((done, 1), (runs, 0))) == steps.Update()
-    assert decide(job, sees((waits, 1), (runs, 0))) == steps.StopIt(native_id="7"), "an element"
+    element = ((waits, 1), (runs, 0))
+    assert decide(job, sees(*element)) == steps.Update()
+    assert decide(job, sees(*element, told_long_ago=True)) == steps.StopIt(native_id="7")
