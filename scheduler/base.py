@@ -337,16 +337,16 @@ class Scheduler(Protocol):
         """
 
     def find(self, markers: Sequence[str]) -> dict[str, list[JobReport]]:
-        """List all that the scheduler has, or had, under each of some job names.
-
-        Many cost no more questions than one.
-        """
+        """List all that it has, or had, under each of some job names: many cost as one does."""
 
     def states(self, native_ids: Sequence[str]) -> dict[str, list[JobReport]]:
         """Say how jobs are, with one question; an id that is unknown is missing from the answer.
 
         An id with an empty list could not be asked for this time, though others could.
         """
+
+    def keeps_accounts(self) -> bool:
+        """Whether an accounting may tell of jobs later that it does not tell of now."""
 
     def cancel(self, native_ids: Sequence[str]) -> None:
         """End jobs, waiting or running; ids that have ended are no error."""

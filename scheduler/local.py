@@ -233,6 +233,10 @@ class Local(FilesHere):
             return []
         return [_report(entry.native_id, entry.marker, TaskRecord(state=JobState.PENDING))]
 
+    def keeps_accounts(self) -> bool:
+        """Say that there is no accounting: what is not in the spool is nowhere."""
+        return False
+
     def cancel(self, native_ids: Sequence[str]) -> None:
         """End jobs, waiting or running; ids that have ended are no error."""
         for native_id in native_ids:

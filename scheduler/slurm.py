@@ -88,6 +88,7 @@ class Slurm:
         self._calls = Calls(self._link, config.command_timeout_s)
         self._elements = Elements()
         self._stopping: dict[str, int] = {}
+        self._accounts: bool | None = None
 
     @property
     def calls(self) -> int:
@@ -289,6 +290,17 @@ class Slurm:
             known = self._elements.merge(wanted, queued, {}, [])
             return {**{one: [] for one in asked if one not in queued}, **known}
         return self._elements.merge(wanted, queued, accounted, asked)
+
+    def keeps_accounts(self) -> bool:
+        """Whether the accounting may tell of jobs later; Slurm is asked once. In doubt it may."""
+        try:
+            if not self._link.open()["programs"].get("sacct"):
+                return False
+            if self._accounts is None:
+                self._accounts = has_accounting(self._calls.config())
+        except SchedulerError:
+            return True
+        return self._accounts
 
     def cancel(self, native_ids: Sequence[str]) -> None:
         """End jobs, waiting or running; ids that have ended are no error."""

@@ -89,17 +89,27 @@ class Concluder:
         self.used_s.clear()
 
     def by_files(self, scheduler: Scheduler, job: Job) -> Job:
-        """End a job that its scheduler has forgotten, if its exit files say how it ended."""
+        """End a job that its scheduler has forgotten, if its exit files say how it ended.
+
+        Of one whose directory alone is away, its scheduler has told that before.
+        """
+        if job.attempt.waits_for_results:
+            return self.conclude(scheduler, outcome.as_it_ended(job))
         if job.wish is Wish.CANCEL:
             self._cancel_by_name(scheduler, job)
         decided = outcome.by_exit_files(job, self._collector().exits(scheduler, job))
-        since = job.attempt.tracking_since
-        if outcome.was_killed(decided) and since is not None and now() - since < _CAUSE:
+        if outcome.was_killed(decided) and self._may_hear_why(scheduler, job):
             told = job.with_attempt(reason_text=words.CAUSE_AWAITED)
             return self.store.replace(told) if told != job else job
         if decided.attempt.state.final:
             return self.conclude(scheduler, decided)
         return self.store.replace(decided) if decided != job else job
+
+    def _may_hear_why(self, scheduler: Scheduler, job: Job) -> bool:
+        """Whether the accounting may yet say why a job was killed that nobody wished to end."""
+        since = job.attempt.tracking_since
+        waits = job.wish is Wish.RUN and since is not None and now() - since < _CAUSE
+        return waits and scheduler.keeps_accounts()
 
     def _cancel_by_name(self, scheduler: Scheduler, job: Job) -> None:
         """End what is there under its name after all: its id may be another job's by now.
@@ -146,14 +156,14 @@ class Concluder:
         What its results may yet make another end is not written down as one.
         """
         stored = self.store.get(job.id)
-        known = outcome.waits_for_results_since(stored.attempt)
+        since = job.attempt.results_wait_since or now()
+        waits = outcome.results_wait(job, since, since + _PATIENCE)
         if job.attempt.state in (JobState.COMPLETED, JobState.CANCELLED):
-            job = job.with_attempt(state=stored.attempt.state)
-        if known is not None and stored.attempt.state is job.attempt.state:
+            waits = waits.with_attempt(state=stored.attempt.state)
+        if not outcome.is_news(stored, waits):
             return stored
-        since = known or now()
         _log.warning("directory unreadable", job=job.id, directory=job.attempt.directory)
-        return self.store.replace(outcome.results_wait(job, since, since + _PATIENCE))
+        return self.store.replace(waits)
 
     def _conclude(self, scheduler: Scheduler, job: Job, fetched: Fetched) -> Job:
         crash_point("collect-before")
@@ -200,7 +210,7 @@ class Concluder:
         exits = self._collector().exits(scheduler, job)
         if collected.complete or exits or self._collector().finds_directory(scheduler, job):
             return collected, exits
-        since = outcome.waits_for_results_since(self.store.get(job.id).attempt) or now()
+        since = job.attempt.results_wait_since or now()
         if job.wish is not Wish.CANCEL and now() - since < _PATIENCE:
             raise _UnreadableError
         faults = (words.unreadable(job.attempt.directory), *collected.faults)

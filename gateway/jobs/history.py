@@ -20,6 +20,9 @@ _FIRST, _LAST = 20, 80
 """Events that are kept of a long history; those in between are left out."""
 
 _LONGEST = 400
+_AWAY = "away"
+"""In place of how much the last word is worth: its results wait for its directory."""
+
 _GATEWAY = "the gateway"
 _NEW: Mapping[str, Any] = {
     "stage": Stage.NONE.value,
@@ -112,7 +115,7 @@ def _facts(job: Job) -> Document:
         "try": attempt.try_number,
         "state": attempt.state.value,
         "reason": attempt.reason,
-        "tracking": attempt.tracking.value,
+        "tracking": _AWAY if attempt.waits_for_results else attempt.tracking.value,
         "wish": job.wish.value,
         "restarts": attempt.restarts,
         "collected": attempt.collected,
@@ -128,7 +131,8 @@ def _news(job: Job, told: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterat
     if "wish" in changed and job.wish is not Wish.RUN:
         wanted = "stop and keep its result" if job.wish is Wish.STOP else "be cancelled"
         yield _event(f"Asked to {wanted}.", job.wish_by or _GATEWAY)
-    if "tracking" in changed:
+    back = before.get("tracking") == _AWAY and job.final  # what was fetched says so
+    if "tracking" in changed and not back:
         yield _event(_tracked(job), _GATEWAY)
     yield from _news_of_attempt(job, changed)
 
@@ -162,10 +166,11 @@ def _asked(attempt: Attempt) -> str:
 
 def _tracked(job: Job) -> str:
     attempt = job.attempt
+    if attempt.waits_for_results:
+        return words.away(attempt.directory)
     return {
         Tracking.FRESH: f"{job.cluster} answers of it again.",
-        Tracking.STALE: words.away(attempt.error)
-        or f"{job.cluster} cannot be reached: {attempt.error or 'no answer'}",
+        Tracking.STALE: f"{job.cluster} cannot be reached: {attempt.error or 'no answer'}",
         Tracking.UNCONFIRMED: f"{job.cluster} does not list it; that proves nothing yet.",
         Tracking.LOST: "No trace of it is left; it is still being looked for.",
     }[attempt.tracking]

@@ -188,6 +188,12 @@ class Attempt:
     measured: Measured | None = None
     """What its result tells of its speed."""
 
+    results_wait_since: datetime | None = None
+    """Since when its results wait: it has ended, and its directory cannot be read."""
+
+    results_wait_state: JobState | None = None
+    """What its scheduler called its end then, which those results may yet make another."""
+
     collected: bool = False
     dataset: str | None = None
     """Id of the dataset of results; None while there is none."""
@@ -201,6 +207,11 @@ class Attempt:
     def numbers(self) -> Sequence[int]:
         """The tasks that run, by the number that each has in its files' names."""
         return _numbers(self.indices) if self.indices else range(self.tasks)
+
+    @property
+    def waits_for_results(self) -> bool:
+        """Whether it has ended, and only its directory is away."""
+        return self.results_wait_since is not None and self.stage is Stage.SUBMITTED
 
     @property
     def final(self) -> bool:

@@ -26,6 +26,7 @@ _WORST_FIRST = (
     JobState.CANCELLED,
     JobState.COMPLETED,
 )
+_ALIVE = (JobState.RUNNING, JobState.SUSPENDED, JobState.PENDING)
 _TERM = 15
 _SHELL_SIGNAL = 128
 _MOST_STATUS = 255
@@ -92,8 +93,20 @@ def observe(job: Job, reports: Sequence[JobReport]) -> Job:
         or job.attempt.cpus_given,
         exit_code=leading.exit_code,
         signal=leading.signal,
-        error="" if job.attempt.tracking is Tracking.STALE else job.attempt.error,
+        error="" if _answers_again(job.attempt) else job.attempt.error,
+        **(_begun_again(job.attempt) if state in _ALIVE else {}),
     )
+
+
+def _begun_again(attempt: Attempt) -> dict[str, Any]:
+    """Take back that the results of an attempt wait."""
+    if attempt.results_wait_since is None:
+        return {}
+    return {"results_wait_since": None, "results_wait_state": None, "ended": None}
+
+
+def _answers_again(attempt: Attempt) -> bool:
+    return attempt.tracking is Tracking.STALE or attempt.results_wait_since is not None
 
 
 def is_news(before: Job, after: Job) -> bool:
@@ -103,12 +116,17 @@ def is_news(before: Job, after: Job) -> bool:
 
 
 def missing(job: Job) -> Job:
-    """Write down that a scheduler that answers does not know the job. Absent is not done."""
+    """Write down that a scheduler that answers does not know the job. Absent is not done.
+
+    Of one that waits for its directory no more is asked than a few answers.
+    """
     attempt = job.attempt
     if attempt.tracking not in (Tracking.UNCONFIRMED, Tracking.LOST):
         # However long nobody answered before: its absence begins with this answer.
         return job.with_attempt(
-            tracking=Tracking.UNCONFIRMED, tracking_since=now(), missing_polls=1
+            tracking=Tracking.UNCONFIRMED,
+            tracking_since=attempt.results_wait_since or now(),
+            missing_polls=1,
         )
     return job.with_attempt(missing_polls=attempt.missing_polls + 1)
 
@@ -130,29 +148,39 @@ def stale(job: Job, why: str) -> Job:
 
 
 def results_wait(job: Job, since: datetime, until: datetime) -> Job:
-    """Write down that a job has ended, and that its directory cannot be read: that ends nothing."""
+    """Write down that a job has ended, and that its directory cannot be read: that ends nothing.
+
+    One that its scheduler has forgotten meanwhile stays so, or it would be missed anew each time.
+    """
     attempt = job.attempt
+    forgotten = attempt.tracking in (Tracking.UNCONFIRMED, Tracking.LOST)
     return job.with_attempt(
-        tracking=Tracking.STALE,
-        tracking_since=since,
+        tracking=attempt.tracking if forgotten else Tracking.STALE,
+        tracking_since=attempt.tracking_since if forgotten else since,
         reason_text=words.results_wait(attempt.reason_text, attempt.directory, until),
         error=words.unreadable(attempt.directory),
+        ended=attempt.ended or since,
+        results_wait_since=since,
+        results_wait_state=attempt.state,
     )
 
 
-def waits_for_results_since(attempt: Attempt) -> datetime | None:
-    """Say since when its directory could not be read; None when that is not what it waits for."""
-    waits = attempt.error == words.unreadable(attempt.directory)
-    return attempt.tracking_since if waits and attempt.tracking is Tracking.STALE else None
+def as_it_ended(job: Job) -> Job:
+    """Give a job whose results wait the end that its scheduler had told before it forgot it."""
+    return job.with_attempt(state=job.attempt.results_wait_state or job.attempt.state)
 
 
 def waits_no_more(job: Job) -> Job:
     """Take back what was said while its directory could not be read."""
-    if waits_for_results_since(job.attempt) is None:
+    if job.attempt.results_wait_since is None:
         return job
-    text = words.without_wait(job.attempt.reason_text)
     return job.with_attempt(
-        tracking=Tracking.FRESH, tracking_since=None, reason_text=text, error=""
+        tracking=Tracking.FRESH,
+        tracking_since=None,
+        reason_text=words.without_wait(job.attempt.reason_text),
+        error="",
+        results_wait_since=None,
+        results_wait_state=None,
     )
 
 
@@ -329,8 +357,7 @@ def _by_status(rc: int, wish: Wish) -> JobState:
 
 def _overall(reports: Sequence[JobReport]) -> JobState:
     states = {report.state for report in reports}
-    live = (JobState.RUNNING, JobState.SUSPENDED, JobState.PENDING, JobState.UNKNOWN)
-    if found := [state for state in live if state in states]:
+    if found := [state for state in (*_ALIVE, JobState.UNKNOWN) if state in states]:
         return found[0]
     return next(state for state in _WORST_FIRST if state in states)
 

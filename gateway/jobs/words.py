@@ -27,7 +27,6 @@ _STATES = {
     JobState.UNKNOWN: "The scheduler reports a state that this gateway does not know.",
 }
 
-_DIRECTORY = "its directory "
 _KILL = 9
 _SHELL_SIGNAL = 128
 _SUBMIT_LIMIT = re.compile(r"\b(?:Assoc|QOS)[A-Za-z]*Submit[A-Za-z]*Limit\b")
@@ -69,16 +68,16 @@ def unreadable(directory: str) -> str:
     >>> unreadable("/scratch/ada/j/1")
     'its directory /scratch/ada/j/1 cannot be read at the moment'
     """
-    return f"{_DIRECTORY}{directory[-500:]} cannot be read at the moment"
+    return f"its directory {directory[-500:]} cannot be read at the moment"
 
 
-def away(error: str) -> str:
-    """Say that it is the directory of a job that is away; empty where it is something else.
+def away(directory: str) -> str:
+    """Say that a job waits for its directory.
 
-    >>> away(unreadable("/scratch/1")), away("connection refused")
-    ('It has ended, and its directory /scratch/1 cannot be read at the moment.', '')
+    >>> away("/scratch/1")
+    'It has ended, and its directory /scratch/1 cannot be read at the moment.'
     """
-    return f"It has ended, and {error}." if error.startswith(_DIRECTORY) else ""
+    return f"It has ended, and {unreadable(directory)}."
 
 
 def results_wait(text: str, directory: str, until: datetime) -> str:
@@ -197,9 +196,10 @@ def tracking_text(job: Job) -> str:
     seen = "not seen there yet"
     if attempt.observed is not None:
         seen = f"last seen at {time_text(attempt.observed)} by {attempt.source or 'the scheduler'}"
+    if attempt.waits_for_results and attempt.results_wait_since is not None:
+        since = time_text(attempt.results_wait_since)
+        return f"{seen}; it has ended, but since {since} {unreadable(attempt.directory)}"
     since = f" since {time_text(attempt.tracking_since)}" if attempt.tracking_since else ""
-    if attempt.error.startswith(_DIRECTORY):
-        return f"{seen}; it has ended, but{since} {attempt.error}"
     cluster = f"the cluster {job.cluster}"
     troubles = {
         Tracking.STALE: f"{cluster} cannot be reached{since}: {attempt.error or 'no answer'}",

@@ -21,7 +21,10 @@ from gateway.jobs import judge, outcome, words
 from gateway.jobs.backoff import Backoff
 from gateway.jobs.collect import Collected
 from gateway.jobs.conclude import Concluder
+from gateway.jobs.decide import Collect, DecideByFiles, Missing, decide
 from gateway.jobs.follow import Follower
+from gateway.jobs.history import history_of, with_history
+from gateway.jobs.inquiry import Inquiry
 from gateway.jobs.live_store import LiveStore
 from gateway.jobs.log_folder import LogFolder
 from gateway.jobs.models import Job, Plan, Progress, Stage, Tracking, Wish, dataset_id
@@ -497,13 +500,13 @@ def test_a_directory_that_is_gone_is_waited_for_a_day(
     held = site.concluder.conclude(site.scheduler, job)
     assert held.attempt.reason_text.startswith(f"{plain} Its results wait: ")
     almost = now() - timedelta(hours=23)
-    held = site.concluder.store.replace(held.with_attempt(tracking_since=almost))
+    held = site.concluder.store.replace(held.with_attempt(results_wait_since=almost))
     site.clock.now += 100
     assert not site.concluder.conclude(site.scheduler, seen(held, state)).final
 
     held = site.concluder.store.get(job.id)
     held = site.concluder.store.replace(
-        held.with_attempt(tracking_since=almost - timedelta(hours=2))
+        held.with_attempt(results_wait_since=almost - timedelta(hours=2))
     )
     site.clock.now += 100
     # What Slurm has forgotten by then is closed with the word that it had for it.
@@ -516,6 +519,113 @@ def test_a_directory_that_is_gone_is_waited_for_a_day(
         assert "its directory is gone" in closed.attempt.reason_text
     else:
         assert (closed.attempt.state, closed.attempt.reason_text) == (state, plain)
+
+
+def asked(site: Site, job: Job, *reports: JobReport) -> Job:
+    """Ask a cluster once, and take the step that is decided then."""
+    site.clock.now += 100
+    job = site.concluder.store.get(job.id)
+    inquiry = Inquiry(load_settings(with_secret=False))
+    match decide(job, inquiry.evidence(job, {"7": list(reports)})):
+        case Missing():
+            return site.concluder.store.replace(outcome.missing(job))
+        case DecideByFiles():
+            return site.concluder.by_files(site.scheduler, job)
+        case Collect():
+            seen = outcome.observe(job, reports) if reports else job
+            return site.concluder.conclude(site.scheduler, seen)
+        case other:
+            raise AssertionError(other)
+
+
+@pytest.mark.parametrize("state", [C, X, JobState.TIMEOUT])
+def test_a_cluster_that_is_silent_in_between_begins_no_day_anew(
+    site: Site, tmp_path: Path, state: JobState
+) -> None:
+    job, directory = single(site, state)
+    directory.parent.rename(tmp_path / "away")
+    held = site.concluder.conclude(site.scheduler, job)
+    began = now() - timedelta(hours=23)
+    held = site.concluder.store.replace(held.with_attempt(results_wait_since=began))
+    silent = site.concluder.store.replace(outcome.stale(held, "connection refused"))
+    assert words.unreadable(str(directory)) in words.tracking_text(silent)
+    report = JobReport(
+        native_id="7", task=None, marker=job.marker, state=state, raw_state=state.value
+    )
+    held = asked(site, silent, report)
+    assert (held.final, held.attempt.results_wait_since) == (False, began)
+    assert held.attempt.error == words.unreadable(str(directory)), "that again is what it is"
+    assert asked(site, held, report) == held, "told once"
+    over = began - timedelta(hours=2)
+    site.concluder.store.replace(held.with_attempt(results_wait_since=over))
+    assert asked(site, held, report).final
+
+
+@pytest.mark.parametrize("silent", [False, True])
+@pytest.mark.parametrize("state", [C, X, JobState.TIMEOUT])
+def test_what_is_forgotten_while_its_directory_is_away_ends_as_its_scheduler_had_told(
+    site: Site, tmp_path: Path, state: JobState, *, silent: bool
+) -> None:
+    job, directory = single(site, state)
+    plain = job.attempt.reason_text
+    directory.parent.rename(tmp_path / "away")
+    held = site.concluder.conclude(site.scheduler, job)
+    assert held.attempt.ended is not None, "its hours go on no more"
+    began = now() - timedelta(hours=1)
+    held = site.concluder.store.replace(held.with_attempt(results_wait_since=began))
+    for _ in range(12):
+        if silent:
+            held = site.concluder.store.replace(outcome.stale(held, "connection refused"))
+        for _ in range(4):
+            held = asked(site, held)
+        assert (held.final, held.attempt.results_wait_since) == (False, began)
+        assert held.attempt.tracking is not Tracking.LOST
+        assert "it has ended, but since" in words.tracking_text(held)
+    told = [one.text for one in history_of(held)]
+    assert told.count(words.away(str(directory))) == 1
+
+    (tmp_path / "away").rename(directory.parent)
+    for _ in range(4):
+        held = held if held.final else asked(site, held)
+    closed = held.attempt
+    assert (closed.state, closed.reason_text, closed.chisq) == (state, plain, 1.5)
+    assert (closed.tracking, closed.results_wait_since, closed.error) == (Tracking.FRESH, None, "")
+
+
+def test_what_is_forgotten_and_whose_directory_is_away_ends_after_a_day_or_when_cancelled(
+    site: Site, tmp_path: Path
+) -> None:
+    for wish, hours in ((Wish.RUN, 25), (Wish.CANCEL, 1)):
+        job, directory = single(site, wish=Wish.RUN)
+        directory.parent.rename(tmp_path / f"away-{wish.value}")
+        held = site.concluder.conclude(site.scheduler, job)
+        began = now() - timedelta(hours=hours)
+        held = replace(held.with_attempt(results_wait_since=began), wish=wish)
+        held = site.concluder.store.replace(held)
+        for _ in range(4):
+            held = held if held.final else asked(site, held)
+        assert (held.attempt.state, held.attempt.reason_text) == (F, words.DIRECTORY_GONE)
+
+
+def test_what_is_begun_again_waits_for_no_results(site: Site, tmp_path: Path) -> None:
+    job, directory = single(site)
+    directory.parent.rename(tmp_path / "away")
+    held = site.concluder.conclude(site.scheduler, job)
+    for state in (JobState.PENDING, JobState.RUNNING, JobState.SUSPENDED):
+        again = seen(outcome.missing(held), state).attempt
+        assert (again.waits_for_results, again.ended, again.error) == (False, None, "")
+        assert again.results_wait_state is None
+    doubted = seen(held, JobState.UNKNOWN).attempt
+    assert doubted.results_wait_since == held.attempt.results_wait_since, "its accounting is late"
+
+
+def test_a_job_that_was_never_staged_is_not_told_to_have_ended() -> None:
+    why = "its directory could not be made: No space left on device"
+    held = outcome.stale(make_job(), why)
+    assert "it has ended" not in words.tracking_text(held)
+    assert why in words.tracking_text(held)
+    told = [one.text for one in history_of(with_history(held))]
+    assert not any("It has ended" in text for text in told)
 
 
 def test_who_cancels_a_job_does_not_wait_for_its_directory(site: Site, tmp_path: Path) -> None:
@@ -552,7 +662,10 @@ def test_an_array_of_which_a_task_left_no_manifest_says_so(site: Site) -> None:
     assert closed.reason_text == words.INCOMPLETE_ARRAY
 
 
-def test_what_a_signal_killed_waits_for_the_accounting_to_say_why(site: Site) -> None:
+def test_what_a_signal_killed_waits_for_the_accounting_to_say_why(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site.scheduler, "keeps_accounts", lambda: True)
     missing = {"tracking": Tracking.UNCONFIRMED, "tracking_since": now() - timedelta(minutes=20)}
     job, directory = single(site, JobState.RUNNING)
     (directory / "exit.0.json").write_text('{"rc": 143}')
@@ -571,6 +684,23 @@ def test_what_a_signal_killed_waits_for_the_accounting_to_say_why(site: Site) ->
         job = site.concluder.store.replace(job.with_attempt(**{**missing, "tracking_since": since}))
         ended = site.concluder.by_files(site.scheduler, job)
         assert (ended.final, ended.attempt.state) == (True, state)
+
+
+@pytest.mark.parametrize(
+    ("accounts", "wish"), [(False, Wish.RUN), (True, Wish.CANCEL), (True, Wish.STOP)]
+)
+def test_nobody_waits_for_a_cause_that_nobody_can_tell_or_that_is_known(
+    site: Site, monkeypatch: pytest.MonkeyPatch, wish: Wish, *, accounts: bool
+) -> None:
+    assert not site.scheduler.keeps_accounts(), "here is none"
+    monkeypatch.setattr(site.scheduler, "keeps_accounts", lambda: accounts)
+    job, directory = single(site, JobState.RUNNING, wish)
+    (directory / "exit.0.json").write_text('{"rc": 137}')
+    since = now() - timedelta(minutes=20)
+    job = site.concluder.store.replace(
+        job.with_attempt(tracking=Tracking.UNCONFIRMED, tracking_since=since)
+    )
+    assert site.concluder.by_files(site.scheduler, job).final
 
 
 def test_a_lost_job_is_looked_for_by_name_only_now_and_then(

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import redis as redis_client
 
-from gateway.jobs import words
 from gateway.jobs.history import history_of, is_cut, told_history, with_history
 from gateway.jobs.models import Job, Stage, Tracking, Verdict, Wish
 from gateway.jobs.store import JobStore
@@ -80,9 +79,23 @@ def test_silence_and_its_end_are_events(handed_over: Job) -> None:
 
 
 def test_a_directory_that_is_away_is_no_cluster_that_is(handed_over: Job) -> None:
-    job = after(handed_over, tracking=Tracking.STALE, error=words.unreadable("/scratch/ada/1"))
+    job = after(handed_over, stage=Stage.SUBMITTED, native_id="7", directory="/scratch/ada/1")
+    count = len(told(job))
+    job = after(job, tracking=Tracking.STALE, results_wait_since=THEN)
+    job = after(job, error="connection refused")
+    job = after(job, tracking=Tracking.UNCONFIRMED)
     text = "It has ended, and its directory /scratch/ada/1 cannot be read at the moment."
-    assert told(job)[-1] == ("the gateway", text)
+    assert told(job)[count:] == [("the gateway", text)], "once, whatever its cluster does meanwhile"
+    fresh = {"tracking": Tracking.FRESH, "results_wait_since": None}
+    assert told(after(job, **fresh))[-1] == ("the gateway", "local answers of it again.")
+    closed = after(job, **fresh, state=JobState.FAILED, reason_text="Failed.", collected=True)
+    assert [text for _, text in told(closed)[count + 1 :]] == ["Failed."]
+
+
+def test_a_directory_that_could_not_be_made_ends_nothing(handed_over: Job) -> None:
+    why = "its directory could not be made: no space"
+    job = after(handed_over, tracking=Tracking.STALE, error=why)
+    assert told(job)[-1] == ("the gateway", f"local cannot be reached: {why}")
 
 
 def test_another_attempt_begins_anew(handed_over: Job) -> None:

@@ -105,6 +105,11 @@ def test_limits_hold_and_nobody_waits_without_need(
     assert sorted(row.place for row in waiting.values()) == list(range(1, len(waiting) + 1))
 
 
+def test_what_has_ended_and_whose_directory_is_away_keeps_nobody_waiting() -> None:
+    ended = make("ada", 1, Stage.SUBMITTED, results_wait_since=THEN)
+    assert in_line([ended, make("ada", 2)], LineLimits(jobs=1)) == {}
+
+
 def test_what_is_lost_keeps_nobody_waiting() -> None:
     lost = make("ada", 1, Stage.SUBMITTED, tracking=Tracking.LOST, tasks=4)
     for limits in (LineLimits(jobs=1), LineLimits(tasks=2), LineLimits(cpus_per_user=1)):
