@@ -181,6 +181,8 @@ def to_be_looked_for(job: Job) -> Job:
         try_number=max(1, job.attempt.try_number),
         looks=0,
         looked=None,
+        results_wait_since=None,
+        results_wait_state=None,
         restored=True,
         error=words.RESTORED,
     )

@@ -30,7 +30,8 @@ brought on          ``reconcile`` is the loop: ``line`` and ``dependencies`` (``
 followed            ``watch`` says when, ``follow`` reads what running jobs write, ``reported`` what
                     their events mean,
                     ``log_folder`` and ``live_store`` keep it while they live
-ended               ``collect`` fetches what is left, ``judge`` says what it comes to, ``conclude``
+ended               ``collect`` fetches what is left, ``manifests`` hold it against what was said,
+                    ``judge`` says what it comes to, ``conclude``
                     closes the attempt; ``backoff`` spaces what fails; ``documents`` reads JSON of
                     strangers, ``parsed`` keeps records that were read,
                     ``unreadable`` tells of those that cannot be

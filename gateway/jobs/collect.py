@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -29,6 +28,7 @@ from gateway.jobs.documents import (
 )
 from gateway.jobs.efficiency import figures_of
 from gateway.jobs.forecast import SPEEDS
+from gateway.jobs.manifests import MOST_FAULTS, vouch
 from gateway.jobs.models import Job, Verdict
 from gateway.jobs.outcome import ExitRecord, read_exit
 from gateway.jobs.plan import load_plan
@@ -39,7 +39,6 @@ from scheduler.base import FileEntry, Scheduler
 _CHUNK_BYTES = 4 << 20
 _EXIT_BYTES = 4096
 _STAGED = "job.sh"
-_MOST_FAULTS = 50
 _WORD = 40
 _TASK_FILE = re.compile(r"(result|manifest)\.(0|[1-9]\d{0,6})\.json")
 _KEPT = re.compile(r"result\.\d{1,7}\.json|out/.+")
@@ -135,41 +134,16 @@ class Collector:
         found = [ref for entry in kept if (ref := fetched.files[entry]) is not None]
         refs = {ref.path: ref for ref in (*found, *stays)}
         files = sorted(refs.values(), key=lambda ref: ref.path)
-        vouched = self._compare(self._manifests(scheduler, job, listing, faults), job, refs, faults)
+        manifests = self._manifests(scheduler, job, listing, faults)
+        vouched = vouch(manifests, job.attempt, refs, faults)
         results = tuple(self._results(job, files, faults))
         return Collected(
             files=tuple(files),
             complete=not faults,
             results=results,
-            faults=tuple(faults[:_MOST_FAULTS]),
+            faults=tuple(faults[:MOST_FAULTS]),
             vouched=vouched,
         )
-
-    def _compare(
-        self,
-        manifests: Iterable[tuple[int, Document | None]],
-        job: Job,
-        refs: Mapping[str, FileRef],
-        faults: list[str],
-    ) -> bool:
-        """Hold files against manifests; say whether these vouch for the result of each task.
-
-        One that is too long to be read does by being there: it is written last.
-        """
-        told, vouched = 0, set[str]()
-        for number, manifest in manifests:
-            told += 1
-            if manifest is None:
-                vouched.add(f"result.{number}.json")
-                continue
-            vouched |= _vouched(manifest, refs)
-            faults.extend(islice(_differences(manifest, refs), _MOST_FAULTS))
-        if told < job.attempt.tasks:
-            absent = job.attempt.tasks - told
-            faults.append(
-                f"{absent} of {job.attempt.tasks} tasks left no manifest that can be read"
-            )
-        return all(f"result.{number}.json" in vouched for number in job.attempt.numbers)
 
     def finds_directory(self, scheduler: Scheduler, job: Job) -> bool:
         """Whether what was staged there can be read: else it may lie on a disk that is away."""
@@ -380,30 +354,3 @@ def _pieces(scheduler: Scheduler, directory: PurePosixPath, entry: FileEntry) ->
     while chunk := scheduler.read(directory, entry.path, offset, _CHUNK_BYTES):
         yield chunk
         offset += len(chunk)
-
-
-def _vouched(manifest: Document, files: Mapping[str, FileRef]) -> set[str]:
-    """Name the results that are as a manifest says."""
-    rows = (row for row in manifest["files"] if isinstance(row, dict))
-    named = ((row.get("path"), row.get("sha256")) for row in rows)
-    return {
-        path
-        for path, digest in named
-        if isinstance(path, str)
-        and _task_of(path) is not None
-        and path in files
-        and files[path].digest == digest
-    }
-
-
-def _differences(manifest: Document, files: Mapping[str, FileRef]) -> Iterator[str]:
-    for row in manifest["files"]:
-        path = row.get("path") if isinstance(row, dict) else None
-        if not isinstance(path, str):
-            yield "a manifest has a row without a path"
-            continue
-        ref = files.get(path)
-        if ref is None:
-            yield f"{path[:80]!r} is in the manifest and not there"
-        elif ref.digest != row.get("sha256") or ref.size != row.get("size"):
-            yield f"{path[:80]!r} is not as its manifest says"

@@ -167,7 +167,7 @@ def in_line(
     queues: dict[str, deque[Job]] = defaultdict(deque)
     for job in sorted(jobs, key=_first):
         if job.attempt.stage not in _here(limits):
-            if _holds_a_place(job):
+            if holds_a_place(job):
                 load.add(job)
         elif job.wish is Wish.RUN:  # who gives up waits for nothing
             queues[job.owner].append(job)
@@ -198,7 +198,7 @@ def _first(job: Job) -> tuple[bool, str, str]:
     return job.attempt.tracking is not Tracking.FRESH, job.attempt.asked.isoformat(), job.id
 
 
-def _holds_a_place(job: Job) -> bool:
+def holds_a_place(job: Job) -> bool:
     """Whether its cluster may have it: of one that is lost nobody knows that it holds anything."""
     return job.attempt.tracking is not Tracking.LOST and not job.attempt.waits_for_results
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from gateway.jobs import ran
-from gateway.jobs.line import cpus_of, cpus_of_task
+from gateway.jobs.line import cpus_of, cpus_of_task, holds_a_place
 from gateway.jobs.models import Attempt, Job, Stage, Tracking
 from gateway.jobs.spent import Spent
 from gateway.policy import windows
@@ -34,7 +34,7 @@ class Ration:
         self._refused: dict[tuple[str, str, str], str] = {}
         living = list(jobs)
         for job in living:
-            if job.attempt.stage is not Stage.NONE and job.attempt.tracking is not Tracking.LOST:
+            if job.attempt.stage is not Stage.NONE and holds_a_place(job):
                 self.add(job)
         holders = {one.key: one for job in living for one in self._holders(job)}
         self._hours |= used_hours(policy, list(holders.values()), living, spent, moment)

@@ -17,7 +17,7 @@ from gateway.datasets.blobs import BlobStore
 from gateway.datasets.models import FileRef
 from gateway.datasets.store import DatasetStore
 from gateway.errors import NoSpaceError, NotFoundError
-from gateway.jobs import judge, outcome, words
+from gateway.jobs import collect, judge, outcome, words
 from gateway.jobs.backoff import Backoff
 from gateway.jobs.collect import Collected
 from gateway.jobs.conclude import Concluder
@@ -652,6 +652,23 @@ def test_no_number_is_shown_that_no_manifest_vouches_for(site: Site, manifest: s
     dataset = site.concluder.datasets.get(closed.dataset or "")
     assert [ref.path for ref in dataset.files] == ["result.0.json"], "what it left is kept"
     assert not dataset.complete or manifest == '{"files": []}'
+
+
+def test_a_stop_makes_no_result_of_what_no_manifest_vouches_for(site: Site) -> None:
+    job, directory = single(site, X, Wish.STOP)
+    (directory / "manifest.0.json").unlink()
+    closed = site.concluder.conclude(site.scheduler, job).attempt
+    assert (closed.state, closed.reason_text, closed.chisq) == (X, words.INCOMPLETE, None)
+
+
+def test_a_manifest_too_long_to_be_read_vouches_by_being_there(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collect, "DOCUMENT_BYTES", 10)
+    job, _ = single(site)
+    closed = site.concluder.conclude(site.scheduler, job).attempt
+    assert (closed.state, closed.chisq) == (C, 1.5)
+    assert "manifest.0.json was not read" in closed.error
 
 
 def test_an_array_of_which_a_task_left_no_manifest_says_so(site: Site) -> None:
