@@ -68,10 +68,9 @@ class JsonFunction:
 
 def array_fault(node: Mapping[str, Any]) -> str:
     """Say what is wrong with an array; empty where nothing is."""
-    if node.get("dtype", "float64") not in DTYPES:
-        return (
-            f"the dtype {str(node.get('dtype'))[:40]!r} is not one of {', '.join(sorted(DTYPES))}"
-        )
+    dtype = node.get("dtype", "float64")
+    if not isinstance(dtype, str) or dtype not in DTYPES:
+        return f"the dtype {str(dtype)[:40]!r} is not one of {', '.join(sorted(DTYPES))}"
     return "" if array_shape(node) is not None else "the values are no array of finite numbers"
 
 

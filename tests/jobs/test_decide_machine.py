@@ -145,7 +145,7 @@ def end_what_was_stopped(job: Job, evidence: Evidence, max_tries: int) -> Action
     [
         (void_at_first, "given up at the first look"),
         (try_again_without_void, "two jobs ran|ended, and"),
-        (send_what_was_restored_again, "two jobs ran|ended, and"),
+        (send_what_was_restored_again, "two jobs ran|ended, and|called lost"),
         (never_by_files, "it leads nowhere"),
         (end_what_was_stopped, "ended, and"),
     ],

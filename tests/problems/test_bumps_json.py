@@ -188,6 +188,10 @@ CHANGES: dict[str, tuple[Callable[[Any], object], str]] = {
         lambda t: t["object"]["models"][0]["x"].update(dtype="object"),
         "/object/models/0/x",
     ),
+    "dtype that is no text": (
+        lambda t: t["object"]["models"][0]["x"].update(dtype=[]),
+        "/object/models/0/x",
+    ),
     "text in an array": (
         lambda t: t["object"]["models"][0]["x"]["values"].append("1"),
         "/object/models/0/x",
