@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,19 +29,29 @@ def sites(redis: redis_client.Redis, tmp_path: Path) -> Iterator[tuple[Site, Sit
     stop_executor(state)
 
 
-def stands_still_at(
-    point: str, meanwhile: Callable[[], None], monkeypatch: pytest.MonkeyPatch
-) -> list[str]:
-    """Let something happen while the first who comes to a point is there."""
-    passed: list[str] = []
+def overtaken(
+    point: str, sites: tuple[Site, Site], monkeypatch: pytest.MonkeyPatch, wish: Wish = Wish.RUN
+) -> Job:
+    """Let one stand still at a point until another has brought a job to its end; answer the end."""
+    slow, other = sites
+    slow.store.add(job := slow.planned())
+    done: list[Job] = []
 
     def crash_point(name: str, *_: object) -> None:
-        if name == point and not passed:
-            passed.append(name)
-            meanwhile()
+        if name == point and not done:
+            done.append(job)  # the other passes here as well
+            other.live.drop_leases()
+            if wish is not Wish.RUN:
+                other.store.change(job.id, lambda found: replace(found, wish=wish))
+            done.append(other.end_of(job))
 
     monkeypatch.setattr(handover, "crash_point", crash_point)
-    return passed
+    slow.reconciler.round()
+    assert len(done) == 2, "it was overtaken"
+    for _ in range(3):
+        slow.reconciler.round()
+    assert slow.store.get(job.id) == done[1]
+    return done[1]
 
 
 def starts(job: Job) -> int:
@@ -53,44 +63,15 @@ def starts(job: Job) -> int:
 def test_who_goes_on_late_starts_no_second_job(
     point: str, sites: tuple[Site, Site], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slow, other = sites
-    slow.store.add(job := slow.planned())
-    done: list[Job] = []
-
-    def meanwhile() -> None:
-        other.live.drop_leases()
-        done.append(other.end_of(job))
-
-    assert stands_still_at(point, meanwhile, monkeypatch) == []
-    slow.reconciler.round()
-    assert done, "it was overtaken"
-    for _ in range(3):
-        slow.reconciler.round()
-
-    assert slow.store.get(job.id) == done[0]
-    assert done[0].attempt.exit_code == 0
-    assert starts(job) == 1
+    ended = overtaken(point, sites, monkeypatch)
+    assert ended.attempt.exit_code == 0
+    assert starts(ended) == 1
 
 
 @pytest.mark.parametrize("point", UNSENT)
 def test_who_goes_on_late_starts_nothing_that_was_cancelled(
     point: str, sites: tuple[Site, Site], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slow, other = sites
-    slow.store.add(job := slow.planned())
-    done: list[Job] = []
-
-    def meanwhile() -> None:
-        other.live.drop_leases()
-        other.store.change(job.id, lambda found: replace(found, wish=Wish.CANCEL))
-        done.append(other.end_of(job))
-
-    stands_still_at(point, meanwhile, monkeypatch)
-    slow.reconciler.round()
-    assert done, "it was overtaken"
-    for _ in range(3):
-        slow.reconciler.round()
-
-    assert slow.store.get(job.id) == done[0]
-    assert done[0].attempt.state is JobState.CANCELLED
-    assert starts(job) == 0
+    ended = overtaken(point, sites, monkeypatch, Wish.CANCEL)
+    assert ended.attempt.state is JobState.CANCELLED
+    assert starts(ended) == 0
