@@ -23,7 +23,11 @@ LATER = {"partition": "later"}
 _CLUSTER = ClusterConfig(
     nodes=(64,),
     min_job_age_s=300,
-    extra=("PartitionName=later Nodes=node0 MaxTime=7-00:00:00 State=DOWN",),
+    extra=(
+        "PartitionName=later Nodes=node0 MaxTime=7-00:00:00 State=DOWN",
+        # Each element of a campaign counts; at Slurm's own 10,000 sbatch waits and asks again.
+        "MaxJobCount=100000",
+    ),
 )
 _QUESTIONS = ("squeue", "sacct", "scancel", "scontrol", "sinfo")
 _LOOP = """
