@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import PurePosixPath
@@ -30,6 +31,11 @@ from scheduler.base import (
 
 _SCRIPT = "job.sh"
 _NO_OUTCOME = "the call failed before it had an outcome"
+_NOT_CALLED = "not begun: the call before met trouble"
+_AT_ONCE = 100
+"""Jobs in a call: while Slurm takes so many, those before and after them are written down."""
+
+_Told = tuple[Sequence[Job], Mapping[str, Submission]]
 _log = structlog.get_logger("reconcile")
 
 
@@ -66,15 +72,52 @@ class HandOver:
     def submit(
         self, scheduler: Scheduler, tries: Mapping[str, int], jobs: Sequence[Job]
     ) -> list[Job]:
-        """Write the tries down, call once for all, write the outcomes down.
+        """Write the tries down, call once for many, write the outcomes down.
 
         Parameters
         ----------
         tries
             By the id of a job the number of its try.
         """
+        going = self._with_directory(scheduler, self._with_room(jobs))
+        parts = [going[first : first + _AT_ONCE] for first in range(0, len(going), _AT_ONCE)]
+        stored = self._in_parts(scheduler, tries, parts)
+        # What was not reached is tried again in the next round, not in the next breath.
+        return [job for job in stored if job.attempt.stage is not Stage.STAGED]
+
+    def _in_parts(
+        self, scheduler: Scheduler, tries: Mapping[str, int], parts: Sequence[Sequence[Job]]
+    ) -> list[Job]:
+        """Call for one part after the other; meanwhile write down what concerns its neighbours.
+
+        The first part in which it is not clear what became of a job is the last one called for:
+        its cluster or the line to it is in trouble, for which each call would wait anew.
+        """
+        stored: list[Job] = []
+        told: _Told = ([], {})
+        written: list[Job] = []
+        with ThreadPoolExecutor(max_workers=1) as caller:
+            try:
+                for following in (*parts, ()):
+                    called, written = written, []
+                    call = caller.submit(self._submit, scheduler, called)
+                    before, told = told, ([], {})
+                    stored += self._write_outcomes(*before)
+                    written = self._write_tries(following, tries)
+                    told = called, call.result()
+                    if any(isinstance(outcome, Uncertain) for outcome in told[1].values()):
+                        break
+            finally:
+                stored += self._write_outcomes(*told)
+                not_called = {job.id: Uncertain(text=_NOT_CALLED, begun=False) for job in written}
+                stored += self._write_outcomes(written, not_called)
+        return stored
+
+    def _write_tries(self, jobs: Sequence[Job], tries: Mapping[str, int]) -> list[Job]:
+        if not jobs:
+            return []
         written = self._care.replace_all(
-            self._with_directory(scheduler, self._with_room(jobs)),
+            jobs,
             lambda job: job.with_attempt(
                 stage=Stage.UNCERTAIN,
                 try_number=tries[job.id],
@@ -85,12 +128,14 @@ class HandOver:
             ),
         )
         crash_point("try-written")
-        results = self._submit(scheduler, written)
+        return written
+
+    def _write_outcomes(self, jobs: Sequence[Job], outcomes: Mapping[str, Submission]) -> list[Job]:
+        if not jobs:
+            return []
         crash_point("submit-after")
-        self._rooms.learn(written, results)
-        stored = self._care.replace_all(
-            written, lambda job: outcome.submitted(job, results[job.id])
-        )
+        self._rooms.learn(jobs, outcomes)
+        stored = self._care.replace_all(jobs, lambda job: outcome.submitted(job, outcomes[job.id]))
         crash_point("submit-stored")
         for job in stored:
             _log.info(
@@ -102,8 +147,7 @@ class HandOver:
                 stage=job.attempt.stage.value,
                 correlation_id=job.correlation_id,
             )
-        # What was not reached is tried again in the next round, not in the next breath.
-        return [job for job in stored if job.attempt.stage is not Stage.STAGED]
+        return stored
 
     def _with_room(self, jobs: Sequence[Job]) -> list[Job]:
         """Keep those back whose cluster has turned others away a moment ago, and tell them."""
