@@ -2,7 +2,8 @@
 
 ``GATEWAY_CRASH_AT=name`` ends the process there as ``kill -9`` would; see `scheduler.faults` for
 probabilities and for the log of such ends. The names are the steps of a submission in their order;
-tests run through each list.
+tests run through each list. Around a submission that has several calls the next jobs' tries may
+be written, and the outcomes of those before, while one of the calls is out.
 """
 
 from __future__ import annotations

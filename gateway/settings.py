@@ -145,9 +145,14 @@ class WorkerSettings:
     idle_tick_s: float
     lease_s: float
     max_tries: int
+    submit_at_once: int
     unconfirmed_s: float
     unconfirmed_polls: int
     sweep_s: float
+
+    def __post_init__(self) -> None:
+        if self.submit_at_once < 1:
+            raise ValueError(f"submit_at_once = {self.submit_at_once}: a call takes a job at least")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,6 +38,7 @@ def test_the_environment_wins_over_the_sites_file_and_that_over_the_defaults(
         ("[server\n", "site.toml"),
         ("server = 1\n", "server"),
         ("[accounts]\ntoken_days = -1\n", "accounts. token_days = -1: give days"),
+        ("[worker]\nsubmit_at_once = 0\n", "worker. submit_at_once = 0: a call takes a job"),
     ],
 )
 def test_a_mistake_in_the_sites_file_is_named(tmp_path: Path, text: str, words: str) -> None:

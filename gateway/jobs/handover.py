@@ -17,7 +17,7 @@ from gateway.jobs.care import Care
 from gateway.jobs.models import Job, Stage, Wish
 from gateway.jobs.places import launch_of
 from gateway.jobs.plan import staged_job
-from gateway.jobs.room import Rooms
+from gateway.jobs.room import Rooms, is_for_now
 from gateway.jobs.store import JobStore
 from gateway.records import now
 from scheduler.base import (
@@ -31,18 +31,24 @@ from scheduler.base import (
 
 _SCRIPT = "job.sh"
 _NO_OUTCOME = "the call failed before it had an outcome"
-_NOT_CALLED = "not begun: the call before met trouble"
-_AT_ONCE = 100
-"""Jobs in a call: while Slurm takes so many, those before and after them are written down."""
 
 _Told = tuple[Sequence[Job], Mapping[str, Submission]]
 _log = structlog.get_logger("reconcile")
 
 
 class HandOver:
-    """Takes jobs to their scheduler, many in one call."""
+    """Takes jobs to their scheduler, many in one call.
 
-    def __init__(self, store: JobStore, blobs: BlobStore, care: Care, rooms: Rooms) -> None:
+    Parameters
+    ----------
+    at_once
+        Jobs in a call: while Slurm takes so many, those before and after them are written down.
+    """
+
+    def __init__(
+        self, store: JobStore, blobs: BlobStore, care: Care, rooms: Rooms, at_once: int
+    ) -> None:
+        self._at_once = at_once
         self._rooms = rooms
         self._store = store
         self._blobs = blobs
@@ -80,7 +86,9 @@ class HandOver:
             By the id of a job the number of its try.
         """
         going = self._with_directory(scheduler, self._with_room(jobs))
-        parts = [going[first : first + _AT_ONCE] for first in range(0, len(going), _AT_ONCE)]
+        parts = [
+            going[first : first + self._at_once] for first in range(0, len(going), self._at_once)
+        ]
         stored = self._in_parts(scheduler, tries, parts)
         # What was not reached is tried again in the next round, not in the next breath.
         return [job for job in stored if job.attempt.stage is not Stage.STAGED]
@@ -90,8 +98,8 @@ class HandOver:
     ) -> list[Job]:
         """Call for one part after the other; meanwhile write down what concerns its neighbours.
 
-        The first part in which it is not clear what became of a job is the last one called for:
-        its cluster or the line to it is in trouble, for which each call would wait anew.
+        The first part with an outcome that is unclear, or for want of room, is the last one called
+        for: its cluster or the line to it is in trouble, for which each call would wait anew.
         """
         stored: list[Job] = []
         told: _Told = ([], {})
@@ -101,16 +109,19 @@ class HandOver:
                 for following in (*parts, ()):
                     called, written = written, []
                     call = caller.submit(self._submit, scheduler, called)
-                    before, told = told, ([], {})
-                    stored += self._write_outcomes(*before)
-                    written = self._write_tries(following, tries)
-                    told = called, call.result()
-                    if any(isinstance(outcome, Uncertain) for outcome in told[1].values()):
+                    try:
+                        before, told = told, ([], {})
+                        stored += self._write_outcomes(*before)
+                        written = self._write_tries(following, tries)
+                    finally:  # what the store cannot take now it may take in a moment
+                        told = called, call.result()
+                    if any(_is_trouble(outcome) for outcome in told[1].values()):
                         break
             finally:
-                stored += self._write_outcomes(*told)
-                not_called = {job.id: Uncertain(text=_NOT_CALLED, begun=False) for job in written}
-                stored += self._write_outcomes(written, not_called)
+                try:
+                    stored += self._write_outcomes(*told)
+                finally:
+                    self._take_back(written)
         return stored
 
     def _write_tries(self, jobs: Sequence[Job], tries: Mapping[str, int]) -> list[Job]:
@@ -148,6 +159,12 @@ class HandOver:
                 correlation_id=job.correlation_id,
             )
         return stored
+
+    def _take_back(self, jobs: Sequence[Job]) -> None:
+        """Undo tries that nobody called for: they are as good as new, and go in the next round."""
+        for job in jobs:
+            undo = partial(_without_try, number=job.attempt.try_number)
+            self._care.safely(job, partial(self._store.change, job.id, undo))
 
     def _with_room(self, jobs: Sequence[Job]) -> list[Job]:
         """Keep those back whose cluster has turned others away a moment ago, and tell them."""
@@ -216,6 +233,17 @@ class HandOver:
                 reason_text=words.state_text(JobState.PENDING),
             )
         )
+
+
+def _is_trouble(outcome: Submission) -> bool:
+    return isinstance(outcome, Uncertain) or is_for_now(outcome)
+
+
+def _without_try(job: Job, number: int) -> Job:
+    """Take a try back, whatever else of the job has changed meanwhile."""
+    if job.attempt.stage is not Stage.UNCERTAIN or job.attempt.try_number != number:
+        return job
+    return job.with_attempt(stage=Stage.STAGED, try_number=number - 1, reason_text=words.NEXT_ROUND)
 
 
 def _doubted(outcome: Submission) -> Submission:

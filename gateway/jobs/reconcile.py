@@ -106,7 +106,7 @@ class Reconciler:
         self._live = live
         self._care = Care(store)
         rooms = Rooms(lambda job: settings.clusters[job.cluster].look_again_s)
-        self._hand_over = HandOver(store, blobs, self._care, rooms)
+        self._hand_over = HandOver(store, blobs, self._care, rooms, settings.worker.submit_at_once)
         self._concluder = concluder
         self._schedulers = schedulers
         self._settings = settings

@@ -45,6 +45,7 @@ DIRECTORY_GONE = (
     "It ended, and nothing of its results is here: its directory is gone, or could not be read."
 )
 UNCERTAIN = "Handed over, no answer yet: it is looked for before anything else is tried."
+NEXT_ROUND = "Waits to be handed over: those before it are still going."
 NOT_REACHED = "Waits to be handed over: its cluster cannot be reached now."
 RESTORED = "it was restored from files and is not at its cluster: run it again if you want it"
 NOT_SENT_AGAIN = f"Not handed over again: {RESTORED}."

@@ -26,6 +26,7 @@ _FAST = {
     "GATEWAY_WORKER__TICK_S": "0.1",
     "GATEWAY_WORKER__IDLE_TICK_S": "0.2",
     "GATEWAY_WORKER__MAX_TRIES": "50",  # so many calls are cut short that three would be too few
+    "GATEWAY_WORKER__SUBMIT_AT_ONCE": "2",  # so that each round has several calls
     "GATEWAY_LIMITS__QUEUED_PER_USER": "100000",
 }
 

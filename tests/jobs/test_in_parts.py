@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis as redis_client
 
-from gateway.jobs import handover
 from gateway.jobs.care import Care
 from gateway.jobs.handover import HandOver
-from gateway.jobs.models import Job, Stage
+from gateway.jobs.models import Job, Stage, Tracking, Wish
 from gateway.jobs.room import Rooms
 from scheduler.base import (
     Launch,
@@ -53,8 +53,7 @@ def taken(markers: list[str]) -> list[Submission]:
 
 
 @pytest.fixture
-def site(redis: redis_client.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    monkeypatch.setattr(handover, "_AT_ONCE", PART)
+def site(redis: redis_client.Redis, tmp_path: Path) -> Site:
     scheduler: Any = Taker(taken)
     return make_site(redis, tmp_path, scheduler)
 
@@ -67,10 +66,13 @@ def jobs(site: Site) -> list[Job]:
     return made
 
 
-def hand_over(site: Site, jobs: Sequence[Job], answer: Answer = taken) -> Taker:
+def hand_over(
+    site: Site, jobs: Sequence[Job], answer: Answer = taken, rooms: Rooms | None = None
+) -> Taker:
     taker = Taker(answer)
     scheduler: Any = taker
-    hand = HandOver(site.store, site.blobs, Care(site.store), Rooms(lambda _: 0.0))
+    rooms = rooms or Rooms(lambda _: 0.0)
+    hand = HandOver(site.store, site.blobs, Care(site.store), rooms, PART)
     hand._staged |= {job.marker for job in jobs}
     hand.submit(scheduler, {job.id: 1 for job in jobs}, jobs)
     return taker
@@ -131,12 +133,63 @@ def test_after_an_unclear_outcome_nothing_else_is_called_for(
     taker = hand_over(site, jobs, lambda markers: [*taken(markers[:-1]), unclear])
     assert len(taker.calls) == 1
     assert stages(site, jobs) == [Stage.SUBMITTED] * 2 + [left] + [Stage.STAGED] * 5
-    # The try of those that were written down and not called for is as good as new.
-    assert [site.store.get(job.id).attempt.try_number for job in jobs[3:]] == [0] * 5
+    for job in jobs[3:]:
+        # A try that nobody called for is as good as new, and nobody is told of a trouble.
+        attempt = site.store.get(job.id).attempt
+        assert (attempt.try_number, attempt.error) == (0, "")
+        assert attempt.tracking is Tracking.FRESH
 
     again = [site.store.get(job.id) for job in jobs[3:]]
     assert [len(call) for call in hand_over(site, again).calls] == [3, 2]
     assert stages(site, again) == [Stage.SUBMITTED] * 5
+
+
+def test_a_full_cluster_is_asked_again_after_one_pause_and_not_for_each_part(
+    site: Site, jobs: list[Job]
+) -> None:
+    rooms = Rooms(lambda _: 20.0, clock=lambda: 0.0, jitter=lambda: 0.5)
+
+    def answer(markers: list[str]) -> list[Submission]:
+        full = Refused(text="QOSMaxSubmitJobPerUserLimit", for_now=True)
+        return [*taken(markers[:1]), *[full for _ in markers[1:]]]
+
+    assert len(hand_over(site, jobs, answer, rooms).calls) == 1
+    assert [room.pause_s for room in rooms._rooms.values()] == [20.0]
+    assert [site.store.get(job.id).attempt.try_number for job in jobs[3:]] == [0] * 5
+
+
+def test_what_a_call_has_told_is_written_though_the_store_was_away_for_a_moment(
+    site: Site, jobs: list[Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, away = site.store.replace, threading.Event()
+
+    def blip(job: Job, **others: Any) -> Job:
+        if job.id == jobs[0].id and job.attempt.stage is Stage.SUBMITTED and not away.is_set():
+            away.set()
+            raise redis_client.ConnectionError("refused")
+        return write(job, **others)
+
+    monkeypatch.setattr(site.store, "replace", blip)
+    with pytest.raises(redis_client.ConnectionError):
+        hand_over(site, jobs)
+    assert stages(site, jobs[3:6]) == [Stage.SUBMITTED] * 3, "they were being called for"
+    assert stages(site, jobs[6:]) == [Stage.STAGED] * 2
+
+
+def test_a_try_is_taken_back_though_its_job_was_changed_meanwhile(
+    site: Site, jobs: list[Job]
+) -> None:
+    other = jobs[4]
+
+    def answer(markers: list[str]) -> list[Submission]:
+        eventually(lambda: site.store.get(other.id).attempt.stage is Stage.UNCERTAIN)
+        site.store.change(other.id, lambda found: replace(found, wish=Wish.CANCEL))
+        return [Uncertain(text="the line was cut") for _ in markers]
+
+    hand_over(site, jobs, answer)
+    found = site.store.get(other.id)
+    assert (found.attempt.stage, found.attempt.try_number) == (Stage.STAGED, 0)
+    assert found.wish is Wish.CANCEL
 
 
 def test_what_is_refused_holds_up_nobody_else(site: Site, jobs: list[Job]) -> None:

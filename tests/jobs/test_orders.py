@@ -271,7 +271,7 @@ def test_what_a_failed_call_may_have_submitted_is_never_taken_for_not_begun(
 
     scheduler: Any = site.scheduler
     monkeypatch.setattr(scheduler, "submit", submit, raising=False)
-    hand_over = HandOver(site.store, site.blobs, Care(site.store), Rooms(lambda _: 0.0))
+    hand_over = HandOver(site.store, site.blobs, Care(site.store), Rooms(lambda _: 0.0), 100)
     monkeypatch.setattr(hand_over, "_with_directory", lambda _, jobs: jobs)
     hand_over.submit(scheduler, {job.id: 1 for job in jobs}, jobs)
     assert calls == [3, 1, 2]
