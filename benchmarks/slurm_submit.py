@@ -107,20 +107,14 @@ def _post_many(api: Api, request: Mapping[str, Any], number: int) -> None:
     in_parallel([partial(post, bodies[turn::_CLIENTS]) for turn in range(_CLIENTS)], 1)
 
 
-def _await_slurm(bench: Bench, number: int, least_s: float = 0.05) -> None:
-    """Wait until Slurm lists so many; looking takes processor time that submitting needs.
-
-    So the next look is when half of what is missing may have come, at the pace so far.
-    """
-    begun, first = time.perf_counter(), bench.known_to_slurm()
-    known = first
-    while known < number:
-        passed_s = time.perf_counter() - begun
-        if passed_s > _LONG_S:
-            raise TimeoutError(f"{number} jobs in Slurm: it has {known} after {passed_s:.0f} s")
-        pace = (known - first) / passed_s
-        time.sleep(max(least_s, min(0.5 * (number - known) / pace, _PAUSE_S) if pace else 0.0))
-        known = bench.known_to_slurm()
+def _await_slurm(bench: Bench, number: int, every_s: float = 0.5) -> None:
+    # Not more often: each look at thousands of jobs takes processor time that submitting needs.
+    eventually(
+        lambda: bench.known_to_slurm() >= number,
+        within_s=_LONG_S,
+        every_s=every_s,
+        what=f"{number} jobs in Slurm",
+    )
 
 
 def _campaign_s(bench: Bench, api: Api, request: Mapping[str, Any], number: int) -> float:
@@ -130,7 +124,7 @@ def _campaign_s(bench: Bench, api: Api, request: Mapping[str, Any], number: int)
     time.sleep(_PAUSE_S)  # nudges keep a distance, and nobody submits two such in a second
     begun = time.perf_counter()
     connection.submit(body)
-    _await_slurm(bench, before + 1, least_s=0.01)
+    _await_slurm(bench, before + 1, every_s=0.01)
     return time.perf_counter() - begun
 
 

@@ -42,7 +42,7 @@ class HandOver:
     Parameters
     ----------
     at_once
-        Jobs in a call: while Slurm takes so many, those before and after them are written down.
+        Jobs in a call: while their scheduler takes them, those before and after are written down.
     """
 
     def __init__(

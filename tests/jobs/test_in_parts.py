@@ -44,9 +44,6 @@ class Taker:
         self.calls.append(markers)
         return self.answer(markers)
 
-    def stage(self, _jobs: object) -> None:
-        """Have directories already."""
-
 
 def taken(markers: list[str]) -> list[Submission]:
     return [Submitted(native_id=marker[-4:]) for marker in markers]
